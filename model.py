@@ -1,0 +1,377 @@
+"""The network: GPTConfig says its shape, GPT is the model. Nothing else lives here.
+
+Two families are covered exactly, by choices that can each be set alone: GPT-2 (the defaults: learned
+positions, LayerNorm, tanh-GELU, biases, tied embeddings) and Qwen3's dense models (rotary positions,
+RMSNorm, QK-norm, grouped-query attention, SwiGLU, no bias). Data, training and sampling are left to others.
+
+Shapes: B batch, T time (tokens), C channels (= n_embd), H heads, D head size, V vocabulary.
+Grouped-query attention has fewer heads for keys and values: K of them (K = H without it).
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+IGNORED = -1  # a target that does not count in the loss
+
+Attention = Literal["auto", "flash", "sdpa", "math"]
+Position = Literal["learned", "rotary"]
+NormKind = Literal["layernorm", "rmsnorm"]
+MLPKind = Literal["gelu", "swiglu"]
+FUSED_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION]
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a GPT; the defaults are GPT-2 124M. Raises ValueError for what cannot be built."""
+
+    vocab_size: int = 0  # tokens in the vocabulary; 0: taken from the data's tokenizer
+    block_size: int = 1024  # longest sequence, in tokens
+    n_layer: int = 12  # transformer blocks
+    n_head: int = 12  # query heads of each attention
+    n_kv_head: int = 0  # key and value heads, for grouped-query attention; 0: n_head
+    n_embd: int = 768  # channels between the blocks
+    head_dim: int = 0  # size of one head; 0: n_embd / n_head
+    n_inner: int = (
+        0  # hidden size of the MLP; 0: 4 n_embd (swiglu: 8/3 n_embd, rounded up to a multiple of 64)
+    )
+    dropout: float = 0.0  # share of activations dropped in training, in [0, 1)
+    position: Position = "learned"  # a trained vector for each position, or rotations of queries and keys
+    rope_theta: float = 10000.0  # base of the rotary wavelengths
+    norm: NormKind = "layernorm"  # what keeps the scale of the activations
+    norm_eps: float = 0.0  # added to the variance in the norms; 0: 1e-5 for layernorm, 1e-6 for rmsnorm
+    mlp: MLPKind = "gelu"  # tanh-approximated GELU, or the gated SwiGLU
+    qk_norm: bool = False  # normalize each head's queries and keys, before the rotation
+    bias: bool = True  # biases in the linear layers and in LayerNorm
+    tie_embeddings: bool = True  # one matrix for the token embedding and the output layer
+
+    def __post_init__(self) -> None:
+        for key, least in [("block_size", 1), ("n_layer", 1), ("n_head", 1), ("n_embd", 1)]:
+            self._require(key, getattr(self, key) >= least, f"at least {least}")
+        for key in ["vocab_size", "n_kv_head", "head_dim", "n_inner", "norm_eps"]:
+            self._require(key, getattr(self, key) >= 0, "positive, or 0 for its default")
+        for key, kind in [("position", Position), ("norm", NormKind), ("mlp", MLPKind)]:
+            self._require(key, getattr(self, key) in get_args(kind), f"one of {', '.join(get_args(kind))}")
+        self._require("dropout", 0.0 <= self.dropout < 1.0, "in [0, 1)")
+        self._require("rope_theta", self.rope_theta > 0.0, "positive")
+        divides = self.head_dim > 0 or self.n_embd % self.n_head == 0
+        self._require("n_embd", divides, f"divisible by n_head={self.n_head}, or head_dim given")
+        self._require("n_head", self.n_head % self.kv_heads == 0, f"divisible by n_kv_head={self.n_kv_head}")
+        even = self.position != "rotary" or self.head_size % 2 == 0
+        self._require(
+            "head_dim" if self.head_dim else "n_embd", even, "such that rotary heads have an even size"
+        )
+
+    def _require(self, key: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise ValueError(f"{key}={getattr(self, key)!r} must be {rule}")
+
+    @property
+    def kv_heads(self) -> int:
+        return self.n_kv_head or self.n_head
+
+    @property
+    def head_size(self) -> int:
+        return self.head_dim or self.n_embd // self.n_head
+
+    @property
+    def inner_size(self) -> int:
+        default = 4 * self.n_embd if self.mlp == "gelu" else round_up(-(-8 * self.n_embd // 3), 64)
+        return self.n_inner or default
+
+    @property
+    def eps(self) -> float:
+        return self.norm_eps or (1e-5 if self.norm == "layernorm" else 1e-6)
+
+    @property
+    def padded_vocab_size(self) -> int:
+        """Rows of the embedding matrices: a multiple of 64 is faster to multiply by."""
+        return round_up(self.vocab_size, 64)
+
+
+def round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Widen half precisions to float32 and leave float64 as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class RMSNorm(nn.Module):
+    """Scale to a root mean square of one, computed in float32 (https://arxiv.org/abs/1910.07467)."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalized = F.rms_norm(at_least_float32(x), self.weight.shape, eps=self.eps)
+        return self.weight * normalized.to(x.dtype)
+
+
+def make_norm(config: GPTConfig, size: int) -> nn.Module:
+    if config.norm == "rmsnorm":
+        return RMSNorm(size, config.eps)
+    return nn.LayerNorm(size, eps=config.eps, bias=config.bias)
+
+
+def rotary_angles(config: GPTConfig, T: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return cos and sin of each position's rotations, (T, D/2), in float32 whatever the model's dtype.
+
+    They are made anew in each forward pass, for all layers: that costs next to nothing, and no buffer can
+    be rounded by `.to(bfloat16)` or left empty by a model that was built on the meta device.
+    """
+    D = config.head_size
+    exponents = torch.arange(0, D, 2, device=device, dtype=torch.float32) / D  # (D/2,)
+    frequencies = 1.0 / config.rope_theta**exponents  # (D/2,)
+    positions = torch.arange(T, device=device, dtype=torch.float32)
+    angles = positions[:, None] * frequencies  # (T, D/2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn channel i of each head together with channel i + D/2 by its position's angle.
+
+    (B, H, T, D) -> (B, H, T, D). Source: RoFormer, https://arxiv.org/abs/2104.09864, with the pairs split in halves.
+    """
+    left, right = x.chunk(2, dim=-1)  # (B, H, T, D/2) each
+    return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+
+
+def math_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+    """Attend to the past, written out: what the fused kernels compute. (B, H, T, D) -> (B, H, T, D)."""
+    H, T, D = q.shape[1:]
+    k = k.repeat_interleave(H // k.shape[1], dim=1)  # (B, H, T, D): each key head serves a group of queries
+    v = v.repeat_interleave(H // v.shape[1], dim=1)  # (B, H, T, D)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(D)  # (B, H, T, T)
+    past = torch.ones(T, T, dtype=torch.bool, device=q.device).tril()  # (T, T)
+    weights = scores.masked_fill(~past, -math.inf).softmax(dim=-1)  # (B, H, T, T)
+    return F.dropout(weights, dropout) @ v
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+    """Do the same in torch's own kernels, which never hold the (T, T) weights where they can help it."""
+    return F.scaled_dot_product_attention(
+        q, k, v, dropout_p=dropout, is_causal=True, enable_gqa=q.shape != k.shape
+    )
+
+
+def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) -> str:
+    """Say why attention="flash" cannot be had for this shape, device and compute dtype; empty if it can."""
+    if device.type != "cuda":
+        return f"it needs a CUDA device, not {device.type}"
+    if dtype not in (torch.float16, torch.bfloat16):
+        return f"it needs bfloat16 or float16, not {str(dtype).removeprefix('torch.')}"
+    H, K, T, D = config.n_head, config.kv_heads, min(config.block_size, 128), config.head_size
+    q = torch.zeros(1, H, T, D, device=device, dtype=dtype, requires_grad=True)
+    k = torch.zeros(1, K, T, D, device=device, dtype=dtype, requires_grad=True)
+    with warnings.catch_warnings(record=True) as reasons, sdpa_kernel(FUSED_KERNELS):
+        warnings.simplefilter("always")
+        try:
+            fused_attention(q, k, k, config.dropout).sum().backward()
+        except RuntimeError as error:
+            return "; ".join([f"head size {D}: {error}", *(str(reason.message) for reason in reasons)])
+    return ""
+
+
+def choose_attention(
+    attention: Attention, config: GPTConfig, device: torch.device, dtype: torch.dtype
+) -> Attention:
+    """Settle "auto" for this device and compute dtype, and make sure that "flash" can be had.
+
+    "auto" becomes "flash" where CUDA's fused kernels run, so that nothing slower slips in later, else "sdpa".
+    Call it once, before the model is built: inside a compiled model nothing is checked any more.
+    Raises ValueError for an impossible "flash", with the reason.
+    """
+    if attention not in ("auto", "flash"):
+        return attention
+    obstacle = flash_obstacle(config, device, dtype)
+    if attention == "flash" and obstacle:
+        raise ValueError(f"attention='flash' cannot be had: {obstacle}; use attention='auto'")
+    return "sdpa" if obstacle else "flash"
+
+
+class CausalSelfAttention(nn.Module):
+    def __init__(self, config: GPTConfig, attention: Attention) -> None:
+        super().__init__()
+        H, K, D = config.n_head, config.kv_heads, config.head_size
+        self.heads = (H, K, K)  # of queries, keys, values
+        self.head_size = D
+        self.attention = attention
+        self.dropout = config.dropout
+        self.c_attn = nn.Linear(config.n_embd, sum(self.heads) * D, bias=config.bias)
+        self.q_norm = make_norm(config, D) if config.qk_norm else nn.Identity()
+        self.k_norm = make_norm(config, D) if config.qk_norm else nn.Identity()
+        self.c_proj = nn.Linear(H * D, config.n_embd, bias=config.bias)
+
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
+        B, T, _ = x.shape
+        qkv = self.c_attn(x).view(B, T, -1, self.head_size).transpose(1, 2)  # (B, H + 2K, T, D)
+        q, k, v = qkv.split(self.heads, dim=1)  # (B, H, T, D), (B, K, T, D), (B, K, T, D)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if rotary is not None:
+            q, k = rotate(q, *rotary), rotate(k, *rotary)
+        y = self.attend(q.to(v.dtype), k.to(v.dtype), v)  # (B, H, T, D)
+        y = y.transpose(1, 2).reshape(B, T, -1)  # (B, T, H * D)
+        return F.dropout(self.c_proj(y), self.dropout, self.training)  # (B, T, C)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        if self.attention == "math":
+            return math_attention(q, k, v, dropout)
+        if self.attention == "flash":
+            if not q.is_cuda:
+                raise ValueError(f"attention='flash' needs a CUDA device, not {q.device.type}")
+            with sdpa_kernel(FUSED_KERNELS):
+                return fused_attention(q, k, v, dropout)
+        return fused_attention(q, k, v, dropout)
+
+
+class MLP(nn.Module):
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.gated = config.mlp == "swiglu"
+        self.dropout = config.dropout
+        n_inner = config.inner_size
+        self.c_fc = nn.Linear(config.n_embd, 2 * n_inner if self.gated else n_inner, bias=config.bias)
+        self.c_proj = nn.Linear(n_inner, config.n_embd, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.c_fc(x)  # (B, T, n_inner), or gate and value side by side
+        if self.gated:
+            gate, value = x.chunk(2, dim=-1)  # (B, T, n_inner) each
+            x = F.silu(gate) * value
+        else:
+            x = F.gelu(x, approximate="tanh")
+        return F.dropout(self.c_proj(x), self.dropout, self.training)  # (B, T, C)
+
+
+class Block(nn.Module):
+    def __init__(self, config: GPTConfig, attention: Attention) -> None:
+        super().__init__()
+        self.ln_1 = make_norm(config, config.n_embd)
+        self.attn = CausalSelfAttention(config, attention)
+        self.ln_2 = make_norm(config, config.n_embd)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
+        x = x + self.attn(self.ln_1(x), rotary)
+        return x + self.mlp(self.ln_2(x))
+
+
+class Transformer(nn.Module):
+    """Everything between the tokens and the output layer."""
+
+    def __init__(self, config: GPTConfig, attention: Attention) -> None:
+        super().__init__()
+        self.config = config
+        self.wte = nn.Embedding(config.padded_vocab_size, config.n_embd)
+        self.wpe = nn.Embedding(config.block_size, config.n_embd) if config.position == "learned" else None
+        self.h = nn.ModuleList(Block(config, attention) for _ in range(config.n_layer))
+        self.ln_f = make_norm(config, config.n_embd)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        T = tokens.shape[1]
+        if self.config.block_size < T:
+            raise ValueError(f"{T} tokens are more than block_size={self.config.block_size}: crop them")
+        x = self.wte(tokens)  # (B, T, C)
+        rotary = None
+        if self.wpe is None:
+            rotary = rotary_angles(self.config, T, tokens.device)
+        else:
+            x = x + self.wpe.weight[:T]
+        x = F.dropout(x, self.config.dropout, self.training)
+        for block in self.h:
+            x = block(x, rotary)
+        return self.ln_f(x)  # (B, T, C)
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer language model.
+
+    `attention` says how attention is computed, never what: "math" in plain lines, "sdpa" by whatever kernel
+    torch picks, "flash" by CUDA's fused kernels or not at all. "auto" is settled by `choose_attention`;
+    a model that is given it as it is runs "sdpa".
+    """
+
+    def __init__(self, config: GPTConfig, attention: Attention = "auto") -> None:
+        super().__init__()
+        if config.vocab_size < 1:
+            raise ValueError(f"vocab_size={config.vocab_size} must be set: take it from the data's tokenizer")
+        if attention not in get_args(Attention):
+            raise ValueError(f"attention={attention!r} must be one of {', '.join(get_args(Attention))}")
+        self.config = config
+        self.transformer = Transformer(config, attention)
+        self.lm_head = nn.Linear(config.n_embd, config.padded_vocab_size, bias=False)
+        self.init_weights()
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """Tie the embeddings and draw all weights anew, as GPT-2 does.
+
+        Matrices are normal with a deviation of 0.02; those that write to the residual stream (c_proj: two in
+        each layer) are divided by sqrt(2 n_layer), to keep its variance. Biases are zero, norms one. The rows
+        that pad the vocabulary are zero, and stay so: no loss sees them. A model that was built on the meta
+        device calls this again after `to_empty`.
+        """
+        if self.config.tie_embeddings:
+            self.lm_head.weight = self.transformer.wte.weight
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif parameter.ndim == 1:
+                nn.init.ones_(parameter)
+            else:
+                scale = math.sqrt(2 * self.config.n_layer) if name.endswith("c_proj.weight") else 1.0
+                nn.init.normal_(parameter, std=0.02 / scale)
+        for embedding in (self.transformer.wte.weight, self.lm_head.weight):
+            embedding[self.config.vocab_size :].zero_()
+
+    def forward(self, tokens: Tensor, targets: Tensor | None = None, last_only: bool = False) -> Tensor:
+        """Return logits, or with targets the loss: cross-entropy in nats, summed over targets that are not IGNORED.
+
+        tokens and targets are (B, T) int64; logits are (B, T, V), or (B, 1, V) of the last position alone with
+        last_only. Both are float32 (float64 for a float64 model), under autocast too.
+        """
+        x = self.transformer(tokens)  # (B, T, C)
+        if last_only:
+            x = x[:, -1:]  # (B, 1, C)
+        # The product keeps the padded size, which is fast; nothing after it sees the padding.
+        logits = at_least_float32(self.lm_head(x)[..., : self.config.vocab_size])  # (B, T, V)
+        if targets is None:
+            return logits
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+
+    def n_params(self, embeddings: bool = True) -> int:
+        """Count parameters, without the vocabulary's padding; embeddings=False leaves out wte, wpe and lm_head."""
+        matrices = {self.transformer.wte.weight, self.lm_head.weight}  # one, if tied
+        padding = self.config.padded_vocab_size - self.config.vocab_size
+        total = (
+            sum(parameter.numel() for parameter in self.parameters())
+            - len(matrices) * padding * self.config.n_embd
+        )
+        if embeddings:
+            return total
+        rows = len(matrices) * self.config.vocab_size
+        rows += self.config.block_size if self.transformer.wpe is not None else 0
+        return total - rows * self.config.n_embd
+
+    def flops_per_token(self, T: int) -> int:
+        """Count floating-point operations per trained token (forward + backward) in sequences of T tokens.
+
+        PaLM, appendix B (https://arxiv.org/abs/2204.02311): 6 N + 12 L H D T. N are the weights that multiply
+        activations, the output layer included and embedding look-ups not: 2 operations each forward, 4 backward.
+        The second term is the two products of attention, counted without the causal half that could be saved.
+        """
+        config = self.config
+        weights = sum(module.weight.numel() for module in self.modules() if isinstance(module, nn.Linear))
+        weights -= (config.padded_vocab_size - config.vocab_size) * config.n_embd
+        return 6 * weights + 12 * config.n_layer * config.n_head * config.head_size * T
