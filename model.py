@@ -350,6 +350,27 @@ class GPT(nn.Module):
             return logits
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the parameters by name, as views, tied ones once and without the vocabulary's padding."""
+        padded = {"transformer.wte.weight", "lm_head.weight"}
+        rows = self.config.vocab_size
+        return {
+            name: parameter.detach()[:rows] if name in padded else parameter.detach()
+            for name, parameter in self.named_parameters()
+        }
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Copy in what `weights()` returned; raise ValueError where names or shapes are not this model's."""
+        own = self.weights()
+        if own.keys() != weights.keys():
+            missing, left_over = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+            raise ValueError(f"weights do not fit the model: missing {missing}, left over {left_over}")
+        for name, parameter in own.items():
+            if parameter.shape != weights[name].shape:
+                found, expected = tuple(weights[name].shape), tuple(parameter.shape)
+                raise ValueError(f"{name} has shape {found}, the model needs {expected}")
+            parameter.copy_(weights[name])
+
     def n_params(self, embeddings: bool = True) -> int:
         """Count parameters, without the vocabulary's padding; embeddings=False leaves out wte, wpe and lm_head."""
         matrices = {self.transformer.wte.weight, self.lm_head.weight}  # one, if tied
