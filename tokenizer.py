@@ -213,12 +213,12 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _training_texts(documents: Iterable[str]) -> Iterator[str]:
-    for text in documents:
+    for part in (part for text in documents for part in _parts(text)):
         start = 0
-        for long_word in _LONG_WORD.finditer(text):
-            yield text[start : long_word.end()]
+        for long_word in _LONG_WORD.finditer(part):
+            yield part[start : long_word.end()]
             start = long_word.end()
-        yield text[start:]
+        yield part[start:]
 
 
 def _byte_tokenizer() -> Tokenizer:
