@@ -1,0 +1,223 @@
+"""Checkpoints: written whole or not at all, self-describing, holding nothing that is ever executed.
+
+Owns one checkpoint folder `step_00001000/` (weights and optimizer state as safetensors, checkpoint.json,
+tokenizer.json), the pointers `last` and `best` beside it, and which checkpoints are kept. What makes two runs the
+same run, and the rest of the run's folder, is `run_folder.py`'s.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from errors import UserError
+from model import GPT, Attention, GPTConfig
+from tokenizer import Tokenizer
+
+FORMAT_VERSION = 1
+WEIGHTS, OPTIMIZER, TOKENIZER, INFO = (
+    "model.safetensors",
+    "optimizer.safetensors",
+    "tokenizer.json",
+    "checkpoint.json",
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: what a checkpoint must know beside weights and optimizer state."""
+
+    step: int = 0  # updates done
+    sequences: int = (
+        0  # training sequences consumed: the position in the data, whatever the number of processes
+    )
+    val_loss: float | None = None  # nats per token at this step
+    best_val_loss: float | None = None  # the lowest so far, this step's included
+
+
+def save(
+    out_dir: Path,
+    model: GPT,
+    optimizer: torch.optim.Optimizer,
+    tokenizer: Tokenizer,
+    progress: Progress,
+    about: dict[str, Any],
+    keep: int,
+) -> Path:
+    """Write the checkpoint of `progress.step`, point `last` (and `best`) to it, remove old ones; return its folder.
+
+    `about` is added to checkpoint.json: config, versions, the data's hash. The `keep` newest are kept (0: all) and
+    the best. A reader, or a run killed at any moment, sees a whole checkpoint or none.
+    """
+    folder = out_dir / f"step_{progress.step:08d}"
+    partial = folder.with_suffix(".tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_file(model.weights(), partial / WEIGHTS)
+    save_file(_optimizer_tensors(model, optimizer), partial / OPTIMIZER)
+    tokenizer.save(partial / TOKENIZER)
+    info = {
+        "format_version": FORMAT_VERSION,
+        **asdict(progress),
+        "model": asdict(model.config),
+        "tokenizer_hash": tokenizer.hash,
+        **about,
+        "sha256": {name: file_hash(partial / name) for name in (WEIGHTS, OPTIMIZER, TOKENIZER)},
+    }
+    (partial / INFO).write_text(json.dumps(info, indent=2) + "\n")
+    for file in (*partial.iterdir(), partial):
+        flush_to_disk(file)
+    shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
+    partial.rename(folder)
+    flush_to_disk(out_dir)
+    replace_file(out_dir / "last", folder.name + "\n")
+    if progress.val_loss is not None and progress.val_loss == progress.best_val_loss:
+        replace_file(out_dir / "best", folder.name + "\n")
+    _remove_old(out_dir, keep)
+    return folder
+
+
+def find(spec: str | Path) -> Path:
+    """Return the checkpoint folder that `spec` names: itself, or its run's best, or last where none is best.
+
+    Raises UserError where there is none.
+    """
+    path = Path(spec)
+    if (path / INFO).is_file():
+        return path
+    found = pointed(path, "best") or pointed(path, "last")
+    if found:
+        return found
+    if not path.is_dir():
+        raise UserError(
+            f"no checkpoint folder {path}: train one with `python train.py --out_dir={path}` first"
+        )
+    raise UserError(f"no finished checkpoint in {path}: expected {INFO} or a `last` pointer there")
+
+
+def pointed(out_dir: Path, pointer: str) -> Path | None:
+    """Return the checkpoint that the pointer file `last` or `best` names, None where there is no such file."""
+    try:
+        name = (out_dir / pointer).read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    folder = out_dir / name
+    if not (folder / INFO).is_file():
+        raise UserError(
+            f"{out_dir / pointer} names {name!r}, but there is no such checkpoint: write another's name there"
+        )
+    return folder
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Return checkpoint.json after comparing every file of the checkpoint with its hash there.
+
+    Raises UserError for a damaged file or another format.
+    """
+    try:
+        info = json.loads((folder / INFO).read_text())
+        version, hashes = info["format_version"], info["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot read {folder / INFO} ({error}): choose another checkpoint") from None
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{folder}: checkpoint format {version}, this version of wikigpt reads {FORMAT_VERSION}"
+        )
+    for name, expected in hashes.items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: {name} is missing: choose another checkpoint")
+        if file_hash(folder / name) != expected:
+            raise UserError(f"{folder}: {name} is damaged (its sha256 differs): choose another checkpoint")
+    return info
+
+
+def progress_of(info: dict[str, Any]) -> Progress:
+    """Return the progress that checkpoint.json records."""
+    return Progress(info["step"], info["sequences"], info["val_loss"], info["best_val_loss"])
+
+
+def load_model(folder: Path, attention: Attention = "auto") -> GPT:
+    """Build the network that a checkpoint describes, with its weights, on the CPU."""
+    info = read_info(folder)
+    model = GPT(GPTConfig(**info["model"]), attention=attention)
+    load_weights(folder, model)
+    return model
+
+
+def load_weights(folder: Path, model: GPT) -> None:
+    """Copy a checkpoint's weights into the model; raise UserError where names or shapes differ."""
+    try:
+        model.load_weights(_load_tensors(folder / WEIGHTS))
+    except ValueError as error:
+        raise UserError(f"{folder / WEIGHTS}: {error}") from None
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Return the tokenizer that a checkpoint carries."""
+    return Tokenizer.load(folder / TOKENIZER)
+
+
+def load_optimizer(folder: Path, model: GPT, optimizer: torch.optim.Optimizer) -> None:
+    """Give the optimizer the state of a checkpoint, parameter by parameter."""
+    tensors = _load_tensors(folder / OPTIMIZER)
+    parameters = dict(model.named_parameters())
+    for key, tensor in tensors.items():
+        name, _, entry = key.rpartition("/")
+        if name not in parameters:
+            raise UserError(f"{folder / OPTIMIZER}: state of {name}, which this model does not have")
+        parameter = parameters[name]
+        optimizer.state[parameter][entry] = tensor.to(parameter.device)
+
+
+def _optimizer_tensors(model: GPT, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}/{entry}": tensor
+        for name, parameter in model.named_parameters()
+        for entry, tensor in optimizer.state[parameter].items()
+    }
+
+
+def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {path} ({error}): choose another checkpoint") from None
+
+
+def _remove_old(out_dir: Path, keep: int) -> None:
+    folders = sorted(folder for folder in out_dir.glob("step_*") if folder.suffix != ".tmp")
+    kept = {pointed(out_dir, "best"), pointed(out_dir, "last"), *folders[-keep:]}
+    for folder in folders:
+        if folder not in kept:
+            shutil.rmtree(folder)
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk holds a file's bytes, or a folder's entries."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old text or the new one, never a part."""
+    partial = path.with_name(path.name + ".tmp")
+    partial.write_text(text)
+    flush_to_disk(partial)
+    partial.replace(path)
+    flush_to_disk(path.parent)

@@ -1,0 +1,175 @@
+"""What a run and a sampling are made of: TrainConfig, SampleConfig, config files, and a run's identity.
+
+Owns the fields of the two commands and reading them from files. The command line's form is `command_line.py`'s;
+the network's and the optimizer's fields are GPTConfig's and OptimizerConfig's, in the modules that use them.
+"""
+
+import dataclasses
+import re
+import runpy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from command_line import flat_fields, nearest, parse_config
+from errors import UserError
+from model import Attention, GPTConfig
+from optim import OptimizerConfig
+
+Device = str
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    data_dir: str = "data/wikipedia"  # folder written by prepare_data.py
+    out_dir: str = "out/wikipedia"  # the run's folder: checkpoints, metrics.jsonl, loss.png
+    model: GPTConfig = field(default_factory=GPTConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    seed: int = 1  # of initial weights, data order and dropout
+    max_steps: int = 10000  # optimizer steps, the schedule's end
+    batch_size: int = 0  # sequences per step, over all processes and micro-batches; this or batch_tokens
+    batch_tokens: int = 0  # the same in tokens
+    micro_batch_size: int = 0  # sequences per forward pass in each process, 0: its whole share of the batch
+    eval_interval: int = 250  # steps between evaluations
+    eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced, 0: all
+    checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated as it is written
+    keep_checkpoints: int = 2  # newest checkpoints kept, besides the best, 0: all
+    log_interval: int = 10  # steps between printed lines
+    device: Device = "auto"  # auto, cpu, cuda, cuda:N, mps
+    precision: Precision = "auto"  # of the matrix products; weights stay float32
+    attention: Attention = "auto"  # flash insists on CUDA's fused kernels, math is the plain formula
+    compile: bool | Literal["auto"] = "auto"  # torch.compile; auto: where it works
+    wandb: Literal["online", "offline", "disabled"] = "disabled"  # Weights & Biases logging
+    wandb_project: str = "wikigpt"  # its project there
+    extend: bool = False  # allow max_steps to differ from the run's in out_dir
+    branch_from: str = ""  # start a new run in out_dir from this checkpoint, weights and optimizer state
+
+    def __post_init__(self) -> None:
+        if (self.batch_size > 0) == (self.batch_tokens > 0) or min(self.batch_size, self.batch_tokens) < 0:
+            found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
+            raise ValueError(f"{found}: give one of the two and set the other to 0")
+        if self.batch_tokens % self.model.block_size:
+            lower = self.batch_tokens // self.model.block_size * self.model.block_size
+            near = " or ".join(str(n) for n in (lower, lower + self.model.block_size) if n)
+            found = f"batch_tokens={self.batch_tokens}"
+            raise ValueError(f"{found}: must be a multiple of block_size={self.model.block_size}: use {near}")
+        for name in ("max_steps", "eval_interval", "checkpoint_interval", "log_interval"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+        for name in ("micro_batch_size", "eval_windows", "keep_checkpoints", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
+
+    @property
+    def sequences_per_step(self) -> int:
+        """The global batch in sequences, however it was given."""
+        return self.batch_size or self.batch_tokens // self.model.block_size
+
+
+# How a run is run, not what it computes: these may change when it is continued. All other fields are its identity.
+OPERATIONAL = frozenset(
+    """data_dir out_dir micro_batch_size eval_interval eval_windows checkpoint_interval keep_checkpoints log_interval
+    device precision attention compile wandb wandb_project extend branch_from""".split()
+)
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    checkpoint: str = "out/demo"  # a run's folder (its best checkpoint, else the last) or one step_... folder
+    prompt: str = "The history of"  # text to continue
+    prompt_file: str = ""  # file with a prompt per line, instead of prompt
+    n_samples: int = 1  # continuations of each prompt
+    max_new_tokens: int = 100  # tokens per continuation, fewer where the text ends
+    temperature: float = 0.8  # 0: always the most probable token
+    top_k: int = 200  # sample among the k most probable tokens, 0: all
+    top_p: float = 1.0  # sample among the most probable tokens that reach this probability together
+    seed: int = 1  # same seed, same text
+    device: Device = "auto"  # auto, cpu, cuda, cuda:N, mps
+    precision: Precision = "auto"  # of the matrix products
+
+
+def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
+    """Return the config of `[config.py] [--key=value ...]`."""
+    path = argv[0] if argv and not argv[0].startswith("-") else None
+    default = load_config_file(path) if path else TrainConfig(batch_size=32)
+    return parse_config(default, argv[1:] if path else argv, description)
+
+
+def load_config_file(path: str | Path) -> TrainConfig:
+    """Run the user's config file and return its `config`.
+
+    Raises UserError where the file is missing, defines no TrainConfig, names an unknown field or a bad value.
+    """
+    if not Path(path).is_file():
+        known = [str(file) for file in sorted(Path("configs").glob("*.py"))]
+        raise UserError(f"no config file {path}{nearest(str(path), known)}")
+    try:
+        config = runpy.run_path(str(path)).get("config")
+    except TypeError as error:
+        raise _unknown_field(path, error) or error from None
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    if not isinstance(config, TrainConfig):
+        raise UserError(f"{path}: must define `config = TrainConfig(...)`, found {type(config).__name__}")
+    return config
+
+
+def _unknown_field(path: str | Path, error: TypeError) -> UserError | None:
+    match = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    classes = {cls.__name__: cls for cls in (TrainConfig, GPTConfig, OptimizerConfig)}
+    if not match or match[1] not in classes:
+        return None
+    known = [item.name for item in dataclasses.fields(classes[match[1]])]
+    return UserError(f"{path}: {match[1]} has no field {match[2]}{nearest(match[2], known)}")
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """Return the config as nested dictionaries that JSON can hold."""
+    return dataclasses.asdict(config)
+
+
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """Return the fields that define the run, flat: model, batch, optimizer, schedule, seed."""
+    fields = {key: value for key, value, _ in flat_fields(config) if key not in OPERATIONAL}
+    fields["batch_size"] = config.sequences_per_step
+    del fields["batch_tokens"]
+    return fields
+
+
+def with_vocabulary(config: TrainConfig, vocab_size: int) -> TrainConfig:
+    """Return the config with the model's vocab_size taken from the data's tokenizer; refuse another one."""
+    if config.model.vocab_size not in (0, vocab_size):
+        found = f"vocab_size={config.model.vocab_size}"
+        raise UserError(
+            f"{found}: the tokenizer of {config.data_dir} has {vocab_size} tokens: set 0 to take that"
+        )
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, vocab_size=vocab_size))
+
+
+def share_batch(config: TrainConfig, n_processes: int) -> tuple[int, int]:
+    """Return each process's sequences per step, and those of one forward pass.
+
+    The global batch is the same for any number of processes. Raises UserError for what does not divide, with the
+    nearest values that do.
+    """
+    total = config.sequences_per_step
+    share = total // n_processes
+    if total % n_processes:
+        near = " or ".join(str(n) for n in (share * n_processes, (share + 1) * n_processes) if n)
+        raise UserError(
+            f"batch_size={total}: cannot be shared equally by {n_processes} processes: use {near}"
+        )
+    micro = config.micro_batch_size or share
+    if share % micro:
+        divisors = [n for n in range(1, share + 1) if share % n == 0]
+        lower, upper = (
+            max(n for n in divisors if n <= micro),
+            min((n for n in divisors if n >= micro), default=share),
+        )
+        near = f"{lower} or {upper}" if upper != lower else str(lower)
+        raise UserError(
+            f"micro_batch_size={micro}: does not divide the {share} sequences of each process's step: use {near}"
+        )
+    return share, micro

@@ -1,0 +1,69 @@
+"""One process or many: who this process is, and what it does together with the others.
+
+Owns the process group, the wrapping of the model and the reductions. torchrun starts the processes.
+"""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hardware import choose_device
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all: its number `rank` of `size`, and the device it computes on."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that prints and writes."""
+        return self.rank == 0
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the tensor summed over all processes, on this process's device where nccl needs it there."""
+        if self.size > 1:
+            tensor = tensor.to(self.device) if self.device.type == "cuda" else tensor
+            dist.all_reduce(tensor)
+        return tensor
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Return the model with gradients averaged over the processes during backward."""
+        if self.size == 1:
+            return model
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+
+    def stop(self) -> None:
+        """Leave the process group."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
+
+def start_world(device: str) -> World:
+    """Join the processes torchrun started, by nccl on CUDA and gloo elsewhere; alone without torchrun."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    own_device = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if size > 1:
+        is_cuda = own_device.type == "cuda"
+        dist.init_process_group("nccl" if is_cuda else "gloo", device_id=own_device if is_cuda else None)
+    return World(rank, size, own_device)
+
+
+def gradients_stay_local(model: nn.Module) -> AbstractContextManager:
+    """Return the context for all but the last micro-batch of a step, in which nothing is sent."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()

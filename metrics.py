@@ -1,0 +1,205 @@
+"""What a run says while it goes: printed lines, metrics.jsonl, loss.png, Weights & Biases.
+
+Owns the log of a run: one record a step, never a step twice. When something is logged is `train.py`'s to say.
+"""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from checkpoint import replace_file
+from config import TrainConfig
+from errors import UserError
+from evaluate import Losses
+
+METRICS, PLOT = "metrics.jsonl", "loss.png"
+
+
+class RunLog:
+    """The log of one run. One process is `active` and keeps it; the others call the same methods to no effect.
+
+    A step's loss and gradient norm are held as tensors and looked at when the next step has been launched: the
+    device never waits for the log. tokens/s counts training alone, neither evaluations nor checkpoints.
+    """
+
+    def __init__(self, config: TrainConfig, flops: float, peak: float | None, active: bool) -> None:
+        """`flops` are a token's floating-point operations; `peak` is all devices' FLOP/s, None where not known."""
+        self.config, self.flops, self.peak, self.active = config, flops, peak, active
+        self.held: tuple[int, torch.Tensor, torch.Tensor, float] | None = None
+        self.record: dict[str, float] = {}
+        self.wandb_run: Any = None
+        self.clock, self.clock_step = time.perf_counter(), 0
+
+    def open(self, step: int, about: dict[str, Any]) -> None:
+        """Open the files, cut back to `step`: what a killed run did after its last checkpoint is done again."""
+        if self.active:
+            self.path = Path(self.config.out_dir) / METRICS
+            kept = [record for record in read_metrics(self.path) if record["step"] <= step]
+            replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+            self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the run
+            if self.config.wandb != "disabled":
+                self.wandb_run = start_wandb(self.config, about)
+        self.restart_clock(step)
+
+    def say(self, line: str) -> None:
+        """Print a line, at once, also into a file."""
+        if self.active:
+            print(line, flush=True)
+
+    def restart_clock(self, step: int, wait_for: torch.Tensor | None = None) -> float:
+        """Count time from now on, `step` being done; return the seconds since the last restart."""
+        if wait_for is not None:
+            wait_for.item()
+        before, self.clock, self.clock_step = self.clock, time.perf_counter(), step
+        return self.clock - before
+
+    def hold(self, step: int, loss: torch.Tensor, grad_norm: torch.Tensor, rate: float) -> None:
+        """Keep a step's figures, still being computed, for the next `flush`."""
+        if self.active:
+            self.held = (step, loss, grad_norm, rate)
+
+    def flush(self) -> None:
+        """Print and record the held step, if there is one; waits until the device has finished it."""
+        if self.held is None:
+            return
+        step, loss, grad_norm, rate = self.held
+        self.held = None
+        values = {"loss": loss.item(), "learning_rate": rate, "grad_norm": grad_norm.item()}
+        values |= self.speed(step)
+        left = values.pop("seconds_left", None)
+        last, speed = self.config.max_steps, values.get("tokens_per_second", math.nan)
+        self.say(
+            f"step {step:>{len(str(last))}}/{last} | loss {values['loss']:.4f} | lr {rate:.2e} | "
+            f"grad norm {values['grad_norm']:.2f} | {speed:,.0f} tokens/s | "
+            f"MFU {percent(values.get('mfu'))} | {'?' if left is None else duration(left)} left"
+        )
+        self.add(step, values)
+
+    def speed(self, step: int) -> dict[str, float]:
+        """Return the figures of the time since the clock's last restart, at the end of `step`."""
+        steps = step - self.clock_step
+        seconds = self.restart_clock(step)
+        if not steps:
+            return {}
+        tokens = self.config.sequences_per_step * self.config.model.block_size * steps
+        figures = {"tokens_per_second": round(tokens / seconds, 1)}
+        figures["seconds_left"] = (self.config.max_steps - step) * seconds / steps
+        if self.peak:
+            figures["mfu"] = round(tokens * self.flops / seconds / self.peak, 4)
+        return figures
+
+    def evaluated(self, step: int, losses: Losses, seconds: float, is_best: bool) -> None:
+        """Print and record an evaluation of `step`."""
+        last = self.config.max_steps
+        self.say(
+            f"step {step:>{len(str(last))}}/{last} | validation loss {losses.nats_per_token:.4f} | "
+            f"{losses.bits_per_byte:.4f} bits per byte | {losses.n_tokens:,} tokens in {seconds:.1f} s"
+            f"{' | best so far' if is_best else ''}"
+        )
+        self.add(step, {"val_loss": losses.nats_per_token, "val_bits_per_byte": losses.bits_per_byte})
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Put values on the record of `step`; an earlier step's record is thereby complete and is written."""
+        if not self.active:
+            return
+        if self.record and self.record["step"] != step:
+            self.write_record()
+        self.record = {"step": step, **self.record, **values}
+        if self.wandb_run:
+            self.wandb_run.log(values, step=step)
+
+    def write_record(self) -> None:
+        """Append the present step's record to metrics.jsonl, and wait until the disk has it."""
+        if self.record:
+            self.file.write(json.dumps(self.record) + "\n")
+            self.file.flush()
+            os.fsync(self.file.fileno())  # a checkpoint must not be ahead of its metrics
+        self.record = {}
+
+    def close(self) -> None:
+        """Finish the file, the picture and the Weights & Biases run."""
+        if not self.active:
+            return
+        self.write_record()
+        self.file.close()
+        draw_losses(self.path.parent)
+        if self.wandb_run:
+            self.wandb_run.finish()
+
+
+def start_wandb(config: TrainConfig, about: dict[str, Any]) -> Any:
+    """Open the Weights & Biases run with the run's own id, so that a continued run goes on there."""
+    try:
+        import wandb
+    except ImportError:
+        raise UserError(f"wandb={config.wandb}: the package is missing: `pip install wandb`") from None
+    return wandb.init(
+        project=config.wandb_project,
+        name=Path(config.out_dir).name,
+        id=about["run_id"],
+        resume="allow",
+        mode=config.wandb,
+        dir=config.out_dir,
+        config=about["config"],
+    )
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a metrics.jsonl, without a last line that a kill cut short."""
+    records: list[dict[str, Any]] = []
+    if not path.is_file():
+        return records
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+
+
+def draw_losses(out_dir: Path) -> None:
+    """Draw metrics.jsonl as loss.png: the training loss and the validation loss over steps."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    records = read_metrics(out_dir / METRICS)
+    train = [(record["step"], record["loss"]) for record in records if "loss" in record]
+    validation = [(record["step"], record["val_loss"]) for record in records if "val_loss" in record]
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    if train:
+        axes.plot(*zip(*train, strict=True), color="tab:blue", alpha=0.6, linewidth=1, label="training")
+    if validation:
+        label = f"validation, {validation[-1][1]:.3f} at step {validation[-1][0]}"
+        axes.plot(*zip(*validation, strict=True), color="tab:orange", marker="o", markersize=3, label=label)
+    axes.set(xlabel="step", ylabel="loss (nats per token)", title=out_dir.name)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    partial = out_dir / f"{PLOT}.tmp"
+    figure.savefig(partial, dpi=120, format="png")
+    plt.close(figure)
+    partial.replace(out_dir / PLOT)
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent, `n/a` where it is not known."""
+    return "n/a" if share is None else f"{share:.1%}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in words: `42s`, `3m 05s`, `2h 10m`, `3d 04h`."""
+    whole = round(seconds)
+    for name, size, smaller, smaller_size in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "m", 60),
+        ("m", 60, "s", 1),
+    ):
+        if whole >= size:
+            return f"{whole // size}{name} {whole % size // smaller_size:02d}{smaller}"
+    return f"{whole}s"

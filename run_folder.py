@@ -1,0 +1,131 @@
+"""A run's folder: which run lives there, whether this command may go on with it, and from where.
+
+Owns config.json (config, identity, versions) and the rules of continuing, extending and branching. Checkpoints are
+`checkpoint.py`'s, the metrics are `metrics.py`'s.
+"""
+
+import json
+import platform
+import subprocess
+import uuid
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import checkpoint
+from checkpoint import Progress
+from config import TrainConfig, identity, to_dict
+from errors import UserError
+from model import GPTConfig
+from tokenizer import Tokenizer
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run about to start or to go on: its folder, what is kept about it, and the checkpoint to load, if any."""
+
+    out_dir: Path
+    about: dict[str, Any]  # config, identity, data, versions, git commit, run id: goes into each checkpoint
+    checkpoint: Path | None
+    progress: Progress
+
+    @property
+    def continues(self) -> bool:
+        """Whether the checkpoint is this run's own: its step is evaluated, saved and on record already."""
+        return self.checkpoint is not None and self.checkpoint.parent == self.out_dir
+
+
+def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
+    """Return the run of `config` in its out_dir: new, branched, or as far as its last checkpoint.
+
+    Only reads. Raises UserError where the folder holds another run, with the differing keys.
+    """
+    out_dir = Path(config.out_dir)
+    ours = json.loads(json.dumps({**identity(config), "data": data_hash}))
+    try:
+        earlier = json.loads((out_dir / CONFIG).read_text())
+    except FileNotFoundError:
+        earlier = None
+        if checkpoint.pointed(out_dir, "last"):
+            raise UserError(
+                f"{out_dir} holds checkpoints but no {CONFIG}: choose another --out_dir"
+            ) from None
+    if earlier:
+        _refuse_other_run(out_dir, earlier["identity"], ours, config.extend)
+    folder = checkpoint.pointed(out_dir, "last")
+    if not folder and config.branch_from:
+        folder = checkpoint.find(config.branch_from)
+        _refuse_other_network(folder, config.model, tokenizer)
+    progress = checkpoint.progress_of(checkpoint.read_info(folder)) if folder else Progress()
+    if folder and folder.parent != out_dir:
+        progress = replace(
+            progress, val_loss=None, best_val_loss=None
+        )  # the best of this run, not of its origin
+    if progress.step > config.max_steps:
+        raise UserError(
+            f"max_steps={config.max_steps}: {folder} is already at step {progress.step}: give more"
+        )
+    run_id = earlier["run_id"] if earlier else uuid.uuid4().hex[:8]
+    about = {"config": to_dict(config), "identity": ours, "run_id": run_id, **_surroundings()}
+    return Run(out_dir, about, folder, progress)
+
+
+def write_config(run: Run) -> None:
+    """Write the run's config.json, so that later commands on the folder know whose it is."""
+    try:
+        run.out_dir.mkdir(parents=True, exist_ok=True)
+        checkpoint.replace_file(run.out_dir / CONFIG, json.dumps(run.about, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"cannot write to out_dir={run.out_dir} ({error.strerror}): choose another --out_dir"
+        ) from None
+
+
+def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool) -> None:
+    differing = [key for key in ours if ours[key] != theirs.get(key)]
+    if not differing or (differing == ["max_steps"] and extend):
+        return
+    listed = ", ".join(
+        f"{key} ({_short(theirs.get(key))} there, {_short(ours[key])} asked)" for key in differing
+    )
+    way_on = "add --extend to go on with it" if differing == ["max_steps"] else "choose another --out_dir"
+    raise UserError(
+        f"{out_dir} holds another run, which differs in {listed}: {way_on}, "
+        f"or branch a new run with --branch_from={out_dir} --out_dir=..."
+    )
+
+
+def _short(value: Any) -> str:
+    return value[:12] + "..." if isinstance(value, str) and len(value) == 64 else str(value)
+
+
+def _refuse_other_network(folder: Path, model: GPTConfig, tokenizer: Tokenizer) -> None:
+    info = checkpoint.read_info(folder)
+    ours, theirs = asdict(model), info["model"]
+    differing = [key for key in ours if key != "dropout" and ours[key] != theirs.get(key)]
+    if differing:
+        listed = ", ".join(f"{key} ({theirs.get(key)} there, {ours[key]} asked)" for key in differing)
+        raise UserError(f"branch_from={folder}: its network differs in {listed}: give the same")
+    if info["tokenizer_hash"] != tokenizer.hash:
+        raise UserError(
+            f"branch_from={folder}: it was trained with another tokenizer than data_dir's: prepare the data with its"
+        )
+
+
+def _surroundings() -> dict[str, Any]:
+    packages = ("torch", "numpy", "tiktoken", "safetensors")
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    return {"versions": versions, "git_commit": _git_commit()}
+
+
+def _git_commit() -> str | None:
+    """Return the commit of this code, with `-dirty` where files differ from it, None outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,219 @@
+"""Train a GPT: `[torchrun ...] train.py [configs/x.py] [--key=value ...]`, from a config to checkpoints.
+
+The same command again goes on from the last checkpoint. Owns the story of a training run; the details of each
+chapter are in the module of its name.
+"""
+
+import dataclasses
+import random
+import sys
+import time
+from contextlib import nullcontext
+
+import torch
+
+import checkpoint
+import hardware
+from checkpoint import Progress
+from config import TrainConfig, parse_train_config, share_batch, with_vocabulary
+from data import TokenDataset, batch, evenly_spaced_windows, training_windows
+from distributed import World, gradients_stay_local, start_world
+from errors import UserError, run_command
+from evaluate import evaluate
+from metrics import RunLog, duration
+from model import GPT, IGNORED, choose_attention
+from optim import learning_rate, make_optimizer, set_learning_rate
+from run_folder import open_run, write_config
+
+
+def train(config: TrainConfig) -> Progress:
+    """Train the run that `config` describes to its end and return where it stands.
+
+    Raises UserError for whatever the config, the data or the run's folder make impossible.
+    """
+    world = start_world(config.device)
+    try:
+        hardware.be_deterministic(world.device)
+        training = Training(config, world)
+        if training.progress.step < config.max_steps:
+            training.build()
+            training.run_to_end()
+        training.say_outcome()
+        return training.progress
+    finally:
+        world.stop()
+
+
+class Training:
+    """A run in memory: data, model, optimizer and progress, and the chapters of a training loop over them."""
+
+    def __init__(self, config: TrainConfig, world: World) -> None:
+        """Open the data and the run's folder; only read, and refuse what does not fit together."""
+        self.world = world
+        self.data, self.validation = (TokenDataset(config.data_dir, split) for split in ("train", "val"))
+        self.tokenizer = self.data.tokenizer()
+        self.config = config = with_vocabulary(config, self.tokenizer.vocab_size)
+        self.share, self.micro_batch_size = share_batch(config, world.size)
+        self.run = open_run(config, self.data.manifest_hash, self.tokenizer)
+        self.progress = self.run.progress
+
+    def build(self) -> None:
+        """Make the model and the optimizer, new or as in the checkpoint to go on from, and open the log."""
+        config, device = self.config, self.world.device
+        self.dtype, reason = hardware.choose_precision(config.precision, device)
+        try:
+            attention = choose_attention(config.attention, config.model, device, self.dtype)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        torch.manual_seed(config.seed)
+        self.model = GPT(config.model, attention).to(device)
+        self.optimizer = make_optimizer(self.model, config.optimizer)
+        if self.run.checkpoint:
+            checkpoint.load_weights(self.run.checkpoint, self.model)
+            checkpoint.load_optimizer(self.run.checkpoint, self.model, self.optimizer)
+        compiles = hardware.choose_compile(config.compile, device)
+        if compiles:
+            self.model.compile()  # in place: parameters keep their names
+        self.network = self.world.wrap(self.model)
+        T, windows = config.model.block_size, config.eval_windows or None
+        self.val_starts = evenly_spaced_windows(self.validation.n_tokens, T, windows)
+        self.token_bytes = self.tokenizer.token_byte_lengths()
+        how = f"{str(self.dtype).removeprefix('torch.')} ({reason}), {'compiled' if compiles else 'eager'}"
+        self.open_log(f"{how}, attention {attention}")
+
+    def open_log(self, how: str) -> None:
+        """Write the run's config.json, open its log and say what is about to happen."""
+        config, world, T = self.config, self.world, self.config.model.block_size
+        peak = hardware.peak_flops(world.device, self.dtype)
+        flops = self.model.flops_per_token(T)
+        self.log = RunLog(config, flops, peak and peak * world.size, active=world.is_main)
+        n_sequences, accumulated = config.sequences_per_step, self.share // self.micro_batch_size
+        start = f", going on from {self.run.checkpoint}" if self.run.checkpoint else ""
+        for line in (
+            f"data    {config.data_dir}: {self.data.n_tokens:,} training and {self.validation.n_tokens:,} "
+            f"validation tokens, tokenizer {self.tokenizer.name} of {self.tokenizer.vocab_size:,}",
+            f"model   {self.model.n_params():,} parameters, "
+            f"{self.model.n_params(embeddings=False):,} without embeddings",
+            f"device  {hardware.describe(world.device)}, {how}",
+            f"batch   {n_sequences} sequences x {T} = {n_sequences * T:,} tokens a step: "
+            f"processes {world.size} x accumulation {accumulated} x micro-batch {self.micro_batch_size}",
+            f"run     {config.out_dir}: step {self.progress.step} to {config.max_steps}{start}",
+        ):
+            self.log.say(line)
+        world.wait()  # every process has read the run's folder before one writes to it
+        if world.is_main:
+            write_config(self.run)
+        self.log.open(self.progress.step, self.run.about)
+
+    def run_to_end(self) -> None:
+        """Go from the present step to max_steps: evaluate and save where due, step, log."""
+        config, log, first_step = self.config, self.log, self.progress.step
+        while True:
+            step = self.progress.step
+            is_last = step == config.max_steps
+            saves = step > 0 and (is_last or step % config.checkpoint_interval == 0)
+            on_record = step == first_step and self.run.continues
+            if (saves or step % config.eval_interval == 0) and not on_record:
+                log.flush()
+                self.evaluate()
+                if saves:
+                    self.save()
+                log.restart_clock(step)
+            if is_last:
+                break
+            loss, grad_norm, rate = self.take_step()
+            log.flush()  # of an earlier step: this one is still being computed
+            if step == first_step:
+                seconds = log.restart_clock(step + 1, wait_for=loss)
+                log.say(f"the first step took {duration(seconds)}, compiling included")
+            if (step + 1) % config.log_interval == 0 or step + 1 == config.max_steps:
+                log.hold(step + 1, self.world.sum(loss), grad_norm, rate)
+        log.close()
+
+    def take_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
+        """Do one update; return this process's part of the mean loss, the gradient norm, the learning rate.
+
+        The loss is the sum over all scored tokens of the step divided by their count, over all micro-batches and
+        processes, so that neither changes what is learned. Nothing here waits for the device.
+        """
+        config, world = self.config, self.world
+        begin = self.progress.sequences + world.rank * self.share
+        firsts = range(begin, begin + self.share, self.micro_batch_size)
+        batches = [self.load_batch(first) for first in firsts]
+        n_scored = torch.tensor(float(sum((targets != IGNORED).sum() for _, targets in batches)))
+        n_scored = world.sum(n_scored).to(world.device)
+        mean_loss = torch.zeros((), device=world.device)
+        for first, (inputs, targets) in zip(firsts, batches, strict=True):
+            self.seed_dropout(first)
+            is_last = first == firsts[-1]
+            with nullcontext() if is_last else gradients_stay_local(self.network):
+                with hardware.autocast(world.device, self.dtype):
+                    loss = self.network(self.on_device(inputs), self.on_device(targets)) / n_scored
+                (loss * world.size).backward()  # gradients are averaged over the processes, so sum first
+            mean_loss += loss.detach()
+        rate = learning_rate(self.progress.step, config.max_steps, config.optimizer)
+        set_learning_rate(self.optimizer, rate)
+        max_norm = config.optimizer.grad_clip or float("inf")
+        grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        step, sequences = self.progress.step + 1, self.progress.sequences + config.sequences_per_step
+        self.progress = dataclasses.replace(self.progress, step=step, sequences=sequences, val_loss=None)
+        return mean_loss, grad_norm, rate
+
+    def load_batch(self, first: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return inputs and targets (micro_batch_size, T) of the run's sequences from number `first` on."""
+        T, size = self.config.model.block_size, self.micro_batch_size
+        starts = training_windows(self.data.n_tokens, T, self.config.seed, first, size)
+        inputs, targets = batch(self.data, starts, T)
+        return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+    def on_device(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Send tokens to the device without waiting for it."""
+        if self.world.device.type == "cuda":
+            return tokens.pin_memory().to(self.world.device, non_blocking=True)
+        return tokens.to(self.world.device)
+
+    def seed_dropout(self, first: int) -> None:
+        """Make dropout a function of the seed and the micro-batch's place in the run: no state to save."""
+        if self.config.model.dropout:
+            torch.manual_seed(random.Random(f"dropout {self.config.seed} {first}").getrandbits(63))
+
+    def evaluate(self) -> None:
+        """Measure the validation loss of this step and log it."""
+        began = time.perf_counter()
+        arguments = (self.val_starts, self.micro_batch_size, self.token_bytes, self.world, self.dtype)
+        losses = evaluate(self.model, self.validation, *arguments)
+        loss, best = losses.nats_per_token, self.progress.best_val_loss
+        is_best = best is None or loss < best
+        self.progress = dataclasses.replace(
+            self.progress, val_loss=loss, best_val_loss=loss if is_best else best
+        )
+        self.log.evaluated(self.progress.step, losses, time.perf_counter() - began, is_best)
+
+    def save(self) -> None:
+        """Write a checkpoint of this step, by the main process."""
+        self.log.write_record()
+        if self.world.is_main:
+            out_dir, keep = self.run.out_dir, self.config.keep_checkpoints
+            state = (self.model, self.optimizer, self.tokenizer, self.progress)
+            folder = checkpoint.save(out_dir, *state, self.run.about, keep)
+            self.log.say(f"saved {folder}")
+
+    def say_outcome(self) -> None:
+        """Say that the run is finished, how well, and what to do with it."""
+        if self.world.is_main:
+            out_dir, progress = self.config.out_dir, self.progress
+            print(
+                f"{out_dir} is finished: step {progress.step}, validation loss {progress.val_loss:.4f}, best "
+                f"{progress.best_val_loss:.4f}. Sample from it with `python sample.py --checkpoint={out_dir}`, "
+                "go on with `--max_steps=... --extend`."
+            )
+
+
+def main() -> None:
+    train(parse_train_config(sys.argv[1:], __doc__ or ""))
+
+
+if __name__ == "__main__":
+    run_command(main)
