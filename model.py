@@ -38,9 +38,7 @@ class GPTConfig:
     n_kv_head: int = 0  # key and value heads, for grouped-query attention; 0: n_head
     n_embd: int = 768  # channels between the blocks
     head_dim: int = 0  # size of one head; 0: n_embd / n_head
-    n_inner: int = (
-        0  # hidden size of the MLP; 0: 4 n_embd (swiglu: 8/3 n_embd, rounded up to a multiple of 64)
-    )
+    n_inner: int = 0  # hidden size of the MLP; 0: 4 n_embd, or 8/3 n_embd up to a multiple of 64 for swiglu
     dropout: float = 0.0  # share of activations dropped in training, in [0, 1)
     position: Position = "learned"  # a trained vector for each position, or rotations of queries and keys
     rope_theta: float = 10000.0  # base of the rotary wavelengths
@@ -64,9 +62,8 @@ class GPTConfig:
         self._require("n_embd", divides, f"divisible by n_head={self.n_head}, or head_dim given")
         self._require("n_head", self.n_head % self.kv_heads == 0, f"divisible by n_kv_head={self.n_kv_head}")
         even = self.position != "rotary" or self.head_size % 2 == 0
-        self._require(
-            "head_dim" if self.head_dim else "n_embd", even, "such that rotary heads have an even size"
-        )
+        odd = "head_dim" if self.head_dim else "n_embd"
+        self._require(odd, even, f"such that rotary heads have an even size, not {self.head_size}")
 
     def _require(self, key: str, holds: bool, rule: str) -> None:
         if not holds:
@@ -82,7 +79,7 @@ class GPTConfig:
 
     @property
     def inner_size(self) -> int:
-        default = 4 * self.n_embd if self.mlp == "gelu" else round_up(-(-8 * self.n_embd // 3), 64)
+        default = 4 * self.n_embd if self.mlp == "gelu" else round_up(8 * self.n_embd // 3, 64)
         return self.n_inner or default
 
     @property
@@ -159,9 +156,8 @@ def math_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     """Do the same in torch's own kernels, which never hold the (T, T) weights where they can help it."""
-    return F.scaled_dot_product_attention(
-        q, k, v, dropout_p=dropout, is_causal=True, enable_gqa=q.shape != k.shape
-    )
+    grouped = q.shape != k.shape
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, enable_gqa=grouped)
 
 
 def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) -> str:
@@ -373,17 +369,8 @@ class GPT(nn.Module):
 
     def n_params(self, embeddings: bool = True) -> int:
         """Count parameters, without the vocabulary's padding; embeddings=False leaves out wte, wpe and lm_head."""
-        matrices = {self.transformer.wte.weight, self.lm_head.weight}  # one, if tied
-        padding = self.config.padded_vocab_size - self.config.vocab_size
-        total = (
-            sum(parameter.numel() for parameter in self.parameters())
-            - len(matrices) * padding * self.config.n_embd
-        )
-        if embeddings:
-            return total
-        rows = len(matrices) * self.config.vocab_size
-        rows += self.config.block_size if self.transformer.wpe is not None else 0
-        return total - rows * self.config.n_embd
+        tables = () if embeddings else ("transformer.wte.weight", "transformer.wpe.weight", "lm_head.weight")
+        return sum(weight.numel() for name, weight in self.weights().items() if name not in tables)
 
     def flops_per_token(self, T: int) -> int:
         """Count floating-point operations per trained token (forward + backward) in sequences of T tokens.
