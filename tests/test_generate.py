@@ -70,6 +70,8 @@ def test_equal_logits_go_to_the_lower_ids():
     logits = torch.tensor([0.0, 1.0, 1.0, 1.0])
     assert next_token_probabilities(logits, top_k=2).tolist() == [0, 0.5, 0.5, 0]
     assert next_token_probabilities(torch.zeros(4), top_p=0.5).tolist() == [0.5, 0.5, 0, 0]
+    many = next_token_probabilities(torch.zeros(5000), top_k=3)
+    assert many.nonzero().flatten().tolist() == [0, 1, 2]
     assert next_token_probabilities(logits, temperature=0).tolist() == [0, 1, 0, 0]
 
 
@@ -82,7 +84,7 @@ def test_all_tokens_stay_without_top_k_and_top_p():
 
 def test_a_tiny_temperature_is_greedy_and_finite():
     logits = 100 * random_logits(5, V).float()
-    for temperature in (0, 1e-30):
+    for temperature in (0, 1e-37):
         assert torch.equal(next_token_probabilities(logits, temperature), torch.eye(V)[logits.argmax(-1)])
 
 
