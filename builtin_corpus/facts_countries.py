@@ -234,7 +234,7 @@ Tajikistan|TJ|Dushanbe|Central Asia|Tajik|Tajik|Tajikistani somoni|AF CN KG UZ|L
 Tanzania|TZ|Dodoma|Eastern Africa|Tanzanian|Swahili, English|Tanzanian shilling|BI CD KE MW MZ RW UG ZM|C|the Indian Ocean|1961 the United Kingdom|Kilimanjaro, the Serengeti and Zanzibar
 Thailand|TH|Bangkok|Southeast Asia|Thai|Thai|Thai baht|KH LA MY MM|C|the Gulf of Thailand, the Andaman Sea||temples, spicy food and elephants
 Togo|TG|Lomé|Western Africa|Togolese|French|West African CFA franc|BJ BF GH|C|the Gulf of Guinea|1960 France|phosphate, mud tower houses and a narrow shape
-Tonga|TO|Nukuʻalofa|Polynesia|Tongan|Tongan, English|Tongan paʻanga||I|the Pacific Ocean|1970 the United Kingdom|its monarchy, rugby and humpback whales
+Tonga|TO|Nuku'alofa|Polynesia|Tongan|Tongan, English|Tongan pa'anga||I|the Pacific Ocean|1970 the United Kingdom|its monarchy, rugby and humpback whales
 Trinidad and Tobago|TT|Port of Spain|the Caribbean|Trinidadian|English|Trinidad and Tobago dollar||I|the Caribbean Sea, the Atlantic Ocean|1962 the United Kingdom|steel drums, calypso and a lake of asphalt
 Tunisia|TN|Tunis|Northern Africa|Tunisian|Arabic|Tunisian dinar|DZ LY|C|the Mediterranean Sea|1956 France|the ruins of Carthage, olives and beaches
 Turkey|TR|Ankara|Western Asia|Turkish|Turkish|Turkish lira|AM AZ BG GE GR IR IQ SY|C|the Mediterranean Sea, the Aegean Sea, the Black Sea||bazaars, coffee and the ruins of Troy

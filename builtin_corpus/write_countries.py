@@ -112,7 +112,9 @@ def say_borders(draft: Draft, country: Country) -> None:
             **known,
         )
     if country.waters:
-        draft.say("Its coast lies on {waters}.", "It has a coast on {waters}.", "Its shores meet {waters}.", **known)
+        draft.say(
+            "Its coast lies on {waters}.", "It has a coast on {waters}.", "Its shores meet {waters}.", **known
+        )
 
 
 def say_independence(draft: Draft, country: Country) -> None:
@@ -249,7 +251,9 @@ def history_article(country: Country) -> Draft:
         draft.say(CAPITAL, **facts(old))
     draft.section("Today")
     draft.say(CAPITAL, **known)
-    draft.say("{name} is a country in {region}.", "Today {name} is a sovereign state in {continent}.", **known)
+    draft.say(
+        "{name} is a country in {region}.", "Today {name} is a sovereign state in {continent}.", **known
+    )
     return draft
 
 
@@ -276,11 +280,17 @@ def capital_article(country: Country) -> Draft:
         **known,
     )
     say_languages(draft, country)
-    draft.say("Prices in {capital} are given in the {currency}.", "In {capital} one pays with the {currency}.", **known)
+    draft.say(
+        "Prices in {capital} are given in the {currency}.",
+        "In {capital} one pays with the {currency}.",
+        **known,
+    )
     return draft
 
 
-def list_article(title: str, lead: str, countries: list[Country], entry: Callable[[Draft, Country], None]) -> Draft:
+def list_article(
+    title: str, lead: str, countries: list[Country], entry: Callable[[Draft, Country], None]
+) -> Draft:
     """Write a list with a few sentences for each country, six countries to a paragraph."""
     draft = Draft(title)
     draft.say(lead, count=in_words(len(countries)))
@@ -311,7 +321,9 @@ def currency_entry(draft: Draft, country: Country) -> None:
     """Say the capital and the currency."""
     draft.say(CAPITAL, **facts(country))
     draft.say(
-        "The currency of {name} is the {currency}.", "In {capital} one pays with the {currency}.", **facts(country)
+        "The currency of {name} is the {currency}.",
+        "In {capital} one pays with the {currency}.",
+        **facts(country),
     )
 
 
