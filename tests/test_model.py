@@ -206,6 +206,14 @@ def test_parameter_names_and_sizes_are_gpt2s():
     assert model.n_params(embeddings=False) == 85_056_000
 
 
+def test_parameter_count_of_qwen3_0_6b():
+    shape = QWEN3 | {"n_kv_head": 8, "head_dim": 128, "n_inner": 3072}
+    with torch.device("meta"):
+        model = GPT(GPTConfig(vocab_size=151936, n_layer=28, n_head=16, n_embd=1024, **shape))
+    assert model.n_params() == 596_049_920
+    assert model.n_params(embeddings=False) == 440_467_456  # "0.44B" in its model card
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "math"])
 @pytest.mark.parametrize("config", FAMILIES, ids=["gpt2", "qwen3"])
 @torch.no_grad()
@@ -493,6 +501,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 
 @pytest.mark.gpu
 @needs_gpu
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")  # the compiler's advice for float32 products
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("changes", [{"head_dim": 64}, QWEN3 | {"head_dim": 128}], ids=["gpt2", "qwen3"])
 def test_flash_agrees_on_a_gpu(changes, compiled):
