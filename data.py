@@ -44,6 +44,11 @@ class Split:
     text_bytes: int  # UTF-8 bytes of the documents; end-of-text adds none
     shards: tuple[Shard, ...]
 
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Split":
+        """Read what `dataclasses.asdict` gave."""
+        return cls(**{**content, "shards": tuple(Shard(**shard) for shard in content["shards"])})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
@@ -71,10 +76,7 @@ class Manifest:
                 raise UserError(
                     f"{path} has format {content['format']}, this code reads {MANIFEST_FORMAT}: prepare the data again"
                 )
-            splits = {
-                name: Split(**{**split, "shards": tuple(Shard(**shard) for shard in split["shards"])})
-                for name, split in content["splits"].items()
-            }
+            splits = {name: Split.from_dict(split) for name, split in content["splits"].items()}
             return cls(**{**content, "splits": splits})
         except FileNotFoundError:
             raise UserError(_no_manifest(Path(data_dir))) from None

@@ -102,10 +102,14 @@ class Tokenizer:
             lengths[index] = len(value)
         return lengths
 
-    def save(self, path: str | Path) -> None:
-        """Write the tokenizer to one JSON file; equal tokenizers of one name give equal files."""
+    def to_json(self) -> str:
+        """Return the content of the tokenizer's file; equal tokenizers of one name have equal files."""
         content = {"format": FILE_FORMAT, "name": self.name, "hash": self.hash, **self._identity()}
-        Path(path).write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
+        return json.dumps(content, indent=0) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the tokenizer to one JSON file."""
+        Path(path).write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":

@@ -1,0 +1,266 @@
+"""Prepare text for training: articles -> tokens -> shards and a manifest.
+
+    python prepare_data.py --out_dir=data/wikipedia
+    python prepare_data.py --source='dump/*.parquet' --tokenizer=bpe:8192 --out_dir=data/mine
+    python prepare_data.py --verify --out_dir=data/mine
+
+Owns the order of things: find the source (sources.py), open or train the tokenizer, read articles (articles.py),
+tokenize them in spawned processes (workers.py), hand the tokens in order to the one writer (shards.py), report. Killed
+at any moment and started again, it goes on, and the folder ends the same, byte for byte, with any number of workers.
+"""
+
+import heapq
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from articles import Batch, documents, read_batches
+from command_line import parse_config
+from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest
+from errors import UserError, run_command
+from shards import (
+    SHARD_NAME,
+    DatasetWriter,
+    Journal,
+    locked,
+    remove_journal,
+    token_dtype,
+    verify,
+    write_atomically,
+)
+from sources import Source, check_unchanged, find_source
+from tokenizer import TOKENIZER_FILE, Tokenizer, open_tokenizer, train_bpe
+from workers import tokenized
+
+BPE_TRAINING_BYTES = 32_000_000
+BPE_DOCUMENT_BYTES = 4_000_000  # of one document at the most: a single huge one must not be all of the sample
+PROGRESS_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """What to prepare, from where, and how."""
+
+    out_dir: str = "data/wikipedia"  # the folder that shards, tokenizer and manifest go to
+    source: str = "hub"  # hub, builtin, a folder laid out like a hub dataset, or *.parquet, *.jsonl, *.jsonl.gz, *.txt globs
+    dataset: str = "wikimedia/wikipedia"  # the hub dataset to read
+    subset: str = "20231101.en"  # the subset of it (hub and folder)
+    n_shards: int = 1  # how many of its parquet files to read, 0 for all (hub and folder)
+    tokenizer: str = (
+        "gpt2"  # a tiktoken encoding, bpe:N (N tokens, trained on this text), bytes, or a saved tokenizer
+    )
+    validation_fraction: float = (
+        0.01  # the part of the articles, chosen by a hash of their ids, kept for validation
+    )
+    shard_tokens: int = 100_000_000  # tokens to a shard file
+    workers: int = 0  # tokenizing processes, 0 for one to a core; the result is the same with any number
+    verify: bool = False  # only check every hash of a finished out_dir
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation_fraction < 1:
+            raise UserError(
+                f"--validation_fraction={self.validation_fraction} must be at least 0 and below 1"
+            )
+        if self.shard_tokens < 1:
+            raise UserError(f"--shard_tokens={self.shard_tokens} must be at least 1")
+        for key in ("workers", "n_shards"):
+            if getattr(self, key) < 0:
+                raise UserError(f"--{key}={getattr(self, key)} must not be negative")
+
+
+def prepare(config: PrepareConfig) -> None:
+    """Make `config.out_dir` a finished data folder, going on where an earlier run was stopped."""
+    out_dir = Path(config.out_dir)
+    with locked(out_dir):
+        options = content_options(config)
+        if (out_dir / MANIFEST_FILE).exists():
+            manifest = Manifest.read(out_dir)
+            refuse_other_options(out_dir, manifest.options, options)
+            remove_journal(out_dir)
+            print(f"{out_dir} is complete, nothing to do (--verify checks its hashes)")
+            return
+        started = time.perf_counter()
+        journal, tokenizer = begin_or_go_on(config, out_dir, options)
+        writer = DatasetWriter(out_dir, token_dtype(tokenizer.vocab_size), config.shard_tokens, journal)
+        tokenize(config, Source.from_dict(journal.source), writer)
+        refuse_empty_splits(config, writer.journal)
+        print_summary(writer.finish(tokenizer), out_dir, time.perf_counter() - started)
+
+
+def content_options(config: PrepareConfig) -> dict[str, Any]:
+    """Return the options that decide what the folder will hold."""
+    options: dict[str, Any] = {"source": config.source}
+    if config.source == "hub":
+        options["dataset"] = config.dataset
+    if config.source == "hub" or Path(config.source).is_dir():
+        options |= {"subset": config.subset, "n_shards": config.n_shards}
+    return options | {
+        "tokenizer": config.tokenizer,
+        "validation_fraction": config.validation_fraction,
+        "shard_tokens": config.shard_tokens,
+    }
+
+
+def refuse_other_options(out_dir: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise UserError naming the options in which this command differs from the one that began the folder."""
+    differing = [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise UserError(
+            f"{out_dir} was prepared with other options: {'; '.join(differing)}: choose another --out_dir or delete it"
+        )
+
+
+def begin_or_go_on(
+    config: PrepareConfig, out_dir: Path, options: dict[str, Any]
+) -> tuple[Journal, Tokenizer]:
+    """Return journal and tokenizer of the preparation under way in the folder, or of a new one."""
+    journal = Journal.read(out_dir)
+    if journal:
+        refuse_other_options(out_dir, journal.options, options)
+        check_unchanged(Source.from_dict(journal.source))
+        tokenizer = Tokenizer.load(out_dir / TOKENIZER_FILE)
+        if tokenizer.hash != journal.tokenizer_hash:
+            raise UserError(
+                f"{out_dir / TOKENIZER_FILE} is not the one this preparation began with: delete {out_dir}"
+            )
+        print(
+            f"going on in {out_dir}: {sum(split.documents for split in journal.splits.values()):,} articles are done"
+        )
+        return journal, tokenizer
+    if shards := sorted(path.name for path in out_dir.iterdir() if SHARD_NAME.fullmatch(path.name)):
+        raise UserError(
+            f"{out_dir} holds {shards[0]} but neither {MANIFEST_FILE} nor {JOURNAL_FILE}: delete it or choose another --out_dir"
+        )
+    source = find_source(config.source, config.dataset, config.subset, config.n_shards)
+    print(f"reading {len(source.files)} file(s), {sum(file.bytes for file in source.files) / 1e6:,.1f} MB")
+    tokenizer = make_tokenizer(config, source)
+    write_atomically(out_dir / TOKENIZER_FILE, tokenizer.to_json())
+    journal = Journal(options, source.to_dict(), tokenizer.hash)
+    journal.save(out_dir)
+    return journal, tokenizer
+
+
+def make_tokenizer(config: PrepareConfig, source: Source) -> Tokenizer:
+    """Open the tokenizer that `config` names, or train it on a sample of the training articles."""
+    name, _, size = config.tokenizer.partition(":")
+    if name != "bpe" or Path(config.tokenizer).exists():
+        return open_tokenizer(config.tokenizer)
+    if not size.isdecimal():
+        raise UserError(f"--tokenizer={config.tokenizer}: bpe:N needs a number of tokens, like bpe:8192")
+    started = time.perf_counter()
+    sample = training_sample(read_batches(source), config.validation_fraction)
+    print(
+        f"training {config.tokenizer} on {sum(map(len, sample)) / 1e6:,.1f} MB of {len(sample):,} training articles"
+    )
+    tokenizer = train_bpe((document.decode(errors="ignore") for document in sample), int(size))
+    print(f"trained {config.tokenizer} in {time.perf_counter() - started:.1f} s")
+    return tokenizer
+
+
+def training_sample(batches: Iterable[Batch], validation_fraction: float) -> list[bytes]:
+    """Return the training documents of the lowest ranks that fit in BPE_TRAINING_BYTES, in order of rank.
+
+    The same articles in another order give the same sample: once one was too many, so is every higher rank.
+    """
+    heap: list[tuple[float, bytes]] = []  # the highest rank first
+    size, limit = 0, 1.0
+    for batch in batches:
+        for document in documents(batch):
+            if document.rank < validation_fraction or document.rank >= limit:
+                continue
+            content = document.text.encode()[:BPE_DOCUMENT_BYTES]
+            heapq.heappush(heap, (-document.rank, content))
+            size += len(content)
+            while size > BPE_TRAINING_BYTES:
+                negative_rank, dropped = heapq.heappop(heap)
+                size, limit = size - len(dropped), -negative_rank
+    return [content for _, content in sorted(heap, key=lambda item: (-item[0], item[1]))]
+
+
+def tokenize(config: PrepareConfig, source: Source, writer: DatasetWriter) -> None:
+    """Read, tokenize and write everything that the writer's journal does not hold yet."""
+    progress = Progress(writer.journal)
+    batches = read_batches(source, writer.journal.file, writer.journal.batch)
+    tokenizer_path = Path(config.out_dir) / TOKENIZER_FILE
+    for result in tokenized(batches, tokenizer_path, config.validation_fraction, config.workers):
+        writer.append(result.file, result.number, result.skipped_documents, result.additions)
+        progress.report(writer.journal, result.done)
+
+
+class Progress:
+    """Lines that say how far a preparation is, plain in a log file."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._begun = self._reported = time.perf_counter()
+        self._text_bytes = sum(split.text_bytes for split in journal.splits.values())
+        self._done_before: float | None = None
+
+    def report(self, journal: Journal, done: float) -> None:
+        """Print a line if the last is PROGRESS_SECONDS old; `done` is the part of the source that is written."""
+        now = time.perf_counter()
+        if self._done_before is None:
+            self._done_before = done
+        if now - self._reported < PROGRESS_SECONDS:
+            return
+        self._reported = now
+        splits = journal.splits.values()
+        speed = (sum(split.text_bytes for split in splits) - self._text_bytes) / (now - self._begun)
+        left = (1 - done) * (now - self._begun) / max(1e-9, done - self._done_before)
+        print(
+            f"{sum(split.documents for split in splits):,} articles, {sum(split.tokens for split in splits):,} tokens, "
+            f"{speed / 1e6:.1f} MB/s, {done:.0%}, {left / 60:.0f} min {left % 60:02.0f} s left",
+            flush=True,
+        )
+
+
+def refuse_empty_splits(config: PrepareConfig, journal: Journal) -> None:
+    """Raise UserError if no article fell in a split that was asked for."""
+    wanted = SPLITS if config.validation_fraction else ("train",)
+    n_documents = sum(split.documents for split in journal.splits.values())
+    for name in wanted:
+        if not journal.splits[name].documents:
+            raise UserError(
+                f"no article for the split {name!r}: {n_documents} have text, {journal.skipped_documents} have none,"
+                f" --validation_fraction={config.validation_fraction}; delete {config.out_dir} and prepare more text,"
+                " or another fraction (0: no validation split)"
+            )
+
+
+def print_summary(manifest: Manifest, out_dir: Path, seconds: float) -> None:
+    """Print what a finished folder holds."""
+    print(f"\n{'split':8}{'articles':>12}{'tokens':>16}{'text bytes':>16}{'bytes/token':>13}{'shards':>8}")
+    for name, split in manifest.splits.items():
+        ratio = split.text_bytes / max(1, split.tokens)
+        print(
+            f"{name:8}{split.documents:12,}{split.tokens:16,}{split.text_bytes:16,}{ratio:13.2f}{len(split.shards):8}"
+        )
+    tokens = sum(split.tokens for split in manifest.splits.values())
+    print(f"{manifest.skipped_documents:,} articles without text were skipped")
+    print(
+        f"tokenizer {manifest.tokenizer['name']}, {manifest.tokenizer['vocab_size']:,} tokens, {manifest.dtype}"
+    )
+    print(f"{out_dir} is complete: {seconds:.1f} s, {tokens / seconds:,.0f} tokens/s")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    config = parse_config(
+        PrepareConfig(), sys.argv[1:] if argv is None else argv, "Prepare text for training."
+    )
+    if config.verify:
+        manifest = verify(Path(config.out_dir))
+        n_shards = sum(len(split.shards) for split in manifest.splits.values())
+        print(f"{config.out_dir} is whole: {n_shards} shard(s) and the tokenizer match their hashes")
+    else:
+        prepare(config)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,279 @@
+"""Writing token shards so that a kill at any instant loses seconds of work and never shows as a whole result.
+
+Owns the journal (how far a preparation has come), the ordered writing of shards, the manifest's birth and the check
+of a finished folder. What shards and manifest look like is data.py's; which tokens to write is prepare_data.py's.
+
+The journal is replaced atomically after the shards it speaks of have reached the disk. Going on means cutting the
+shards back to what it says. The manifest is written when everything else is safe, and its being there means whole.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Shard, Split, TokenDataset
+from errors import UserError
+from tokenizer import Tokenizer
+
+SAVE_SECONDS = 1.0  # at the most this much work is lost by a kill
+SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})_\d{{5,}}\.bin")
+
+
+@dataclass(frozen=True)
+class Journal:
+    """How far a preparation has come; everything before batch `batch` of source file `file` is in the shards."""
+
+    options: dict[str, Any]
+    source: dict[str, Any]
+    tokenizer_hash: str
+    file: int = 0
+    batch: int = 0
+    skipped_documents: int = 0
+    splits: dict[str, Split] = field(default_factory=lambda: {name: Split(0, 0, 0, ()) for name in SPLITS})
+
+    @classmethod
+    def read(cls, out_dir: Path) -> "Journal | None":
+        """Return the journal of an unfinished preparation, or None."""
+        path = out_dir / JOURNAL_FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            content["splits"] = {name: Split.from_dict(split) for name, split in content["splits"].items()}
+            return cls(**content)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"cannot read {path} ({error}): delete {out_dir} and prepare it again") from None
+
+    def save(self, out_dir: Path) -> None:
+        """Replace the journal on disk by this one."""
+        write_atomically(out_dir / JOURNAL_FILE, json.dumps(asdict(self)))
+
+
+class Addition(NamedTuple):
+    """The tokens of consecutive whole documents of one split."""
+
+    tokens: np.ndarray
+    documents: int
+    text_bytes: int
+
+
+class ShardWriter:
+    """The shards of one split: a stream of tokens cut every `shard_tokens` tokens, hashed while it is written."""
+
+    def __init__(self, out_dir: Path, name: str, dtype: np.dtype, shard_tokens: int, state: Split) -> None:
+        self.state = state
+        self._out_dir, self._name, self._dtype, self._shard_tokens = out_dir, name, dtype, shard_tokens
+        self._file: Any = None
+        self._hash = hashlib.sha256()
+        if state.shards and state.shards[-1].tokens < shard_tokens:
+            self._reopen(state.shards[-1])
+
+    def append(self, addition: Addition) -> None:
+        """Write the tokens of whole documents."""
+        self.state = replace(
+            self.state,
+            documents=self.state.documents + addition.documents,
+            text_bytes=self.state.text_bytes + addition.text_bytes,
+        )
+        tokens = addition.tokens
+        while len(tokens):
+            if self._file is None:
+                self._begin()
+            room = self._shard_tokens - self.state.shards[-1].tokens
+            self._write(tokens[:room])
+            tokens = tokens[room:]
+            if self.state.shards[-1].tokens == self._shard_tokens:
+                self.close()
+
+    def sync(self) -> None:
+        """Wait until what was appended is on the disk."""
+        if self._file is not None:
+            with writing(self._path()):
+                os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Finish the current shard."""
+        self.sync()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _path(self) -> Path:
+        return self._out_dir / self.state.shards[-1].name
+
+    def _begin(self) -> None:
+        name = f"{self._name}_{len(self.state.shards):05}.bin"
+        self._hash = hashlib.sha256()
+        empty = Shard(name, 0, 0, self._hash.hexdigest())
+        self.state = replace(self.state, shards=(*self.state.shards, empty))
+        with writing(self._path()):
+            self._file = open(self._path(), "wb", buffering=0)  # noqa: SIM115  closed with the shard
+
+    def _write(self, tokens: np.ndarray) -> None:
+        content = tokens.astype(self._dtype, copy=False).tobytes()
+        rest = memoryview(content)
+        with writing(self._path()):
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self._hash.update(content)
+        *finished, shard = self.state.shards
+        shard = Shard(
+            shard.name, shard.tokens + len(tokens), shard.bytes + len(content), self._hash.hexdigest()
+        )
+        self.state = replace(self.state, tokens=self.state.tokens + len(tokens), shards=(*finished, shard))
+
+    def _reopen(self, shard: Shard) -> None:
+        """Cut the last shard back to what the journal says of it and make sure that this is what it holds."""
+        path = self._path()
+        with writing(path):
+            self._file = open(path, "r+b", buffering=0)  # noqa: SIM115  closed with the shard
+            self._file.truncate(shard.bytes)
+            self._hash = hashlib.file_digest(self._file, "sha256")
+            self._file.seek(0, os.SEEK_END)
+        if self._hash.hexdigest() != shard.sha256:
+            raise UserError(f"{path} is not as the journal says: delete {self._out_dir} and prepare it again")
+
+
+class DatasetWriter:
+    """The one writer of a data folder: the shards of all splits, then journal or manifest."""
+
+    def __init__(self, out_dir: Path, dtype: np.dtype, shard_tokens: int, journal: Journal) -> None:
+        self.journal = journal
+        self._out_dir = out_dir
+        known = {shard.name for split in journal.splits.values() for shard in split.shards}
+        for path in out_dir.iterdir():
+            if SHARD_NAME.fullmatch(path.name) and path.name not in known:
+                path.unlink()  # begun after the journal was last saved
+        self._writers = {
+            name: ShardWriter(out_dir, name, dtype, shard_tokens, split)
+            for name, split in journal.splits.items()
+        }
+        self._saved_at = float("-inf")
+
+    def append(self, file: int, batch: int, skipped_documents: int, additions: dict[str, Addition]) -> None:
+        """Write what batch `batch` of source file `file` holds for each split; save the journal now and then."""
+        for name, addition in additions.items():
+            self._writers[name].append(addition)
+        self.journal = replace(
+            self.journal,
+            file=file,
+            batch=batch + 1,
+            skipped_documents=self.journal.skipped_documents + skipped_documents,
+            splits={name: writer.state for name, writer in self._writers.items()},
+        )
+        if time.monotonic() - self._saved_at >= SAVE_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Bring shards, then the journal that speaks of them, to the disk."""
+        for writer in self._writers.values():
+            writer.sync()
+        self.journal.save(self._out_dir)
+        self._saved_at = time.monotonic()
+
+    def finish(self, tokenizer: Tokenizer) -> Manifest:
+        """Close all shards and write the manifest, from which on the folder is whole."""
+        for writer in self._writers.values():
+            writer.close()
+        manifest = Manifest(
+            dtype=token_dtype(tokenizer.vocab_size).name,
+            tokenizer={
+                "name": tokenizer.name,
+                "hash": tokenizer.hash,
+                "vocab_size": tokenizer.vocab_size,
+                "end_of_text": tokenizer.end_of_text,
+            },
+            splits=self.journal.splits,
+            skipped_documents=self.journal.skipped_documents,
+            source=self.journal.source,
+            options=self.journal.options,
+        )
+        write_atomically(self._out_dir / MANIFEST_FILE, manifest.to_json())
+        remove_journal(self._out_dir)
+        return manifest
+
+
+def token_dtype(vocab_size: int) -> np.dtype:
+    """Return the smallest little-endian type that holds every id."""
+    return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
+
+
+def verify(data_dir: Path) -> Manifest:
+    """Check every hash of a finished folder; raise UserError naming all files that are not what they were."""
+    manifest = Manifest.read(data_dir)
+    damaged = []
+    for shard in (shard for split in manifest.splits.values() for shard in split.shards):
+        try:
+            with open(data_dir / shard.name, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            damaged.append(f"{shard.name} ({error.strerror})")
+            continue
+        if digest != shard.sha256:
+            damaged.append(shard.name)
+    if damaged:
+        raise UserError(
+            f"damaged in {data_dir}: {', '.join(damaged)}; delete the folder and prepare it again"
+        )
+    TokenDataset(data_dir, SPLITS[0]).tokenizer()
+    return manifest
+
+
+def remove_journal(out_dir: Path) -> None:
+    """Remove what only an unfinished preparation needs."""
+    for name in (JOURNAL_FILE, JOURNAL_FILE + ".tmp"):
+        (out_dir / name).unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Replace the file at `path`, which a reader then sees whole, old or new, even after a power cut."""
+    temporary = path.with_name(path.name + ".tmp")
+    with writing(path):
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what can go wrong in writing a file into one line with its name."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; mend that and run the same command again, it goes on from there"
+        ) from None
+
+
+@contextlib.contextmanager
+def locked(out_dir: Path) -> Iterator[None]:
+    """Keep other preparations out of the folder, which is made if it is not there, while the block runs."""
+    with writing(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
+        folder = os.open(out_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(
+            f"another preparation is writing to {out_dir}: wait for it, or choose another --out_dir"
+        ) from None
+    finally:
+        os.close(folder)

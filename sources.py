@@ -1,0 +1,139 @@
+"""Where text comes from: the hub, a folder laid out like a hub dataset, local files, or the built-in corpus.
+
+Owns finding the files of a source. Reading them is left to articles.py. `datasets` is imported only to find the
+files of a dataset: pyarrow reads them, ten times as fast.
+"""
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from errors import UserError
+from network import reachable
+
+HUB_SERVER = "https://huggingface.co"
+SPLIT = "train"
+FILE_KINDS = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
+
+
+class SourceFile(NamedTuple):
+    """One file of text; the path of a hub file begins with hf://."""
+
+    path: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files to read, in order, and what the manifest says of where they are from."""
+
+    kind: str  # "hub", "folder", "files" or "builtin"
+    files: tuple[SourceFile, ...]
+    dataset: dict[str, str]  # dataset, subset and revision, where there are such
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest's entry."""
+        files = [{"path": file.path, "bytes": file.bytes} for file in self.files]
+        return {"kind": self.kind, **self.dataset, "files": files}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Source":
+        """Undo `to_dict`."""
+        files = tuple(SourceFile(**file) for file in content["files"])
+        dataset = {key: value for key, value in content.items() if key not in ("kind", "files")}
+        return cls(content["kind"], files, dataset)
+
+
+def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source:
+    """Return the files of `source`: `hub`, `builtin`, a folder, or globs separated by commas.
+
+    `dataset` is read only for the hub, `subset` and `n_shards` (0: all files) for the hub and folders. Raises
+    UserError where there is nothing to read, within 10 seconds where the hub does not answer.
+    """
+    if source == "builtin":
+        return Source("builtin", (SourceFile("builtin", 0),), {})
+    if source == "hub":
+        return _hub_source(dataset, subset, n_shards)
+    if Path(source).is_dir():
+        return _dataset_files("folder", source, subset, n_shards)
+    paths: list[str] = []
+    for pattern in source.split(","):
+        found = sorted(path for path in glob.glob(pattern, recursive=True) if not os.path.isdir(path))
+        if not found:
+            raise UserError(
+                f"--source={source}: no file matches {pattern!r}; quote globs, and look with `ls {pattern}`"
+            )
+        paths += [path for path in found if path not in paths]
+    for path in paths:
+        if not path.endswith(FILE_KINDS):
+            raise UserError(f"cannot read {path}: --source takes files that end in {', '.join(FILE_KINDS)}")
+    return Source("files", tuple(SourceFile(path, _size(path)) for path in paths), {})
+
+
+def check_unchanged(source: Source) -> None:
+    """Raise UserError if a local file is not there any more or has another size than when the preparation began."""
+    for path, size in source.files:
+        if source.kind in ("files", "folder") and _size(path) != size:
+            raise UserError(
+                f"{path} has {_size(path)} bytes and had {size} when this preparation began: start anew"
+            )
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _hub_source(dataset: str, subset: str, n_shards: int) -> Source:
+    """Find the files of a hub dataset; offline (HF_HUB_OFFLINE=1), those that the hub's cache holds."""
+    ways_on = "use --source=builtin, --source='a/local/*.parquet', or HF_HUB_OFFLINE=1 with a dataset in the hub's cache"
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    server = os.environ.get("HF_ENDPOINT", HUB_SERVER)
+    if not offline and not reachable(server):
+        raise UserError(f"cannot reach {server} for the dataset {dataset}: {ways_on}")
+    if not offline:
+        return _dataset_files("hub", dataset, subset, n_shards)
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(dataset, repo_type="dataset", local_files_only=True)
+    except (OSError, ValueError):
+        raise UserError(
+            f"the hub's cache has no {dataset}: with a network, `hf download {dataset} --repo-type dataset"
+            f" --include '{subset}/*'` puts it there; or use --source=builtin or a local file"
+        ) from None
+    return _dataset_files("folder", folder, subset, n_shards)
+
+
+def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Source:
+    """Let `datasets` read the `configs:` of the dataset's README.md, and take its first `n_shards` parquet files."""
+    import datasets
+
+    try:
+        found = datasets.load_dataset_builder(dataset, subset).config.data_files or {}
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}") from None
+    paths = [str(path) for path in found.get(SPLIT, [])]
+    if not paths or not all(path.endswith(".parquet") for path in paths):
+        raise UserError(
+            f"{dataset}, subset {subset}, has no split {SPLIT!r} in parquet files: name its files in --source"
+        )
+    if n_shards > len(paths):
+        raise UserError(
+            f"--n_shards={n_shards}: {dataset} has {len(paths)} parquet files; 0 takes all of them"
+        )
+    paths = paths[:n_shards] if n_shards else paths
+    origin = {"dataset": dataset, "subset": subset}
+    if kind == "folder":
+        return Source(kind, tuple(SourceFile(path, _size(path)) for path in paths), origin)
+    from huggingface_hub import HfFileSystem
+
+    file_system = HfFileSystem()
+    files = tuple(SourceFile(path, int(file_system.info(path)["size"])) for path in paths)
+    revision = paths[0].partition("@")[2].partition("/")[0]  # hf://datasets/owner/name@revision/path
+    return Source(kind, files, {**origin, "revision": revision})
