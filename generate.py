@@ -89,19 +89,16 @@ def generate(
         check_prompt(prompt, number, model.config.vocab_size)
 
     def probabilities(logits: Tensor) -> Tensor:
-        # On the CPU and in float64: the same draws on every device.
+        # On the CPU and in float64, so that a seed means the same on every device.
         return next_token_probabilities(logits.cpu().double(), temperature, top_k, top_p)
 
     was_training = model.training
     model.eval()
     try:
-        continuations = []
-        for prompt in prompts:
-            generators = [sample_generator(seed, sample) for sample in range(n_samples)]
-            continuations.append(
-                decode(model, prompt, generators, max_new_tokens, probabilities, end_of_text)
-            )
-        return continuations
+        return [
+            decode(model, prompt, seed, n_samples, max_new_tokens, probabilities, end_of_text)
+            for prompt in prompts
+        ]
     finally:
         model.train(was_training)
 
@@ -118,23 +115,23 @@ def check_prompt(prompt: Sequence[int], number: int, vocab_size: int) -> None:
 def decode(
     model: GPT,
     prompt: Sequence[int],
-    generators: Sequence[torch.Generator],
+    seed: int,
+    n_samples: int,
     max_new_tokens: int,
     probabilities: Callable[[Tensor], Tensor],
     end_of_text: int | None,
 ) -> list[list[int]]:
-    """Continue one prompt once with each generator, a token at a time; return the new tokens.
+    """Continue one prompt, a token at a time; return the new tokens of each sample.
 
     The samples that have not ended are a batch of equal lengths, so that nothing is padded. Each token is
     computed from the whole window anew.
     """
-    device = next(model.parameters()).device
-    samples = [list(prompt) for _ in generators]
-    running = list(range(len(samples)))
+    device, block_size = next(model.parameters()).device, model.config.block_size
+    generators = [sample_generator(seed, s) for s in range(n_samples)]
+    samples = [list(prompt) for _ in range(n_samples)]
+    running = list(range(n_samples))
     for _ in range(max_new_tokens):
-        window = torch.tensor(
-            [samples[s][-model.config.block_size :] for s in running], device=device
-        )  # (B, T)
+        window = torch.tensor([samples[s][-block_size:] for s in running], device=device)  # (B, T)
         logits = model(window, last_only=True)[:, -1]  # (B, V)
         tokens = draw(probabilities(logits), [generators[s] for s in running])
         unended = []
