@@ -13,7 +13,7 @@ import heapq
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from shards import (
     verify,
     write_atomically,
 )
-from sources import Source, check_unchanged, find_source
+from sources import Source, find_source, looked_at_again
 from tokenizer import TOKENIZER_FILE, Tokenizer, open_tokenizer, train_bpe
 from workers import tokenized
 
@@ -120,31 +120,41 @@ def refuse_other_options(out_dir: Path, before: dict[str, Any], now: dict[str, A
 def begin_or_go_on(
     config: PrepareConfig, out_dir: Path, options: dict[str, Any]
 ) -> tuple[Journal, Tokenizer]:
-    """Return journal and tokenizer of the preparation under way in the folder, or of a new one."""
+    """Return journal and tokenizer of the preparation under way in the folder, or of a new one.
+
+    A journal of no batch binds nothing: what stopped that run, like a mistyped option, can be mended.
+    """
     journal = Journal.read(out_dir)
-    if journal:
-        refuse_other_options(out_dir, journal.options, options)
-        check_unchanged(Source.from_dict(journal.source))
-        tokenizer = Tokenizer.load(out_dir / TOKENIZER_FILE)
-        if tokenizer.hash != journal.tokenizer_hash:
-            raise UserError(
-                f"{out_dir / TOKENIZER_FILE} is not the one this preparation began with: delete {out_dir}"
-            )
-        print(
-            f"going on in {out_dir}: {sum(split.documents for split in journal.splits.values()):,} articles are done"
-        )
-        return journal, tokenizer
-    if shards := sorted(path.name for path in out_dir.iterdir() if SHARD_NAME.fullmatch(path.name)):
+    if journal and journal.batch:
+        return go_on(journal, out_dir, options)
+    strays = sorted(path.name for path in out_dir.iterdir() if SHARD_NAME.fullmatch(path.name))
+    if strays and not journal:
         raise UserError(
-            f"{out_dir} holds {shards[0]} but neither {MANIFEST_FILE} nor {JOURNAL_FILE}: delete it or choose another --out_dir"
+            f"{out_dir} holds {strays[0]} but neither {MANIFEST_FILE} nor {JOURNAL_FILE}: delete it or choose another"
+            " --out_dir"
         )
     source = find_source(config.source, config.dataset, config.subset, config.n_shards)
-    print(f"reading {len(source.files)} file(s), {sum(file.bytes for file in source.files) / 1e6:,.1f} MB")
+    size = sum(file.bytes for file in source.files)
+    print(f"reading {len(source.files)} file(s), {size / 1e6:,.1f} MB", flush=True)
     tokenizer = make_tokenizer(config, source)
     write_atomically(out_dir / TOKENIZER_FILE, tokenizer.to_json())
     journal = Journal(options, source.to_dict(), tokenizer.hash)
     journal.save(out_dir)
     return journal, tokenizer
+
+
+def go_on(journal: Journal, out_dir: Path, options: dict[str, Any]) -> tuple[Journal, Tokenizer]:
+    """Return the journal and the tokenizer of a preparation that was stopped, if it is the one asked for."""
+    refuse_other_options(out_dir, journal.options, options)
+    tokenizer = Tokenizer.load(out_dir / TOKENIZER_FILE)
+    if tokenizer.hash != journal.tokenizer_hash:
+        raise UserError(
+            f"{out_dir / TOKENIZER_FILE} is not the one this preparation began with: delete {out_dir}"
+        )
+    source = looked_at_again(Source.from_dict(journal.source), begun=journal.file)
+    n_documents = sum(split.documents for split in journal.splits.values())
+    print(f"going on in {out_dir}, where {n_documents:,} articles are done", flush=True)
+    return replace(journal, source=source.to_dict()), tokenizer
 
 
 def make_tokenizer(config: PrepareConfig, source: Source) -> Tokenizer:
@@ -156,9 +166,8 @@ def make_tokenizer(config: PrepareConfig, source: Source) -> Tokenizer:
         raise UserError(f"--tokenizer={config.tokenizer}: bpe:N needs a number of tokens, like bpe:8192")
     started = time.perf_counter()
     sample = training_sample(read_batches(source), config.validation_fraction)
-    print(
-        f"training {config.tokenizer} on {sum(map(len, sample)) / 1e6:,.1f} MB of {len(sample):,} training articles"
-    )
+    size = sum(map(len, sample)) / 1e6
+    print(f"training {config.tokenizer} on {size:,.1f} MB of {len(sample):,} training articles", flush=True)
     tokenizer = train_bpe((document.decode(errors="ignore") for document in sample), int(size))
     print(f"trained {config.tokenizer} in {time.perf_counter() - started:.1f} s")
     return tokenizer

@@ -72,13 +72,22 @@ def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source
     return Source("files", tuple(SourceFile(path, _size(path)) for path in paths), {})
 
 
-def check_unchanged(source: Source) -> None:
-    """Raise UserError if a local file is not there any more or has another size than when the preparation began."""
-    for path, size in source.files:
-        if source.kind in ("files", "folder") and _size(path) != size:
+def looked_at_again(source: Source, begun: int) -> Source:
+    """Return the source with the sizes its local files have now, for going on with a preparation.
+
+    Raises UserError if one of the files up to number `begun`, which has been read in part, has changed. A later one
+    may have: it may have been cut off, the reason why the preparation stopped.
+    """
+    if source.kind not in ("files", "folder"):
+        return source
+    files = tuple(SourceFile(file.path, _size(file.path)) for file in source.files)
+    for before, now in zip(source.files[: begun + 1], files, strict=False):
+        if before != now:
             raise UserError(
-                f"{path} has {_size(path)} bytes and had {size} when this preparation began: start anew"
+                f"{now.path} has {now.bytes} bytes, and had {before.bytes} when this preparation read it: delete the"
+                " out_dir to start anew, or choose another"
             )
+    return Source(source.kind, files, source.dataset)
 
 
 def _size(path: str) -> int:

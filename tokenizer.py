@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tiktoken
@@ -177,27 +178,32 @@ def train_bpe(documents: Iterable[str], vocab_size: int) -> Tokenizer:
         raise UserError(
             f"bpe:{vocab_size} is too small: 256 bytes and end-of-text make 257 tokens at the least"
         )
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
-
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(SPLIT_PATTERN), behavior="isolated"), byte_level]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - 1,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    trained.train_from_iterator(_training_texts(documents), trainer)
-    vocabulary = trained.get_vocab()
-    if len(vocabulary) != vocab_size - 1:
+    vocabulary = _trained(documents, vocab_size - 1).get_vocab()
+    largest = len(vocabulary) + 1
+    if largest != vocab_size:
         raise UserError(
-            f"the text is too small for bpe:{vocab_size}: it gives {len(vocabulary) + 1} tokens at the most,"
-            f" so use --tokenizer=bpe:{len(vocabulary) + 1} or fewer, or more text"
+            f"the text is too small for bpe:{vocab_size}: it gives {largest} tokens at the most,"
+            f" so use --tokenizer=bpe:{largest} or fewer, or more text"
         )
     ranks = {_characters_to_bytes(token): index for token, index in vocabulary.items()}
     return _with_end_of_text(f"bpe:{vocab_size}", ranks, SPLIT_PATTERN)
+
+
+def _trained(documents: Iterable[str], n_tokens: int) -> Any:
+    """Return a BPE as the `tokenizers` library trains it: its ids, in the order of the merges, become the ranks."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT_PATTERN), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=n_tokens, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(_training_texts(documents), trainer)
+    return tokenizer
 
 
 def _parts(text: str) -> Iterator[str]:
