@@ -12,9 +12,9 @@ depends on its title alone, so that adding an article does not move another one 
 
 from collections.abc import Iterator
 
-from builtin_corpus import write_countries, write_elements, write_people, write_space
+from builtin_corpus import write_countries, write_elements, write_people, write_places, write_space
 
-WRITERS = (write_countries, write_elements, write_people, write_space)
+WRITERS = (write_countries, write_elements, write_people, write_places, write_space)
 
 
 def articles() -> Iterator[dict[str, str]]:

@@ -115,7 +115,9 @@ class Draft:
         """Add one sentence from one of the patterns, filled with the facts."""
         self._n_sentences += 1
         pattern = choice(f"{self.title}/{self._n_sentences}/{patterns[0]}", patterns)
-        self._blocks[-1][1].append(capitalized(pattern.format(**facts)))
+        sentence = capitalized(pattern.format(**facts))
+        # "Washington, D.C." brings its own full stop to the end of a sentence.
+        self._blocks[-1][1].append(sentence.removesuffix(".") if sentence.endswith("..") else sentence)
 
     def paragraph(self) -> None:
         """Start a new paragraph under the same heading."""

@@ -141,7 +141,7 @@ def work_article(work: Work) -> Draft:
     draft.say("It {about}.", "The {form} {about}.", **known)
     draft.say(
         "It dates from {when}.",
-        "{author} finished it {in_when}." if "c." not in work.year else "It was made {in_when}.",
+        "{author} finished it {in_when}." if "c." not in work.year else "It was finished {in_when}.",
         when=when(work.year),
         **known,
     )
