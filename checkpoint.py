@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from errors import UserError
-from model import GPT, Attention, GPTConfig
+from model import GPT, GPTConfig, choose_attention
 from tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
@@ -143,12 +143,18 @@ def progress_of(info: dict[str, Any]) -> Progress:
     return Progress(info["step"], info["sequences"], info["val_loss"], info["best_val_loss"])
 
 
-def load_model(folder: Path, attention: Attention = "auto") -> GPT:
-    """Build the network that a checkpoint describes, with its weights, on the CPU."""
+def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> GPT:
+    """Build the network that a checkpoint describes, with its weights, on the device and for computing in dtype."""
     info = read_info(folder)
-    model = GPT(GPTConfig(**info["model"]), attention=attention)
+    try:
+        config = GPTConfig(**info["model"])
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder / INFO}: its model cannot be built ({error}): choose another checkpoint"
+        ) from None
+    model = GPT(config, choose_attention("auto", config, device, dtype))
     load_weights(folder, model)
-    return model
+    return model.to(device)
 
 
 def load_weights(folder: Path, model: GPT) -> None:

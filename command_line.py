@@ -7,6 +7,7 @@ and checks the values and writes `--help` from the field comments. What the fiel
 import contextlib
 import difflib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -63,7 +64,9 @@ def _settings(argv: Sequence[str], hints: dict[str, Any]) -> dict[str, list[str]
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("--"):
-            raise UserError(f"cannot read the argument {argument!r}: settings are written --key=value")
+            raise UserError(
+                f"cannot read {argument!r}: settings are written --key=value, a config file comes first"
+            )
         key, equals, value = argument[2:].partition("=")
         key = key.replace("-", "_")
         if key not in hints:
@@ -103,4 +106,7 @@ def _one_line(box: str) -> str:
     """Return the message of one of tyro's framed error boxes as a single line, without the usage hints below it."""
     lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
     message = lines[: next((i for i, line in enumerate(lines) if line.startswith("───")), len(lines))]
-    return " ".join(line for line in message if line).removeprefix("Error parsing ")
+    text = " ".join(line for line in message if line)
+    return re.sub(
+        r"^Error parsing (\w+: (?=\w+=))?", "", text
+    )  # a dataclass's own refusal names the field itself

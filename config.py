@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from command_line import flat_fields, nearest, parse_config
 from errors import UserError
+from generate import check_sampling
 from model import Attention, GPTConfig
 from optim import OptimizerConfig
 
@@ -88,6 +89,12 @@ class SampleConfig:
     seed: int = 1  # same seed, same text
     device: Device = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of the matrix products
+
+    def __post_init__(self) -> None:
+        check_sampling(self.temperature, self.top_k, self.top_p)
+        for name, least in (("n_samples", 1), ("max_new_tokens", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least {least}")
 
 
 def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:

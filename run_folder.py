@@ -15,7 +15,7 @@ from typing import Any
 
 import checkpoint
 from checkpoint import Progress
-from config import TrainConfig, identity, to_dict
+from config import OPERATIONAL, TrainConfig, identity, to_dict
 from errors import UserError
 from model import GPTConfig
 from tokenizer import Tokenizer
@@ -31,6 +31,7 @@ class Run:
     about: dict[str, Any]  # config, identity, data, versions, git commit, run id: goes into each checkpoint
     checkpoint: Path | None
     progress: Progress
+    changes: str  # in words: operational settings that are others than last time
 
     @property
     def continues(self) -> bool:
@@ -70,7 +71,9 @@ def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
         )
     run_id = earlier["run_id"] if earlier else uuid.uuid4().hex[:8]
     about = {"config": to_dict(config), "identity": ours, "run_id": run_id, **_surroundings()}
-    return Run(out_dir, about, folder, progress)
+    return Run(
+        out_dir, about, folder, progress, _changes(earlier["config"] if earlier else {}, about["config"])
+    )
 
 
 def write_config(run: Run) -> None:
@@ -96,6 +99,11 @@ def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
         f"{out_dir} holds another run, which differs in {listed}: {way_on}, "
         f"or branch a new run with --branch_from={out_dir} --out_dir=..."
     )
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    changed = [key for key in before if key in OPERATIONAL and before[key] != now.get(key)]
+    return "".join(f", {key} {before[key]} -> {now[key]}" for key in changed)
 
 
 def _short(value: Any) -> str:

@@ -20,7 +20,7 @@ from data import TokenDataset, batch, evenly_spaced_windows, training_windows
 from distributed import World, gradients_stay_local, start_world
 from errors import UserError, run_command
 from evaluate import evaluate
-from metrics import RunLog, duration
+from metrics import RunLog
 from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate
 from run_folder import open_run, write_config
@@ -88,7 +88,7 @@ class Training:
         flops = self.model.flops_per_token(T)
         self.log = RunLog(config, flops, peak and peak * world.size, active=world.is_main)
         n_sequences, accumulated = config.sequences_per_step, self.share // self.micro_batch_size
-        start = f", going on from {self.run.checkpoint}" if self.run.checkpoint else ""
+        start = f", going on from {self.run.checkpoint}{self.run.changes}" if self.run.checkpoint else ""
         for line in (
             f"data    {config.data_dir}: {self.data.n_tokens:,} training and {self.validation.n_tokens:,} "
             f"validation tokens, tokenizer {self.tokenizer.name} of {self.tokenizer.vocab_size:,}",
@@ -125,7 +125,7 @@ class Training:
             log.flush()  # of an earlier step: this one is still being computed
             if step == first_step:
                 seconds = log.restart_clock(step + 1, wait_for=loss)
-                log.say(f"the first step took {duration(seconds)}, compiling included")
+                log.say(f"the first step took {seconds:.1f} s, compiling included")
             if (step + 1) % config.log_interval == 0 or step + 1 == config.max_steps:
                 log.hold(step + 1, self.world.sum(loss), grad_norm, rate)
         log.close()
