@@ -12,9 +12,31 @@ depends on its title alone, so that adding an article does not move another one 
 
 from collections.abc import Iterator
 
-from builtin_corpus import write_countries, write_elements, write_people, write_places, write_space
+from builtin_corpus import (
+    write_countries,
+    write_country_lists,
+    write_elements,
+    write_history,
+    write_ideas,
+    write_nature,
+    write_numbers,
+    write_people,
+    write_places,
+    write_space,
+)
 
-WRITERS = (write_countries, write_elements, write_people, write_places, write_space)
+WRITERS = (
+    write_countries,
+    write_country_lists,
+    write_elements,
+    write_space,
+    write_people,
+    write_places,
+    write_nature,
+    write_ideas,
+    write_history,
+    write_numbers,
+)
 
 
 def articles() -> Iterator[dict[str, str]]:

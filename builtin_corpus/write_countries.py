@@ -1,11 +1,10 @@
-"""Articles about countries, their capitals, and the lists that gather them.
+"""Articles about countries and their capitals; the lists of countries are in `write_country_lists.py`.
 
 Every article that names a country's capital says "The capital of France is Paris" in these very words at least once
 in the country's own articles, so that a small model can learn it; other wordings stand beside it.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from builtin_corpus.facts_countries import (
     CAPITAL_NOTES,
@@ -15,7 +14,7 @@ from builtin_corpus.facts_countries import (
     REGIONS,
     Country,
 )
-from builtin_corpus.sentences import Draft, capitalized, in_words, possessive, series, shuffled
+from builtin_corpus.sentences import Draft, possessive, series, shuffled
 
 BY_CODE = {country.iso: country for country in COUNTRIES}
 CAPITAL = "The capital of {name} is {capital}."
@@ -288,96 +287,6 @@ def capital_article(country: Country) -> Draft:
     return draft
 
 
-def list_article(
-    title: str, lead: str, countries: list[Country], entry: Callable[[Draft, Country], None]
-) -> Draft:
-    """Write a list with a few sentences for each country, six countries to a paragraph."""
-    draft = Draft(title)
-    draft.say(lead, count=in_words(len(countries)))
-    for place, country in enumerate(countries):
-        if place % 6 == 0:
-            draft.paragraph()
-        entry(draft, country)
-    return draft
-
-
-def plain_entry(draft: Draft, country: Country) -> None:
-    """Say the capital, and nothing else."""
-    draft.say(CAPITAL, **facts(country))
-
-
-def varied_entry(draft: Draft, country: Country) -> None:
-    """Say the capital in one of several ways."""
-    draft.say(
-        CAPITAL,
-        "The capital of {name}, a country in {region}, is {capital}.",
-        "{capital} is the capital of {name}.",
-        "In {name}, the capital is {capital}.",
-        **facts(country),
-    )
-
-
-def currency_entry(draft: Draft, country: Country) -> None:
-    """Say the capital and the currency."""
-    draft.say(CAPITAL, **facts(country))
-    draft.say(
-        "The currency of {name} is the {currency}.",
-        "In {capital} one pays with the {currency}.",
-        **facts(country),
-    )
-
-
-def region_entry(draft: Draft, country: Country) -> None:
-    """Say the region, the capital and the languages."""
-    known = facts(country)
-    draft.say("{name} is a country in {region}.", "{name} belongs to {region}.", **known)
-    draft.say(CAPITAL, **known)
-    say_languages(draft, country)
-
-
-def groups(key: Callable[[Country], str | list[str]]) -> dict[str, list[Country]]:
-    """Gather the countries by what `key` says of each, one or several names."""
-    gathered: dict[str, list[Country]] = defaultdict(list)
-    for country in COUNTRIES:
-        names = key(country)
-        for name in [names] if isinstance(names, str) else names:
-            gathered[name].append(country)
-    return dict(sorted(gathered.items()))
-
-
-def lists() -> Iterator[Draft]:
-    """Write every list of countries."""
-    for region, members in groups(lambda c: c.region).items():
-        lead = f"{capitalized(region)} is a region of {REGIONS[region]}; this list names {{count}} of its countries."
-        yield list_article(f"List of countries in {region}", lead, members, region_entry)
-    for continent, members in groups(lambda c: REGIONS[c.region]).items():
-        lead = f"This list gives the capitals of {{count}} countries in {continent}."
-        yield list_article(f"Capitals of {continent}", lead, members, plain_entry)
-        lead = f"This list gives the currencies of {{count}} countries in {continent}."
-        yield list_article(f"Currencies of {continent}", lead, members, currency_entry)
-    for letter, members in groups(lambda c: c.title[0]).items():
-        lead = f"These are the countries whose English name begins with the letter {letter}."
-        yield list_article(f"Countries that begin with {letter}", lead, members, plain_entry)
-    for letter, members in groups(lambda c: c.capital[0]).items():
-        lead = f"These are the capitals whose name begins with the letter {letter}."
-        yield list_article(f"Capitals that begin with {letter}", lead, members, varied_entry)
-    for language, members in groups(lambda c: c.languages.split(", ")).items():
-        if len(members) > 1:
-            lead = f"{language} is one of the languages of the {{count}} countries in this list."
-            yield list_article(f"List of countries where {language} is spoken", lead, members, varied_entry)
-    for shape, members in groups(lambda c: c.shape).items():
-        if shape == "L":
-            lead = "A landlocked country has no coast on the sea, and this list names {count} of them."
-            yield list_article("Landlocked country", lead, members, plain_entry)
-        elif shape == "I":
-            lead = "An island country lies on one or more islands, and this list names {count} of them."
-            yield list_article("Island country", lead, members, plain_entry)
-    for currency, members in groups(lambda c: c.currency).items():
-        if len(members) > 1:
-            lead = f"The {currency} is the currency of {{count}} countries in this list."
-            yield list_article(capitalized(currency), lead, members, varied_entry)
-
-
 def drafts() -> Iterator[Draft]:
     """Write all articles about countries."""
     titles = {country.title for country in COUNTRIES}
@@ -389,4 +298,3 @@ def drafts() -> Iterator[Draft]:
             yield history_article(country)
         if country.capital not in titles:
             yield capital_article(country)
-    yield from lists()
