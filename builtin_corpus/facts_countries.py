@@ -68,7 +68,7 @@ Angola|AO|Luanda|Central Africa|Angolan|Portuguese|Angolan kwanza|CD CG NA ZM|C|
 Antigua and Barbuda|AG|St. John's|the Caribbean|Antiguan|English|East Caribbean dollar||I|the Caribbean Sea, the Atlantic Ocean|1981 the United Kingdom|white beaches, sailing and cricket
 Argentina|AR|Buenos Aires|South America|Argentine|Spanish|Argentine peso|BO BR CL PY UY|C|the Atlantic Ocean|1816 Spain|tango, beef and the plains of the Pampas
 Armenia|AM|Yerevan|Western Asia|Armenian|Armenian|Armenian dram|AZ GE IR TR|L||1991 the Soviet Union|old monasteries, apricots and flat bread called lavash
-Australia|AU|Canberra|Australasia|Australian|English|Australian dollar||I|the Indian Ocean, the Pacific Ocean||kangaroos, the Great Barrier Reef and the Sydney Opera House
+Australia|AU|Canberra|Australasia|Australian|English|Australian dollar||C|the Indian Ocean, the Pacific Ocean||kangaroos, the Great Barrier Reef and the Sydney Opera House
 Austria|AT|Vienna|Western Europe|Austrian|German|euro|CZ DE HU IT LI SK SI CH|L|||classical music, coffee houses and the Alps
 Azerbaijan|AZ|Baku|Western Asia|Azerbaijani|Azerbaijani|Azerbaijani manat|AM GE IR RU TR|C|the Caspian Sea|1991 the Soviet Union|oil, mud volcanoes and burning natural gas
 the Bahamas|BS|Nassau|the Caribbean|Bahamian|English|Bahamian dollar||I|the Atlantic Ocean|1973 the United Kingdom|coral reefs, clear water and swimming pigs
@@ -84,7 +84,7 @@ Bolivia|BO|Sucre|South America|Bolivian|Spanish, Quechua, Aymara|Bolivian bolivi
 Bosnia and Herzegovina|BA|Sarajevo|Southern Europe|Bosnian|Bosnian, Croatian, Serbian|convertible mark|HR ME RS|C|the Adriatic Sea|1992 Yugoslavia|the old bridge of Mostar, green rivers and strong coffee
 Botswana|BW|Gaborone|Southern Africa|Botswanan|English, Tswana|Botswana pula|NA ZA ZM ZW|L||1966 the United Kingdom|diamonds, elephants and the Okavango Delta
 Brazil|BR|Brasília|South America|Brazilian|Portuguese|Brazilian real|AR BO CO GY PY PE SR UY VE|C|the Atlantic Ocean|1822 Portugal|football, carnival and the Amazon rainforest
-Brunei|BN|Bandar Seri Begawan|Southeast Asia|Bruneian|Malay|Brunei dollar|MY|C|the South China Sea|1984 the United Kingdom|oil, golden mosques and the water village of its capital
+Brunei|BN|Bandar Seri Begawan|Southeast Asia|Bruneian|Malay|Brunei dollar|MY|I|the South China Sea|1984 the United Kingdom|oil, golden mosques and the water village of its capital
 Bulgaria|BG|Sofia|Eastern Europe|Bulgarian|Bulgarian|euro|GR MK RO RS TR|C|the Black Sea|1908 the Ottoman Empire|rose oil, yoghurt and the Rila Monastery
 Burkina Faso|BF|Ouagadougou|Western Africa|Burkinabe|French, Mossi|West African CFA franc|BJ CI GH ML NE TG|L||1960 France|cotton, gold and a famous film festival
 Burundi|BI|Gitega|Eastern Africa|Burundian|Kirundi, French|Burundian franc|CD RW TZ|L||1962 Belgium|royal drummers, coffee and Lake Tanganyika
@@ -107,8 +107,8 @@ the Democratic Republic of the Congo|CD|Kinshasa|Central Africa|Congolese|French
 Denmark|DK|Copenhagen|Northern Europe|Danish|Danish|Danish krone|DE|C|the North Sea, the Baltic Sea||fairy tales, bicycles and toy bricks
 Djibouti|DJ|Djibouti City|Eastern Africa|Djiboutian|French, Arabic|Djiboutian franc|ER ET SO|C|the Gulf of Aden, the Red Sea|1977 France|the salt lake Assal, ports and whale sharks
 Dominica|DM|Roseau|the Caribbean|Dominican|English|East Caribbean dollar||I|the Caribbean Sea, the Atlantic Ocean|1978 the United Kingdom|hot springs, rainforests and a boiling lake
-the Dominican Republic|DO|Santo Domingo|the Caribbean|Dominican|Spanish|Dominican peso|HT|C|the Caribbean Sea, the Atlantic Ocean|1844 Haiti|baseball, merengue and beaches
-East Timor|TL|Dili|Southeast Asia|Timorese|Portuguese, Tetum|United States dollar|ID|C|the Timor Sea|2002|coffee, crocodile legends and coral reefs
+the Dominican Republic|DO|Santo Domingo|the Caribbean|Dominican|Spanish|Dominican peso|HT|I|the Caribbean Sea, the Atlantic Ocean|1844 Haiti|baseball, merengue and beaches
+East Timor|TL|Dili|Southeast Asia|Timorese|Portuguese, Tetum|United States dollar|ID|I|the Timor Sea|2002|coffee, crocodile legends and coral reefs
 Ecuador|EC|Quito|South America|Ecuadorian|Spanish|United States dollar|CO PE|C|the Pacific Ocean||the Galápagos Islands, bananas and volcanoes
 Egypt|EG|Cairo|Northern Africa|Egyptian|Arabic|Egyptian pound|IL LY SD|C|the Mediterranean Sea, the Red Sea|1922 the United Kingdom|the pyramids, the Sphinx and the Nile
 El Salvador|SV|San Salvador|Central America|Salvadoran|Spanish|United States dollar|GT HN|C|the Pacific Ocean|1821 Spain|volcanoes, coffee and stuffed tortillas called pupusas
@@ -131,7 +131,7 @@ Guatemala|GT|Guatemala City|Central America|Guatemalan|Spanish|Guatemalan quetza
 Guinea|GN|Conakry|Western Africa|Guinean|French|Guinean franc|CI GW LR ML SN SL|C|the Atlantic Ocean|1958 France|bauxite, kora music and waterfalls
 Guinea-Bissau|GW|Bissau|Western Africa|Bissau-Guinean|Portuguese|West African CFA franc|GN SN|C|the Atlantic Ocean|1974 Portugal|cashew nuts and the Bissagos Islands
 Guyana|GY|Georgetown|South America|Guyanese|English|Guyanese dollar|BR SR VE|C|the Atlantic Ocean|1966 the United Kingdom|the Kaieteur Falls, rainforests and sugar
-Haiti|HT|Port-au-Prince|the Caribbean|Haitian|Haitian Creole, French|Haitian gourde|DO|C|the Caribbean Sea, the Atlantic Ocean|1804 France|painting, music and the Citadelle fortress
+Haiti|HT|Port-au-Prince|the Caribbean|Haitian|Haitian Creole, French|Haitian gourde|DO|I|the Caribbean Sea, the Atlantic Ocean|1804 France|painting, music and the Citadelle fortress
 Honduras|HN|Tegucigalpa|Central America|Honduran|Spanish|Honduran lempira|GT SV NI|C|the Caribbean Sea, the Pacific Ocean|1821 Spain|the Maya ruins of Copán, bananas and coral islands
 Hungary|HU|Budapest|Eastern Europe|Hungarian|Hungarian|Hungarian forint|AT HR RO RS SK SI UA|L|||thermal baths, paprika and goulash
 Iceland|IS|Reykjavík|Northern Europe|Icelandic|Icelandic|Icelandic króna||I|the Atlantic Ocean|1944 Denmark|geysers, glaciers and volcanoes
@@ -139,7 +139,7 @@ India|IN|New Delhi|Southern Asia|Indian|Hindi, English|Indian rupee|BD BT CN MM 
 Indonesia|ID|Jakarta|Southeast Asia|Indonesian|Indonesian|Indonesian rupiah|TL MY PG|I|the Indian Ocean, the Pacific Ocean, the Java Sea|1945 the Netherlands|thousands of islands, batik cloth and the temple of Borobudur
 Iran|IR|Tehran|Southern Asia|Iranian|Persian|Iranian rial|AF AM AZ IQ PK TM TR|C|the Persian Gulf, the Gulf of Oman, the Caspian Sea||carpets, poetry and the ruins of Persepolis
 Iraq|IQ|Baghdad|Western Asia|Iraqi|Arabic, Kurdish|Iraqi dinar|IR JO KW SA SY TR|C|the Persian Gulf|1932 the United Kingdom|ancient Mesopotamia, dates and oil
-Ireland|IE|Dublin|Northern Europe|Irish|English, Irish|euro|GB|C|the Atlantic Ocean, the Irish Sea|1922 the United Kingdom|green hills, folk music and writers
+Ireland|IE|Dublin|Northern Europe|Irish|English, Irish|euro|GB|I|the Atlantic Ocean, the Irish Sea|1922 the United Kingdom|green hills, folk music and writers
 Israel|IL|Jerusalem|Western Asia|Israeli|Hebrew|Israeli new shekel|EG JO LB SY|C|the Mediterranean Sea, the Red Sea|1948|holy places, technology and the Dead Sea
 Italy|IT|Rome|Southern Europe|Italian|Italian|euro|AT FR SM SI CH VA|C|the Mediterranean Sea, the Adriatic Sea, the Tyrrhenian Sea||pasta, Renaissance art and the Colosseum
 Ivory Coast|CI|Yamoussoukro|Western Africa|Ivorian|French|West African CFA franc|BF GH GN LR ML|C|the Gulf of Guinea|1960 France|cocoa, coffee and football
@@ -193,7 +193,7 @@ Oman|OM|Muscat|Western Asia|Omani|Arabic|Omani rial|SA AE YE|C|the Arabian Sea, 
 Pakistan|PK|Islamabad|Southern Asia|Pakistani|Urdu, English|Pakistani rupee|AF CN IN IR|C|the Arabian Sea|1947 the United Kingdom|cricket, K2 and the ruins of Mohenjo-daro
 Palau|PW|Ngerulmud|Micronesia|Palauan|Palauan, English|United States dollar||I|the Pacific Ocean|1994 the United States|rock islands, a lake full of jellyfish and diving
 Panama|PA|Panama City|Central America|Panamanian|Spanish|Panamanian balboa|CO CR|C|the Caribbean Sea, the Pacific Ocean|1903 Colombia|its canal, ships and rainforests
-Papua New Guinea|PG|Port Moresby|Melanesia|Papua New Guinean|English, Tok Pisin, Hiri Motu|Papua New Guinean kina|ID|C|the Pacific Ocean, the Coral Sea|1975 Australia|birds of paradise, hundreds of languages and rainforests
+Papua New Guinea|PG|Port Moresby|Melanesia|Papua New Guinean|English, Tok Pisin, Hiri Motu|Papua New Guinean kina|ID|I|the Pacific Ocean, the Coral Sea|1975 Australia|birds of paradise, hundreds of languages and rainforests
 Paraguay|PY|Asunción|South America|Paraguayan|Spanish, Guarani|Paraguayan guaraní|AR BO BR|L||1811 Spain|the Itaipu Dam, yerba mate and harp music
 Peru|PE|Lima|South America|Peruvian|Spanish, Quechua|Peruvian sol|BO BR CL CO EC|C|the Pacific Ocean|1821 Spain|Machu Picchu, potatoes and llamas
 the Philippines|PH|Manila|Southeast Asia|Philippine|Filipino, English|Philippine peso||I|the Pacific Ocean, the South China Sea|1946 the United States|more than seven thousand islands, rice terraces and beaches
@@ -243,7 +243,7 @@ Tuvalu|TV|Funafuti|Polynesia|Tuvaluan|Tuvaluan, English|Australian dollar||I|the
 Uganda|UG|Kampala|Eastern Africa|Ugandan|English, Swahili|Ugandan shilling|CD KE RW SS TZ|L||1962 the United Kingdom|mountain gorillas, bananas and Lake Victoria
 Ukraine|UA|Kyiv|Eastern Europe|Ukrainian|Ukrainian|Ukrainian hryvnia|BY HU MD PL RO RU SK|C|the Black Sea, the Sea of Azov|1991 the Soviet Union|wheat, sunflowers and embroidered shirts
 the United Arab Emirates|AE|Abu Dhabi|Western Asia|Emirati|Arabic|UAE dirham|OM SA|C|the Persian Gulf, the Gulf of Oman|1971 the United Kingdom|oil, skyscrapers and the Burj Khalifa
-the United Kingdom|GB|London|Northern Europe|British|English|pound sterling|IE|C|the North Sea, the Atlantic Ocean, the English Channel, the Irish Sea||tea, its monarchy and the plays of Shakespeare
+the United Kingdom|GB|London|Northern Europe|British|English|pound sterling|IE|I|the North Sea, the Atlantic Ocean, the English Channel, the Irish Sea||tea, its monarchy and the plays of Shakespeare
 the United States|US|Washington, D.C.|Northern America|American|English|United States dollar|CA MX|C|the Atlantic Ocean, the Pacific Ocean, the Gulf of Mexico, the Arctic Ocean|1776 Great Britain|films, jazz and the Grand Canyon
 Uruguay|UY|Montevideo|South America|Uruguayan|Spanish|Uruguayan peso|AR BR|C|the Atlantic Ocean||football, beef and yerba mate
 Uzbekistan|UZ|Tashkent|Central Asia|Uzbek|Uzbek|Uzbekistani sum|AF KZ KG TJ TM|L||1991 the Soviet Union|the Silk Road, cotton and the tiled squares of Samarkand

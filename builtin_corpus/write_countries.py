@@ -100,7 +100,7 @@ def say_borders(draft: Draft, country: Country) -> None:
             **known,
         )
     if country.shape == "I":
-        draft.say("{name} is an island country.", "{name} lies on islands.", **known)
+        draft.say("{name} is an island country.", **known)
     if country.borders:
         draft.say(
             "{name} borders {neighbours}.",
@@ -231,13 +231,11 @@ def history_article(country: Country) -> Draft:
     year, _, ruler = country.independence.partition(" ")
     same = in_order(c for c in COUNTRIES if c.independence.startswith(year) and c is not country)
     if same:
-        verb = "dates" if len(same) == 1 else "date"
         draft.say(
-            "The independence of {others} {verb} from {year} too.",
+            "The independence of {others} dates from {year} too.",
             "The year {year} also brought independence to {others}.",
             others=series(same[:6]),
             year=year,
-            verb=verb,
         )
     if ruler in {c.name for c in COUNTRIES}:
         old = next(c for c in COUNTRIES if c.name == ruler)

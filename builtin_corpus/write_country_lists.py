@@ -76,11 +76,13 @@ def lists() -> Iterator[Draft]:
         lead = f"This list gives the currencies of {{count}} countries in {continent}."
         yield list_article(f"Currencies of {continent}", lead, members, currency_entry)
     for letter, members in groups(lambda c: c.title[0]).items():
-        lead = f"These are the countries whose English name begins with the letter {letter}."
-        yield list_article(f"Countries that begin with {letter}", lead, members, plain_entry)
+        if len(members) > 1:
+            lead = f"These are the countries whose English name begins with the letter {letter}."
+            yield list_article(f"Countries that begin with {letter}", lead, members, plain_entry)
     for letter, members in groups(lambda c: c.capital[0]).items():
-        lead = f"These are the capitals whose name begins with the letter {letter}."
-        yield list_article(f"Capitals that begin with {letter}", lead, members, varied_entry)
+        if len(members) > 1:
+            lead = f"These are the capitals whose name begins with the letter {letter}."
+            yield list_article(f"Capitals that begin with {letter}", lead, members, varied_entry)
     for language, members in groups(lambda c: c.languages.split(", ")).items():
         if len(members) > 1:
             lead = f"{language} is one of the languages of the {{count}} countries in this list."
@@ -136,7 +138,7 @@ def border_article(country: Country, neighbour: Country) -> Draft:
         )
     shared = [name for name in country.languages.split(", ") if name in neighbour.languages.split(", ")]
     if shared:
-        draft.say("On both sides of the border people speak {shared}.", shared=shared[0])
+        draft.say("Both countries use {shared}.", shared=shared[0])
     for known in (one, two):
         draft.say("{name} is known for {famous}.", **known)
     return draft

@@ -202,6 +202,8 @@ def lists() -> Iterator[Draft]:
         )
     for letter in sorted({e.name[0] for e in ELEMENTS}):
         members = sorted((e for e in ELEMENTS if e.name[0] == letter), key=lambda e: e.name)
+        if len(members) == 1:
+            continue
         lead = f"These are the chemical elements whose English name begins with the letter {letter.upper()}."
         yield list_article(f"Elements that begin with {letter.upper()}", lead, members)
     for phase in ("gas", "liquid"):

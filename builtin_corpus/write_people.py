@@ -65,12 +65,7 @@ def person_article(person: Person) -> Draft:
     draft.say("{They} {about}.", "{name} {about}.", **known)
     draft.section("Life")
     say_dates(draft, person)
-    draft.say(
-        "{name} lived in {century}.",
-        "{They} was born in {century}.",
-        century=century(born_year(person)),
-        **known,
-    )
+    say_contemporaries(draft, person)
     works = [work.title for work in WORKS if work.author == person.name]
     inventions = [invention for invention in INVENTIONS if invention.inventor == person.name]
     draft.section("Work")
@@ -103,6 +98,20 @@ def person_article(person: Person) -> Draft:
             **known,
         )
     return draft
+
+
+def say_contemporaries(draft: Draft, person: Person) -> None:
+    """Name the three people who were born nearest in time, at most ten years apart."""
+    year = born_year(person)
+    others = [p for p in PEOPLE if abs(born_year(p) - year) <= 10 and p is not person]
+    if others:
+        nearest = sorted(others, key=lambda p: abs(born_year(p) - year))[:3]
+        draft.say(
+            "Of about the same age {verb} {others}.",
+            "{others} {verb} born at about the same time.",
+            verb="was" if len(nearest) == 1 else "were",
+            others=series(p.name for p in nearest),
+        )
 
 
 def say_work(draft: Draft, work: Work) -> None:
