@@ -164,7 +164,7 @@ the phonograph|invented|Thomas Edison|1877|records sound and plays it again
 the diesel engine|built|Rudolf Diesel|1897|burns fuel without a spark
 the motor car|patented|Karl Benz|1886|moves by its own engine
 dynamite|patented|Alfred Nobel|1867|is a safer explosive than pure nitroglycerine
-the aeroplane|flew|Orville Wright|1903|is heavier than air and flies with wings
+the first successful aeroplane|flew|Orville Wright|1903|was heavier than air and had wings and an engine
 penicillin|discovered|Alexander Fleming|1928|kills many kinds of bacteria
 the X-ray|discovered|Wilhelm Röntgen|1895|passes through soft parts of the body and shows the bones
 the pendulum clock|built|Christiaan Huygens|1656|keeps time by a swinging weight
@@ -173,7 +173,7 @@ braille|invented|Louis Braille|1824|lets blind people read with their fingers
 the periodic table|published|Dmitri Mendeleev|1869|orders the chemical elements
 smallpox vaccination|introduced|Edward Jenner|1796|protects people from a deadly disease
 electromagnetic induction|discovered|Michael Faraday|1831|makes electric current from moving magnets
-the nuclear reactor|built|Enrico Fermi|1942|makes heat by splitting atoms
+the first nuclear reactor|built|Enrico Fermi|1942|made heat by splitting atoms
 transatlantic radio|demonstrated|Guglielmo Marconi|1901|carries signals across the ocean without wires
 the theory of general relativity|published|Albert Einstein|1915|explains gravity by the curvature of space and time
 the heliocentric system|published|Nicolaus Copernicus|1543|puts the Sun in the middle of the planets

@@ -9,6 +9,7 @@ from builtin_corpus.facts_elements import ELEMENTS
 from builtin_corpus.facts_history import EVENTS, Event
 from builtin_corpus.facts_works import WORKS
 from builtin_corpus.sentences import Draft, a, capitalized, in_words, ordinal, series
+from builtin_corpus.write_elements import say_discovery
 from builtin_corpus.write_numbers import roman
 from builtin_corpus.write_people import PEOPLE, century
 
@@ -55,13 +56,8 @@ def say_events(draft: Draft, year: int) -> None:
             draft.say("In {year}, {about}.", "The year {year} saw {name}.", **event._asdict())
             draft.say(event.later)
     for element in ELEMENTS:
-        found, _, people = element.discovery.partition(" ")
-        if found == str(year) and year > 1300:
-            draft.say(
-                "The element {name} is linked with this year and with {people}.",
-                name=element.name,
-                people=people,
-            )
+        if element.discovery.startswith(f"{year} ") and year > 1300:
+            say_discovery(draft, element)
     for work in WORKS:
         if work.year == str(year):
             draft.say(
@@ -72,11 +68,15 @@ def say_events(draft: Draft, year: int) -> None:
 def say_lives(draft: Draft, year: int) -> None:
     """Say who was born and who died in a year."""
     for person in PEOPLE:
-        kind = a(f"{person.nationality} {person.occupation}")
-        if person.born == str(year):
-            draft.say("{name}, {kind}, was born in {year}.", name=person.name, kind=kind, year=year)
-        if person.died == str(year):
-            draft.say("{name}, {kind}, died in {year}.", name=person.name, kind=kind, year=year)
+        for verb, when in (("was born", person.born), ("died", person.died)):
+            if when == str(year):
+                draft.say(
+                    "{name}, {kind}, {verb} in {year}.",
+                    name=person.name,
+                    kind=a(f"{person.nationality} {person.occupation}"),
+                    verb=verb,
+                    year=year,
+                )
 
 
 def say_calendar(draft: Draft, year: int) -> None:

@@ -73,7 +73,7 @@ def plant_article(plant: Plant) -> Draft:
     known = plant._asdict() | {"a_kind": a(plant.kind), "named": plant_name(plant)}
     draft.say("{named} is {a_kind}.", **known)
     draft.say("It {about}.", "{named} {about}.", **known)
-    others = [other.name for other in PLANTS if other.kind == plant.kind and other is not plant]
+    others = [plant_name(other) for other in PLANTS if other.kind == plant.kind and other is not plant]
     if others:
         draft.section("See also")
         draft.say("Other examples are {others}.", "Of the same kind are {others}.", others=series(others[:5]))

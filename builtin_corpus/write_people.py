@@ -30,6 +30,9 @@ def born_year(person: Person) -> int:
     return -number if "BC" in words else number
 
 
+BORN = {person.name: born_year(person) for person in PEOPLE}
+
+
 def century(year: int) -> str:
     """Name the century of a year: 1601 to 1700 is "the 17th century"."""
     return (
@@ -102,10 +105,10 @@ def person_article(person: Person) -> Draft:
 
 def say_contemporaries(draft: Draft, person: Person) -> None:
     """Name the three people who were born nearest in time, at most ten years apart."""
-    year = born_year(person)
-    others = [p for p in PEOPLE if abs(born_year(p) - year) <= 10 and p is not person]
+    year = BORN[person.name]
+    others = [p for p in PEOPLE if abs(BORN[p.name] - year) <= 10 and p is not person]
     if others:
-        nearest = sorted(others, key=lambda p: abs(born_year(p) - year))[:3]
+        nearest = sorted(others, key=lambda p: abs(BORN[p.name] - year))[:3]
         draft.say(
             "Of about the same age {verb} {others}.",
             "{others} {verb} born at about the same time.",
@@ -218,7 +221,7 @@ def lists() -> Iterator[Draft]:
     by_century: dict[str, list[Person]] = defaultdict(list)
     for person in PEOPLE:
         by_nationality[person.nationality].append(person)
-        by_century[century(born_year(person))].append(person)
+        by_century[century(BORN[person.name])].append(person)
     yield from gathered(
         dict(by_nationality),
         "List of {name} people",
