@@ -84,10 +84,12 @@ def prepare(config: PrepareConfig) -> None:
             return
         started = time.perf_counter()
         journal, tokenizer = begin_or_go_on(config, out_dir, options)
-        writer = DatasetWriter(out_dir, token_dtype(tokenizer.vocab_size), config.shard_tokens, journal)
-        tokenize(config, Source.from_dict(journal.source), writer)
-        refuse_empty_splits(config, writer.journal)
-        print_summary(writer.finish(tokenizer), out_dir, time.perf_counter() - started)
+        dtype = token_dtype(tokenizer.vocab_size)
+        with DatasetWriter(out_dir, dtype, config.shard_tokens, journal) as writer:
+            tokenize(config, Source.from_dict(journal.source), writer)
+            refuse_empty_splits(config, writer.journal)
+            manifest = writer.finish(tokenizer)
+        print_summary(manifest, out_dir, time.perf_counter() - started)
 
 
 def content_options(config: PrepareConfig) -> dict[str, Any]:
@@ -159,16 +161,16 @@ def go_on(journal: Journal, out_dir: Path, options: dict[str, Any]) -> tuple[Jou
 
 def make_tokenizer(config: PrepareConfig, source: Source) -> Tokenizer:
     """Open the tokenizer that `config` names, or train it on a sample of the training articles."""
-    name, _, size = config.tokenizer.partition(":")
+    name, _, n_tokens = config.tokenizer.partition(":")
     if name != "bpe" or Path(config.tokenizer).exists():
         return open_tokenizer(config.tokenizer)
-    if not size.isdecimal():
+    if not n_tokens.isdecimal():
         raise UserError(f"--tokenizer={config.tokenizer}: bpe:N needs a number of tokens, like bpe:8192")
     started = time.perf_counter()
     sample = training_sample(read_batches(source), config.validation_fraction)
     size = sum(map(len, sample)) / 1e6
     print(f"training {config.tokenizer} on {size:,.1f} MB of {len(sample):,} training articles", flush=True)
-    tokenizer = train_bpe((document.decode(errors="ignore") for document in sample), int(size))
+    tokenizer = train_bpe((document.decode(errors="ignore") for document in sample), int(n_tokens))
     print(f"trained {config.tokenizer} in {time.perf_counter() - started:.1f} s")
     return tokenizer
 

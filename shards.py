@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -73,10 +73,10 @@ class ShardWriter:
     def __init__(self, out_dir: Path, name: str, dtype: np.dtype, shard_tokens: int, state: Split) -> None:
         self.state = state
         self._out_dir, self._name, self._dtype, self._shard_tokens = out_dir, name, dtype, shard_tokens
-        self._file: Any = None
+        self._file: BinaryIO | None = None
         self._hash = hashlib.sha256()
-        if state.shards and state.shards[-1].tokens < shard_tokens:
-            self._reopen(state.shards[-1])
+        if state.shards:
+            self._cut_back(state.shards[-1])
 
     def append(self, addition: Addition) -> None:
         """Write the tokens of whole documents."""
@@ -87,59 +87,61 @@ class ShardWriter:
         )
         tokens = addition.tokens
         while len(tokens):
-            if self._file is None:
-                self._begin()
-            room = self._shard_tokens - self.state.shards[-1].tokens
-            self._write(tokens[:room])
-            tokens = tokens[room:]
+            file, shard = self._open()
+            part = tokens[: self._shard_tokens - shard.tokens]
+            self._write(file, shard, part)
+            tokens = tokens[len(part) :]
             if self.state.shards[-1].tokens == self._shard_tokens:
+                self.sync()
                 self.close()
 
     def sync(self) -> None:
         """Wait until what was appended is on the disk."""
         if self._file is not None:
-            with writing(self._path()):
+            with writing(self._path(self.state.shards[-1])):
                 os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Finish the current shard."""
-        self.sync()
+        """Let go of the current shard's file."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _path(self) -> Path:
-        return self._out_dir / self.state.shards[-1].name
+    def _path(self, shard: Shard) -> Path:
+        return self._out_dir / shard.name
 
-    def _begin(self) -> None:
-        name = f"{self._name}_{len(self.state.shards):05}.bin"
-        self._hash = hashlib.sha256()
-        empty = Shard(name, 0, 0, self._hash.hexdigest())
-        self.state = replace(self.state, shards=(*self.state.shards, empty))
-        with writing(self._path()):
-            self._file = open(self._path(), "wb", buffering=0)  # noqa: SIM115  closed with the shard
+    def _open(self) -> tuple[BinaryIO, Shard]:
+        """Return the shard to write to, the last or, if that is full, a new one."""
+        shards = self.state.shards
+        if not shards or shards[-1].tokens == self._shard_tokens:
+            self._hash = hashlib.sha256()
+            shards = (*shards, Shard(f"{self._name}_{len(shards):05}.bin", 0, 0, self._hash.hexdigest()))
+            self.state = replace(self.state, shards=shards)
+        if self._file is None:
+            path = self._path(shards[-1])
+            with writing(path):
+                self._file = open(path, "ab", buffering=0)  # noqa: SIM115  closed when the shard is full
+        return self._file, shards[-1]
 
-    def _write(self, tokens: np.ndarray) -> None:
+    def _write(self, file: BinaryIO, shard: Shard, tokens: np.ndarray) -> None:
         content = tokens.astype(self._dtype, copy=False).tobytes()
         rest = memoryview(content)
-        with writing(self._path()):
+        with writing(self._path(shard)):
             while rest:
-                rest = rest[self._file.write(rest) :]
+                rest = rest[file.write(rest) :]
         self._hash.update(content)
-        *finished, shard = self.state.shards
-        shard = Shard(
-            shard.name, shard.tokens + len(tokens), shard.bytes + len(content), self._hash.hexdigest()
+        n_tokens, n_bytes = shard.tokens + len(tokens), shard.bytes + len(content)
+        shard = Shard(shard.name, n_tokens, n_bytes, self._hash.hexdigest())
+        self.state = replace(
+            self.state, tokens=self.state.tokens + len(tokens), shards=(*self.state.shards[:-1], shard)
         )
-        self.state = replace(self.state, tokens=self.state.tokens + len(tokens), shards=(*finished, shard))
 
-    def _reopen(self, shard: Shard) -> None:
-        """Cut the last shard back to what the journal says of it and make sure that this is what it holds."""
-        path = self._path()
-        with writing(path):
-            self._file = open(path, "r+b", buffering=0)  # noqa: SIM115  closed with the shard
-            self._file.truncate(shard.bytes)
-            self._hash = hashlib.file_digest(self._file, "sha256")
-            self._file.seek(0, os.SEEK_END)
+    def _cut_back(self, shard: Shard) -> None:
+        """Cut a shard back to what the journal says of it and make sure that this is what it holds."""
+        path = self._path(shard)
+        with writing(path), open(path, "r+b") as file:
+            file.truncate(shard.bytes)
+            self._hash = hashlib.file_digest(file, "sha256")
         if self._hash.hexdigest() != shard.sha256:
             raise UserError(f"{path} is not as the journal says: delete {self._out_dir} and prepare it again")
 
@@ -159,6 +161,13 @@ class DatasetWriter:
             for name, split in journal.splits.items()
         }
         self._saved_at = float("-inf")
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self._writers.values():
+            writer.close()
 
     def append(self, file: int, batch: int, skipped_documents: int, additions: dict[str, Addition]) -> None:
         """Write what batch `batch` of source file `file` holds for each split; save the journal now and then."""
@@ -184,6 +193,7 @@ class DatasetWriter:
     def finish(self, tokenizer: Tokenizer) -> Manifest:
         """Close all shards and write the manifest, from which on the folder is whole."""
         for writer in self._writers.values():
+            writer.sync()
             writer.close()
         manifest = Manifest(
             dtype=token_dtype(tokenizer.vocab_size).name,
