@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from errors import UserError
 
@@ -77,7 +77,11 @@ def _settings(argv: Sequence[str], hints: dict[str, Any]) -> dict[str, list[str]
             if is_last and hints[key] is not bool:
                 raise UserError(f"--{key} needs a value: --{key}=...")
             value = "True" if is_last else rest.pop(0)
-        settings[key] = value.split(",") if getattr(hints[key], "__origin__", None) is tuple else [value]
+        settings[key] = [value]
+        if get_origin(hints[key]) is tuple:
+            settings[key] = value.split(",")
+            if len(settings[key]) != len(get_args(hints[key])):
+                raise UserError(f"--{key}={value}: give {len(get_args(hints[key]))} values, comma-separated")
     return settings
 
 

@@ -1,0 +1,106 @@
+"""What tests share: a tiny data folder made by the real preparation, a tiny config on it, the commands as processes."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from command_line import flat_fields
+from config import TrainConfig
+from model import GPTConfig
+from optim import OptimizerConfig
+from prepare_data import PrepareConfig, prepare
+
+ROOT = Path(__file__).parent.parent
+WORDS = "the river runs north past old stone walls where café owners learn 数字 and sing".split()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Compute with one thread, as the processes that `run` starts do: tiny models are fastest so."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def algorithms_of_choice():
+    """Undo what a training in this process sets for the whole process."""
+    before = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of about 40,000 byte tokens: words at random, so that there is something to learn."""
+    folder = tmp_path_factory.mktemp("data")
+    chooser = random.Random(0)
+    texts = [" ".join(chooser.choices(WORDS, k=60)) for _ in range(120)]
+    articles = [{"id": str(i), "title": f"Article {i}", "text": text} for i, text in enumerate(texts)]
+    source = folder / "articles.jsonl"
+    source.write_text("".join(json.dumps(article) + "\n" for article in articles))
+    out_dir = folder / "prepared"
+    settings = {"validation_fraction": 0.1, "shard_tokens": 10_000, "workers": 1}
+    prepare(PrepareConfig(source=str(source), out_dir=str(out_dir), tokenizer="bytes", **settings))
+    return out_dir
+
+
+@pytest.fixture
+def config(data_dir: Path, tmp_path: Path) -> TrainConfig:
+    """A run of seconds: a tiny GPT on the tiny data, in float32, eager, on the CPU."""
+    return TrainConfig(
+        data_dir=str(data_dir),
+        out_dir=str(tmp_path / "run"),
+        model=GPTConfig(block_size=16, n_layer=2, n_head=2, n_embd=32),
+        optimizer=OptimizerConfig(learning_rate=3e-3, warmup_steps=5),
+        max_steps=10,
+        batch_size=8,
+        eval_interval=5,
+        eval_windows=11,
+        checkpoint_interval=5,
+        log_interval=1,
+        device="cpu",
+        precision="float32",
+        compile=False,
+    )
+
+
+def arguments(config: TrainConfig) -> list[str]:
+    """Return the command line that gives `config`."""
+    words = {
+        key: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for key, value, _ in flat_fields(config)
+    }
+    return [f"--{key}={word}" for key, word in words.items()]
+
+
+def command_environment() -> dict[str, str]:
+    """Return the environment of a command that a test starts."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": ""}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs one of the project's commands in a process of its own, in an empty folder."""
+
+    def run_in_process(script: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / script), *argv]
+        environment = command_environment()
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        )
+
+    return run_in_process
+
+
+def one_line_error(done: subprocess.CompletedProcess[str]) -> str:
+    """Return a command's refusal, after checking its form: status 2 and a single line, without a traceback."""
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.removeprefix("error: ").strip()
