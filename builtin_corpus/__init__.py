@@ -1,6 +1,6 @@
 """The built-in encyclopedia: a small text corpus that needs no network.
 
-It is what `prepare_data.py --source=builtin` reads: about 1.8 MB of plain articles in the schema of Wikipedia dumps
+It is what `prepare_data.py --source=builtin` reads: about 1.6 MB of plain articles in the schema of Wikipedia dumps
 (`id, url, title, text`), made by a deterministic generator. The tables in `facts_*.py` hold facts of general
 knowledge, which nobody owns, collected and written down for this project; `write_*.py` say them in varied sentences;
 numbers and calendars are computed. Each fact is stated in several articles, because whole articles are set aside for

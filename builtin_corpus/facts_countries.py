@@ -2,7 +2,8 @@
 
 Regions follow the statistical regions of the United Nations, but Mexico stands beside its northern neighbours. `borders` are ISO codes of neighbours on land, without
 those of overseas territories. `languages` are the official or most widely spoken ones. `independence` is a year and,
-where one state can be named, from whom. `shape` is C (with a coast), L (landlocked) or I (made of islands).
+where one state can be named, from whom. `shape` is C (with a coast), L
+(landlocked, perhaps on the Caspian Sea) or I (made of islands).
 """
 
 from typing import NamedTuple
@@ -70,7 +71,7 @@ Argentina|AR|Buenos Aires|South America|Argentine|Spanish|Argentine peso|BO BR C
 Armenia|AM|Yerevan|Western Asia|Armenian|Armenian|Armenian dram|AZ GE IR TR|L||1991 the Soviet Union|old monasteries, apricots and flat bread called lavash
 Australia|AU|Canberra|Australasia|Australian|English|Australian dollar||C|the Indian Ocean, the Pacific Ocean||kangaroos, the Great Barrier Reef and the Sydney Opera House
 Austria|AT|Vienna|Western Europe|Austrian|German|euro|CZ DE HU IT LI SK SI CH|L|||classical music, coffee houses and the Alps
-Azerbaijan|AZ|Baku|Western Asia|Azerbaijani|Azerbaijani|Azerbaijani manat|AM GE IR RU TR|C|the Caspian Sea|1991 the Soviet Union|oil, mud volcanoes and burning natural gas
+Azerbaijan|AZ|Baku|Western Asia|Azerbaijani|Azerbaijani|Azerbaijani manat|AM GE IR RU TR|L|the Caspian Sea|1991 the Soviet Union|oil, mud volcanoes and burning natural gas
 the Bahamas|BS|Nassau|the Caribbean|Bahamian|English|Bahamian dollar||I|the Atlantic Ocean|1973 the United Kingdom|coral reefs, clear water and swimming pigs
 Bahrain|BH|Manama|Western Asia|Bahraini|Arabic|Bahraini dinar||I|the Persian Gulf|1971 the United Kingdom|pearls, oil and motor racing
 Bangladesh|BD|Dhaka|Southern Asia|Bangladeshi|Bengali|Bangladeshi taka|IN MM|C|the Bay of Bengal|1971 Pakistan|rivers, jute and the mangrove forest of the Sundarbans
@@ -146,7 +147,7 @@ Ivory Coast|CI|Yamoussoukro|Western Africa|Ivorian|French|West African CFA franc
 Jamaica|JM|Kingston|the Caribbean|Jamaican|English|Jamaican dollar||I|the Caribbean Sea|1962 the United Kingdom|reggae, sprinters and Blue Mountain coffee
 Japan|JP|Tokyo|Eastern Asia|Japanese|Japanese|Japanese yen||I|the Pacific Ocean, the Sea of Japan||cherry blossoms, fast trains and Mount Fuji
 Jordan|JO|Amman|Western Asia|Jordanian|Arabic|Jordanian dinar|IQ IL SA SY|C|the Red Sea|1946 the United Kingdom|the rock city of Petra, the Dead Sea and the desert of Wadi Rum
-Kazakhstan|KZ|Astana|Central Asia|Kazakh|Kazakh, Russian|Kazakhstani tenge|CN KG RU TM UZ|L||1991 the Soviet Union|wide steppes, horses and the Baikonur space centre
+Kazakhstan|KZ|Astana|Central Asia|Kazakh|Kazakh, Russian|Kazakhstani tenge|CN KG RU TM UZ|L|the Caspian Sea|1991 the Soviet Union|wide steppes, horses and the Baikonur space centre
 Kenya|KE|Nairobi|Eastern Africa|Kenyan|Swahili, English|Kenyan shilling|ET SO SS TZ UG|C|the Indian Ocean|1963 the United Kingdom|safaris, tea and long-distance runners
 Kiribati|KI|South Tarawa|Micronesia|I-Kiribati|English, Gilbertese|Australian dollar||I|the Pacific Ocean|1979 the United Kingdom|coral atolls, fishing and coconuts
 Kuwait|KW|Kuwait City|Western Asia|Kuwaiti|Arabic|Kuwaiti dinar|IQ SA|C|the Persian Gulf|1961 the United Kingdom|oil, pearl diving and the Kuwait Towers
@@ -238,7 +239,7 @@ Tonga|TO|Nuku'alofa|Polynesia|Tongan|Tongan, English|Tongan pa'anga||I|the Pacif
 Trinidad and Tobago|TT|Port of Spain|the Caribbean|Trinidadian|English|Trinidad and Tobago dollar||I|the Caribbean Sea, the Atlantic Ocean|1962 the United Kingdom|steel drums, calypso and a lake of asphalt
 Tunisia|TN|Tunis|Northern Africa|Tunisian|Arabic|Tunisian dinar|DZ LY|C|the Mediterranean Sea|1956 France|the ruins of Carthage, olives and beaches
 Turkey|TR|Ankara|Western Asia|Turkish|Turkish|Turkish lira|AM AZ BG GE GR IR IQ SY|C|the Mediterranean Sea, the Aegean Sea, the Black Sea||bazaars, coffee and the ruins of Troy
-Turkmenistan|TM|Ashgabat|Central Asia|Turkmen|Turkmen|Turkmenistan manat|AF IR KZ UZ|L||1991 the Soviet Union|carpets, horses and a burning gas crater
+Turkmenistan|TM|Ashgabat|Central Asia|Turkmen|Turkmen|Turkmenistan manat|AF IR KZ UZ|L|the Caspian Sea|1991 the Soviet Union|carpets, horses and a burning gas crater
 Tuvalu|TV|Funafuti|Polynesia|Tuvaluan|Tuvaluan, English|Australian dollar||I|the Pacific Ocean|1978 the United Kingdom|low coral atolls, fishing and its internet domain
 Uganda|UG|Kampala|Eastern Africa|Ugandan|English, Swahili|Ugandan shilling|CD KE RW SS TZ|L||1962 the United Kingdom|mountain gorillas, bananas and Lake Victoria
 Ukraine|UA|Kyiv|Eastern Europe|Ukrainian|Ukrainian|Ukrainian hryvnia|BY HU MD PL RO RU SK|C|the Black Sea, the Sea of Azov|1991 the Soviet Union|wheat, sunflowers and embroidered shirts

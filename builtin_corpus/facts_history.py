@@ -40,7 +40,7 @@ EVENTS = read_table(
 1571|the Battle of Lepanto|Greece|a Christian fleet defeated the Ottoman fleet|The Battle of Lepanto was one of the last great battles of galleys.
 1582|the introduction of the Gregorian calendar|Rome|Pope Gregory XIII reformed the calendar|Ten days were left out in October.
 1588|the defeat of the Spanish Armada|the English Channel|a great Spanish fleet failed to conquer England|Many ships were lost in storms.
-1609|the first observations of Galileo with a telescope|Italy|Galileo Galilei began to look at the sky with a telescope|Galileo Galilei soon found four moons of Jupiter.
+1609|the first use of a telescope by Galileo|Italy|Galileo Galilei began to look at the sky with a telescope|Galileo Galilei soon found four moons of Jupiter.
 1618|the beginning of the Thirty Years' War|Central Europe|a war began with a revolt in Prague|The Thirty Years' War ended with the Peace of Westphalia in 1648.
 1620|the voyage of the Mayflower|the Atlantic Ocean|the Pilgrims sailed to North America|The Pilgrims founded the colony of Plymouth.
 1648|the Peace of Westphalia|Germany|treaties ended the Thirty Years' War|The independence of the Netherlands and of Switzerland was recognized.
@@ -65,7 +65,7 @@ EVENTS = read_table(
 1833|the law that ended slavery in the British Empire|the United Kingdom|parliament passed a law against slavery|The law came into force in 1834.
 1837|the accession of Queen Victoria|the United Kingdom|Victoria became queen|Queen Victoria ruled until 1901.
 1845|the beginning of the Great Famine in Ireland|Ireland|a disease destroyed the potatoes of Ireland|Many people died, and many left the country.
-1848|the revolutions of 1848|Europe|people in many countries of Europe rose against their rulers|Most of these revolutions failed.
+1848|the wave of revolutions of 1848|Europe|people in many countries of Europe rose against their rulers|Most of these revolutions failed.
 1851|the Great Exhibition|the United Kingdom|goods from all over the world were shown in the Crystal Palace in London|Millions of people came to see it.
 1859|the publication of On the Origin of Species|the United Kingdom|Charles Darwin published his book on evolution|The book founded modern biology.
 1861|the beginning of the American Civil War|the United States|war began between the northern and the southern states|The American Civil War ended in 1865 with the end of slavery.
@@ -77,8 +77,8 @@ EVENTS = read_table(
 1883|the eruption of Krakatoa|Indonesia|the volcano erupted with a sound heard thousands of kilometres away|Ash coloured the evening sky all over the world.
 1889|the opening of the Eiffel Tower|France|a tower of iron was opened in Paris for a world's fair|The Eiffel Tower was the tallest structure of the world until 1930.
 1893|the women's vote in New Zealand|New Zealand|New Zealand was the first country in which all women could vote|Other countries followed later.
-1896|the first modern Olympic Games|Greece|athletes from several countries met in Athens|The Olympic Games are held every four years.
-1901|the first Nobel Prizes|Sweden|the first Nobel Prizes were given|Wilhelm Röntgen received the prize in physics.
+1896|the revival of the Olympic Games|Greece|athletes from several countries met in Athens|The Olympic Games are held every four years.
+1901|the first award of the Nobel Prizes|Sweden|the first Nobel Prizes were given|Wilhelm Röntgen received the prize in physics.
 1903|the first flight of the Wright brothers|the United States|Orville Wright flew for twelve seconds|Aviation grew quickly afterwards.
 1905|the publication of the theory of special relativity|Switzerland|Albert Einstein published his theory|Albert Einstein was working in the patent office at Bern.
 1906|the San Francisco earthquake|the United States|an earthquake and fires destroyed much of San Francisco|The city was soon rebuilt.
@@ -95,11 +95,11 @@ EVENTS = read_table(
 1928|the discovery of penicillin|the United Kingdom|Alexander Fleming found that a mould killed bacteria|Penicillin has saved millions of lives.
 1929|the Wall Street crash|the United States|the prices of shares fell sharply in New York|The Great Depression followed.
 1930|the first World Cup of football|Uruguay|thirteen teams played in Montevideo|Uruguay won the cup.
-1936|the Olympic Games in Berlin|Germany|the games were held in Berlin|Jesse Owens won four gold medals.
+1936|the opening of the Olympic Games in Berlin|Germany|the games were held in Berlin|Jesse Owens won four gold medals.
 1937|the opening of the Golden Gate Bridge|the United States|a great bridge was opened in San Francisco|The towers of the Golden Gate Bridge are painted orange.
 1939|the beginning of the Second World War|Europe|Germany invaded Poland|The Second World War ended in 1945.
 1941|the attack on Pearl Harbor|the United States|Japan attacked an American harbour in Hawaii|The United States entered the Second World War.
-1944|the Normandy landings|France|Allied soldiers landed on the coast of Normandy|Paris was freed in August.
+1944|the landing of the Allies in Normandy|France|Allied soldiers landed on the coast of Normandy|Paris was freed in August.
 1945|the end of the Second World War|Europe and Asia|Germany surrendered in May, and Japan announced its surrender in August|The United Nations was founded in the same year.
 1947|the partition of British India|India|British India was divided into India and Pakistan|Jawaharlal Nehru became Prime Minister of India.
 1948|the Universal Declaration of Human Rights|France|the United Nations adopted the declaration in Paris|The declaration has been translated into hundreds of languages.
@@ -120,7 +120,7 @@ EVENTS = read_table(
 1990|the reunification of Germany|Germany|East Germany joined the Federal Republic of Germany|The third of October became a national holiday.
 1991|the end of the Soviet Union|the Soviet Union|the Soviet Union was dissolved into fifteen states|Russia was the largest of them.
 1993|the founding of the European Union|Europe|the Maastricht Treaty came into force|The euro was introduced in 1999.
-1994|the first democratic elections in South Africa|South Africa|people of all groups could vote|Nelson Mandela became president.
+1994|the first democratic election in South Africa|South Africa|people of all groups could vote|Nelson Mandela became president.
 1997|the victory of Deep Blue over a chess champion|the United States|the computer Deep Blue won a match against Garry Kasparov|Computers have played better than people since then.
 1999|the introduction of the euro|Europe|eleven countries began to use the euro in banking|Coins and notes followed in 2002.
 2003|the completion of the human genome project|the world|scientists announced that they had read most of the human genome|The last gaps were closed later.

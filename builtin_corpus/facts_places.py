@@ -292,7 +292,7 @@ Sardinia|Italy|is the second largest island of the Mediterranean Sea
 Corsica|France|is the birthplace of Napoleon
 Crete|Greece|was the home of the Minoan civilization
 Great Britain|the United Kingdom|is the largest island of Europe
-Hispaniola|Haiti, the Dominican Republic|is an island that two countries share
+Hispaniola|Haiti, the Dominican Republic|is the second largest island of the Caribbean
 Zanzibar|Tanzania|is known for cloves
 Baffin Island|Canada|is the largest island of Canada
 """,

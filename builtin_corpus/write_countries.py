@@ -25,6 +25,12 @@ def in_order(countries: Iterable[Country]) -> list[str]:
     return [country.name for country in sorted(countries, key=lambda country: country.title)]
 
 
+def within(country: Country) -> str:
+    """Say where a country lies: the region, and the continent where that is another word."""
+    continent = REGIONS[country.region]
+    return country.region if continent == country.region else f"{country.region}, a part of {continent}"
+
+
 def facts(country: Country) -> dict[str, str]:
     """Return what the sentence patterns about a country may name."""
     languages = country.languages.split(", ")
@@ -35,6 +41,7 @@ def facts(country: Country) -> dict[str, str]:
         "capital": country.capital,
         "region": country.region,
         "continent": REGIONS[country.region],
+        "within": within(country),
         "adjective": country.adjective,
         "languages": series(languages),
         "currency": country.currency,
@@ -95,8 +102,8 @@ def say_borders(draft: Draft, country: Country) -> None:
     known = facts(country)
     if country.shape == "L":
         draft.say(
-            "{name} is a landlocked country, which means that it has no coast on the sea.",
-            "{name} is landlocked and has no coast on the sea.",
+            "{name} is a landlocked country, which means that it has no coast on the open sea.",
+            "{name} is landlocked and has no coast on the open sea.",
             **known,
         )
     if country.shape == "I":
@@ -142,7 +149,7 @@ def country_article(country: Country) -> Draft:
     draft, known = Draft(country.title), facts(country)
     draft.say(
         "{name} is a country in {region}.",
-        "{name} is a sovereign state in {region}, a part of {continent}.",
+        "{name} is a sovereign state in {within}.",
         "{name} is a country of {region}.",
         **known,
     )
@@ -173,9 +180,9 @@ def geography_article(country: Country) -> Draft:
     """Write where a country lies."""
     draft, known = Draft(f"Geography of {country.name}"), facts(country)
     draft.say(
-        "{name} lies in {region}, which is a part of {continent}.",
-        "{name} is situated in {region}, on the continent of {continent}.",
-        "{name} is found in {region}, a region of {continent}.",
+        "{name} lies in {within}.",
+        "{name} is situated in {within}.",
+        "{name} is found in {within}.",
         **known,
     )
     say_borders(draft, country)

@@ -68,7 +68,7 @@ def groups(key: Callable[[Country], str | list[str]]) -> dict[str, list[Country]
 def lists() -> Iterator[Draft]:
     """Write every list of countries."""
     for region, members in groups(lambda c: c.region).items():
-        lead = f"{capitalized(region)} is a region of {REGIONS[region]}; this list names {{count}} of its countries."
+        lead = f"This list names the {{count}} countries of {region}."
         yield list_article(f"List of countries in {region}", lead, members, region_entry)
     for continent, members in groups(lambda c: REGIONS[c.region]).items():
         lead = f"This list gives the capitals of {{count}} countries in {continent}."
@@ -89,7 +89,7 @@ def lists() -> Iterator[Draft]:
             yield list_article(f"List of countries where {language} is spoken", lead, members, varied_entry)
     for shape, members in groups(lambda c: c.shape).items():
         if shape == "L":
-            lead = "A landlocked country has no coast on the sea, and this list names {count} of them."
+            lead = "A landlocked country has no coast on the open sea, and this list names {count} of them."
             yield list_article("Landlocked country", lead, members, plain_entry)
         elif shape == "I":
             lead = "An island country lies on one or more islands, and this list names {count} of them."

@@ -8,7 +8,7 @@ from datetime import date
 from builtin_corpus.facts_elements import ELEMENTS
 from builtin_corpus.facts_history import EVENTS, Event
 from builtin_corpus.facts_works import WORKS
-from builtin_corpus.sentences import Draft, a, capitalized, in_words, ordinal, series
+from builtin_corpus.sentences import Draft, a, capitalized, in_words, ordinal, ordinal_in_words, series
 from builtin_corpus.write_elements import say_discovery
 from builtin_corpus.write_numbers import roman
 from builtin_corpus.write_people import PEOPLE, century
@@ -114,9 +114,10 @@ def year_article(year: int) -> Draft:
     say_events(draft, year)
     draft.section("Births and deaths")
     say_lives(draft, year)
-    draft.section("Calendar")
     if year in CALENDAR_YEARS:
+        draft.section("Calendar")
         say_calendar(draft, year)
+    draft.section("Chronology")
     draft.say(
         "The year before was {before}, and the year after was {after}.",
         "It came after {before} and before {after}.",
@@ -139,7 +140,7 @@ def month_articles() -> Iterator[Draft]:
     """Write an article for each month and each day of the week."""
     for number, month in enumerate(MONTHS, 1):
         draft = Draft(month)
-        draft.say("{month} is the {rank} month of the year.", month=month, rank=ordinal(number))
+        draft.say("{month} is the {rank} month of the year.", month=month, rank=ordinal_in_words(number))
         days = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][number - 1]
         if number == 2:
             draft.say("It has 28 days, and 29 days in a leap year.")
@@ -172,7 +173,7 @@ def month_articles() -> Iterator[Draft]:
             before=WEEKDAYS[number - 1],
             after=WEEKDAYS[(number + 1) % 7],
         )
-        draft.say("Counted from Monday, it is the {rank} day of the week.", rank=ordinal(number + 1))
+        draft.say("Counted from Monday, it is the {rank} day of the week.", rank=ordinal_in_words(number + 1))
         yield draft
 
 

@@ -40,7 +40,6 @@ def animal_article(animal: Animal) -> Draft:
     say_food(draft, animal)
     draft.say(
         "{plural} live in {home}.",
-        "The home of the {name} is {home}.",
         "The {name} is found in {home}.",
         **known,
     )
@@ -60,7 +59,7 @@ def animal_article(animal: Animal) -> Draft:
 def food_article(animal: Animal) -> Draft:
     """Write a second article, on the way of life of an animal."""
     draft, known = Draft(f"Way of life of {animal.plural}"), facts(animal)
-    draft.say("{plural} live in {home}.", "In the wild or beside people, {plural} live in {home}.", **known)
+    draft.say("{plural} live in {home}.", "Look for {plural} in {home}.", **known)
     say_food(draft, animal)
     say_group(draft, animal)
     draft.say("The {name} {about}.", **known)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from builtin_corpus.facts_countries import COUNTRIES, REGIONS
+from builtin_corpus.facts_countries import COUNTRIES
 from builtin_corpus.facts_places import CITIES, LANDS, MOUNTAINS, OCEANS, RIVERS, STATES, WATERS, Place, State
 from builtin_corpus.sentences import Draft, a, capitalized, in_words, possessive, series
+from builtin_corpus.write_countries import within
 
 BY_NAME = {country.name: country for country in COUNTRIES}
 CAPITAL = "The capital of {name} is {capital}."
@@ -17,11 +18,11 @@ def say_countries(draft: Draft, place: Place) -> None:
         draft.say(CAPITAL, name=name, capital=country.capital)
         draft.say(
             "{name} is a country in {region}.",
-            "{name} lies in {region}, a part of {continent}.",
+            "{name} lies in {within}.",
             "{name} is known for {famous}.",
             name=name,
             region=country.region,
-            continent=REGIONS[country.region],
+            within=within(country),
             famous=country.famous,
         )
 
