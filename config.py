@@ -7,10 +7,11 @@ the network's and the optimizer's fields are GPTConfig's and OptimizerConfig's, 
 import dataclasses
 import re
 import runpy
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from command_line import flat_fields, nearest, parse_config
 from errors import UserError
@@ -107,29 +108,68 @@ def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
 def load_config_file(path: str | Path) -> TrainConfig:
     """Run the user's config file and return its `config`.
 
-    Raises UserError where the file is missing, defines no TrainConfig, names an unknown field or a bad value.
+    Raises UserError where the file is missing, defines no TrainConfig, names an unknown field or a bad value. What
+    else its code raises is the user's to see in full.
     """
     if not Path(path).is_file():
         known = [str(file) for file in sorted(Path("configs").glob("*.py"))]
         raise UserError(f"no config file {path}{nearest(str(path), known)}")
     try:
         config = runpy.run_path(str(path)).get("config")
-    except TypeError as error:
-        raise _unknown_field(path, error) or error from None
+    except (TypeError, AttributeError) as error:
+        refusal = _unknown_field(path, error) or _mistyped_in(path, error)
+        if refusal:
+            raise refusal from None
+        raise
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
     if not isinstance(config, TrainConfig):
         raise UserError(f"{path}: must define `config = TrainConfig(...)`, found {type(config).__name__}")
+    for part in (config, config.model, config.optimizer):
+        _refuse_mistyped(path, part)
     return config
 
 
-def _unknown_field(path: str | Path, error: TypeError) -> UserError | None:
+def _unknown_field(path: str | Path, error: Exception) -> UserError | None:
     match = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
     classes = {cls.__name__: cls for cls in (TrainConfig, GPTConfig, OptimizerConfig)}
     if not match or match[1] not in classes:
         return None
     known = [item.name for item in dataclasses.fields(classes[match[1]])]
     return UserError(f"{path}: {match[1]} has no field {match[2]}{nearest(match[2], known)}")
+
+
+def _mistyped_in(path: str | Path, error: Exception) -> UserError | None:
+    """Return the refusal of the mistyped field over which a config's own checks stumbled, None if they did not."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "__post_init__":
+            try:
+                _refuse_mistyped(path, frame.f_locals["self"])
+            except UserError as refusal:
+                return refusal
+    return None
+
+
+def _refuse_mistyped(path: str | Path, config: Any) -> None:
+    """Raise UserError for a field whose value is not of its type: Python itself takes any value for any field."""
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if not _fits(value, hint):
+            wanted = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
+            raise UserError(f"{path}: {name}={value!r} must be {wanted.replace('typing.', '')}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind, options = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return value in options
+    if kind is tuple:
+        return isinstance(value, tuple) and len(value) == len(options) and all(map(_fits, value, options))
+    if options:  # a union
+        return any(_fits(value, option) for option in options)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
