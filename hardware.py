@@ -4,6 +4,7 @@ Owns the probing of devices. How many processes there are is `distributed.py`'s.
 """
 
 import os
+import re
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,7 +13,7 @@ import torch
 from errors import UserError
 
 # Dense bfloat16 tensor-core peaks in FLOP/s, from NVIDIA's data sheets; the first name that occurs in the
-# device's name counts.
+# device's name as whole words counts (an L40 is no L4).
 PEAK_FLOPS = {
     "B200": 2250e12,
     "GH200": 989e12,
@@ -120,7 +121,8 @@ def choose_compile(request: str | bool, device: torch.device) -> bool:
     except (
         Exception
     ) as error:  # the compiler raises many types: no C++ compiler, no Triton, an old GPU, a bug
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        first_line = str(error).strip().partition("\n")[0]
+        reason = f"{type(error).__name__}: {first_line}"
         if request is True:
             raise UserError(
                 f"compile=True: torch.compile does not work here ({reason}): use --compile=False"
@@ -148,7 +150,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
     if device.type != "cuda" or dtype != torch.bfloat16:
         return None
     name = torch.cuda.get_device_name(device)
-    return next((peak for key, peak in PEAK_FLOPS.items() if key in name), None)
+    return next((peak for key, peak in PEAK_FLOPS.items() if re.search(rf"\b{key}\b", name)), None)
 
 
 def describe(device: torch.device) -> str:

@@ -32,7 +32,10 @@ def algorithms_of_choice():
     """Undo what a training in this process sets for the whole process."""
     before = torch.are_deterministic_algorithms_enabled()
     yield
-    torch.use_deterministic_algorithms(before)
+    if (
+        torch.are_deterministic_algorithms_enabled() != before
+    ):  # asking costs nothing, setting imports the compiler
+        torch.use_deterministic_algorithms(before)
 
 
 @pytest.fixture(scope="session")

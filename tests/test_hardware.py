@@ -1,0 +1,121 @@
+"""What this machine can do: each refusal names the remedy, each automatic choice its reason."""
+
+import pytest
+import torch
+
+import hardware
+from errors import UserError
+from hardware import autocast, choose_compile, choose_device, choose_precision, peak_flops
+
+CPU = torch.device("cpu")
+
+
+def test_cpu_is_there() -> None:
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+
+
+@pytest.mark.parametrize("request_", ["warp", "cpu:x", "xla", ""])
+def test_unknown_devices_are_refused(request_: str) -> None:
+    with pytest.raises(UserError, match=f"device={request_}: use auto, cpu, cuda, cuda:N or mps"):
+        choose_device(request_)
+
+
+def test_absent_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto") == CPU
+    with pytest.raises(UserError, match=r"device=cuda: .*use --device=cpu"):
+        choose_device("cuda")
+    with pytest.raises(UserError, match=r"device=mps: .*use --device=cpu"):
+        choose_device("mps")
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    assert choose_device("auto", local_rank=1) == torch.device("cuda", 1)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(UserError, match="needs GPU 2, but there are 2"):
+        choose_device("cuda", local_rank=2)
+
+
+@pytest.mark.parametrize(
+    ("major", "expected"), [(7, torch.float32), (8, torch.bfloat16), (9, torch.bfloat16)]
+)
+def test_precision_follows_compute_capability(
+    monkeypatch: pytest.MonkeyPatch, major: int, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (major, 5))
+    gpu = torch.device("cuda", 0)
+    dtype, reason = choose_precision("auto", gpu)
+    assert dtype == expected
+    assert f"compute capability {major}.5" in reason
+    assert choose_precision("float32", gpu) == (torch.float32, "asked for")
+    if expected == torch.float32:
+        with pytest.raises(UserError, match=r"precision=bfloat16: .*7\.5.*--precision=float32"):
+            choose_precision("bfloat16", gpu)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_precision_of_a_cpu_follows_its_instructions(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, probe, lambda: native, raising=False)
+    dtype, reason = choose_precision("auto", CPU)
+    assert dtype == (torch.bfloat16 if native else torch.float32)
+    assert ("has" if native else "lacks") in reason
+    dtype, reason = choose_precision("bfloat16", CPU)
+    assert dtype == torch.bfloat16
+    assert ("lacks" in reason) is not native
+
+
+def test_autocast_computes_in_the_dtype() -> None:
+    layer, x = torch.nn.Linear(4, 4), torch.ones(1, 4)
+    for dtype in (torch.float32, torch.bfloat16):
+        with autocast(CPU, dtype):
+            assert layer(x).dtype == dtype
+
+
+def test_compiling_falls_back_with_one_warning_or_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object, **_options: object) -> object:
+        raise RuntimeError("no C++ compiler\nlong story")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.warns(UserWarning, match=r"running eagerly.*RuntimeError: no C\+\+ compiler\)") as warned:
+        assert choose_compile("auto", CPU) is False
+    assert len(warned) == 1
+    with pytest.raises(UserError, match=r"compile=True: .*no C\+\+ compiler.*--compile=False"):
+        choose_compile(True, CPU)
+    assert choose_compile(False, CPU) is False
+
+
+def test_compiling_survives_an_error_without_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object, **_options: object) -> object:
+        raise NotImplementedError
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.warns(UserWarning, match="NotImplementedError"):
+        assert choose_compile("auto", CPU) is False
+
+
+def test_peaks_are_of_the_named_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda", 0)
+    peaks = {"NVIDIA H100 PCIe": 756e12, "NVIDIA H100 80GB HBM3": 989e12, "NVIDIA A100-SXM4-80GB": 312e12}
+    peaks |= {"NVIDIA L40S": 362e12, "NVIDIA L4": 121e12, "NVIDIA A10G": None, "NVIDIA GB200": None, "NVIDIA L40": None}  # fmt: skip
+    for name, peak in peaks.items():
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, name=name: name)
+        assert peak_flops(gpu, torch.bfloat16) == peak, name
+        assert peak_flops(gpu, torch.float32) is None
+    assert peak_flops(CPU, torch.bfloat16) is None
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Quadro of tomorrow")
+    assert peak_flops(gpu, torch.bfloat16) is None
+
+
+def test_determinism_is_of_the_cpu_alone() -> None:
+    hardware.be_deterministic(CPU)
+    assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_device_in_words() -> None:
+    assert f"{torch.get_num_threads()} threads" in hardware.describe(CPU)
