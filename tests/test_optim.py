@@ -1,0 +1,96 @@
+"""The schedule at its corners, the decay groups, and one update against the formula."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from model import GPT, GPTConfig
+from optim import OptimizerConfig, learning_rate, make_optimizer, parameter_groups, set_learning_rate
+
+COSINE = OptimizerConfig(learning_rate=1.0, final_fraction=0.1, schedule="cosine", warmup_steps=10)
+TRAPEZOID = OptimizerConfig(
+    learning_rate=1.0, final_fraction=0.1, schedule="trapezoid", warmup_steps=10, cooldown_fraction=0.2
+)
+TINY = GPTConfig(vocab_size=61, block_size=8, n_layer=2, n_head=2, n_embd=16)
+
+
+@pytest.mark.parametrize("config", [COSINE, TRAPEZOID], ids=["cosine", "trapezoid"])
+def test_warm_up_is_linear_and_reaches_the_peak(config: OptimizerConfig) -> None:
+    assert [learning_rate(step, 100, config) for step in range(10)] == pytest.approx(
+        [(step + 1) / 10 for step in range(10)]
+    )
+    assert learning_rate(10, 100, config) == pytest.approx(1.0)
+
+
+def test_cosine_at_its_quarters() -> None:
+    quarters = [learning_rate(10 + 90 * quarter // 4, 370 // 4 + 8, COSINE) for quarter in range(0, 4, 2)]
+    assert quarters == pytest.approx([1.0, 0.55])
+    for progress in (0.25, 0.75):
+        expected = 0.1 + 0.9 * (1 + math.cos(math.pi * progress)) / 2
+        assert learning_rate(10 + round(400 * progress), 410, COSINE) == pytest.approx(expected)
+
+
+def test_trapezoid_is_flat_then_falls_in_a_line() -> None:
+    assert {learning_rate(step, 100, TRAPEZOID) for step in range(9, 81)} == {1.0}
+    assert [learning_rate(step, 100, TRAPEZOID) for step in (85, 90, 95)] == pytest.approx(
+        [0.775, 0.55, 0.325]
+    )
+
+
+@pytest.mark.parametrize("config", [COSINE, TRAPEZOID], ids=["cosine", "trapezoid"])
+def test_schedule_has_no_jump_and_ends_at_the_final_fraction(config: OptimizerConfig) -> None:
+    rates = [learning_rate(step, 1000, config) for step in range(1000)]
+    after = rates[config.warmup_steps :]
+    assert after == sorted(after, reverse=True)
+    assert max(abs(a - b) for a, b in itertools.pairwise(after)) < 0.01
+    assert learning_rate(1000, 1000, config) == pytest.approx(0.1)  # where the last update's slope leads
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "trapezoid"])
+@pytest.mark.parametrize(("warmup", "cooldown"), [(0, 0.2), (0, 0.0), (0, 1.0), (5, 1.0), (20, 0.5)])
+def test_odd_schedules_stay_between_zero_and_the_peak(schedule: str, warmup: int, cooldown: float) -> None:
+    config = OptimizerConfig(learning_rate=2.0, schedule=schedule, warmup_steps=warmup, cooldown_fraction=cooldown)  # fmt: skip
+    rates = [learning_rate(step, 10, config) for step in range(10)]
+    assert all(0 < rate <= 2.0 for rate in rates)
+    if not warmup:
+        assert rates[0] == 2.0
+
+
+@pytest.mark.parametrize("changes", [{}, {"tie_embeddings": False}, {"norm": "rmsnorm", "bias": False}])
+def test_every_parameter_is_in_one_group_and_vectors_do_not_decay(changes: dict) -> None:
+    model = GPT(GPTConfig(**{**vars(TINY), **changes}))
+    decayed, plain = parameter_groups(model, 0.3)
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
+    grouped = [id(parameter) for group in (decayed, plain) for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
+    assert len(set(grouped)) == len(grouped)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert all(names[id(p)].endswith("bias") or ".ln_" in names[id(p)] for p in plain["params"])
+    assert all(p.ndim >= 2 for p in decayed["params"])
+    assert "transformer.wte.weight" in {names[id(p)] for p in decayed["params"]}
+
+
+def test_update_is_adamw() -> None:
+    """Two updates against the formula of Loshchilov & Hutter 2019 (algorithm 2), in float64."""
+    torch.manual_seed(0)
+    model = GPT(TINY).double()
+    config = OptimizerConfig(learning_rate=0.01, betas=(0.8, 0.9), epsilon=1e-6, weight_decay=0.3)
+    optimizer = make_optimizer(model, config)
+    expected = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    means = {name: torch.zeros_like(value) for name, value in expected.items()}
+    squares = {name: torch.zeros_like(value) for name, value in expected.items()}
+    for step in (1, 2):
+        rate = 0.01 / step
+        for name, parameter in model.named_parameters():
+            parameter.grad = torch.randn_like(parameter)
+            means[name] = 0.8 * means[name] + 0.2 * parameter.grad
+            squares[name] = 0.9 * squares[name] + 0.1 * parameter.grad**2
+            mean, square = means[name] / (1 - 0.8**step), squares[name] / (1 - 0.9**step)
+            decay = 0.3 if parameter.ndim >= 2 else 0.0
+            expected[name] -= rate * (mean / (square.sqrt() + 1e-6) + decay * expected[name])
+        set_learning_rate(optimizer, rate)
+        optimizer.step()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.detach(), expected[name], rtol=1e-10, atol=1e-12)
