@@ -1,0 +1,42 @@
+# Everything runs in .venv, which the first target that needs it creates.
+PYTHON ?= python3
+# Extra arguments for pip, for instance: make setup PIP_ARGS="--index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple"
+PIP_ARGS ?=
+BIN := .venv/bin
+
+.PHONY: setup demo test test-gpu check clean
+
+setup: .venv/run  ## what training and sampling need
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/run: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements-dev.txt
+	@touch $@
+
+demo: .venv/run  ## prepare the built-in corpus, train on it, draw the loss curve, print samples
+	$(BIN)/python prepare_data.py --source=builtin --tokenizer=bpe:2048 --out_dir=data/demo
+	$(BIN)/python train.py configs/demo.py
+	$(BIN)/python sample.py --checkpoint=out/demo --prompt_file=configs/demo_prompts.txt --max_new_tokens=40 --temperature=0
+	$(BIN)/python sample.py --checkpoint=out/demo --prompt="The history of" --n_samples=3 --max_new_tokens=100 --temperature=0.8 --top_k=200 --seed=1
+	@echo "The loss curve is out/demo/loss.png."
+
+check: .venv/dev  ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+
+test: check  ## every check and every test that needs no GPU
+	$(BIN)/python -m pytest -q
+
+test-gpu: .venv/dev  ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -q -m gpu
+
+clean:  ## caches and the environment; data and runs stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

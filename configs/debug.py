@@ -1,0 +1,27 @@
+"""Seconds on anything: does the whole machinery run?
+
+Command   python prepare_data.py --source=builtin --tokenizer=bpe:2048 --out_dir=data/demo   (`make demo` does it too)
+          python train.py configs/debug.py
+          torchrun --standalone --nproc_per_node=2 train.py configs/debug.py --out_dir=out/debug2   (the same losses)
+Hardware  any; float32 and eager, so that one process and two agree to rounding
+"""
+
+from config import TrainConfig
+from model import GPTConfig
+from optim import OptimizerConfig
+
+config = TrainConfig(
+    data_dir="data/demo",
+    out_dir="out/debug",
+    model=GPTConfig(block_size=64, n_layer=2, n_head=2, n_embd=64),
+    optimizer=OptimizerConfig(learning_rate=3e-3, warmup_steps=5),
+    max_steps=40,
+    batch_size=16,
+    micro_batch_size=4,
+    eval_interval=20,
+    eval_windows=40,
+    checkpoint_interval=20,
+    log_interval=5,
+    precision="float32",
+    compile=False,
+)
