@@ -224,9 +224,10 @@ class Progress:
         splits = journal.splits.values()
         speed = (sum(split.text_bytes for split in splits) - self._text_bytes) / (now - self._begun)
         left = (1 - done) * (now - self._begun) / max(1e-9, done - self._done_before)
+        minutes, seconds = divmod(round(left), 60)
         print(
             f"{sum(split.documents for split in splits):,} articles, {sum(split.tokens for split in splits):,} tokens, "
-            f"{speed / 1e6:.1f} MB/s, {done:.0%}, {left / 60:.0f} min {left % 60:02.0f} s left",
+            f"{speed / 1e6:.1f} MB/s, {done:.0%}, {minutes} min {seconds:02} s left",
             flush=True,
         )
 

@@ -1,6 +1,7 @@
 """The tokenizer: identity by hash, exact decoding, training, files, and one line for what goes wrong."""
 
 import random
+import re
 import threading
 import time
 from pathlib import Path
@@ -96,11 +97,16 @@ def test_tiktoken_gives_the_ids_of_the_tokenizers_library() -> None:
         assert ours.encode(text) == reference.encode(text).ids
 
 
-def test_training_on_one_unbroken_word_takes_no_time() -> None:
-    started = time.perf_counter()
-    word = "".join(random.Random(3).choices("abcdefghijklmnop", k=1_000_000))
-    train_bpe([word, " " * 1_000_000, *some_documents(20)], 600)
-    assert time.perf_counter() - started < 10
+def test_training_sees_no_overlong_word_and_every_character() -> None:
+    word = "".join(random.Random(3).choices("abcdefghijklmnop", k=200_000))
+    texts = list(
+        tokenizer_module._training_texts([word + " x", "y" + " " * 100_000, "short words stay whole"])
+    )
+    longest = max(len(found) for text in texts for found in re.findall(r"\S+|\s+", text))
+    assert longest == tokenizer_module.MAX_TRAINING_WORD
+    assert "".join(texts) == word + " xy" + " " * 100_000 + "short words stay whole"
+    assert texts[-1] == "short words stay whole"
+    assert train_bpe([word], 300).vocab_size == 300
 
 
 def test_a_text_too_small_for_the_vocabulary_names_the_largest_one() -> None:
