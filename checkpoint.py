@@ -54,34 +54,46 @@ def save(
     """Write the checkpoint of `progress.step`, point `last` (and `best`) to it, remove old ones; return its folder.
 
     `about` is added to checkpoint.json: config, versions, the data's hash. The `keep` newest are kept (0: all) and
-    the best. A reader, or a run killed at any moment, sees a whole checkpoint or none.
+    the best. A reader, or a run killed at any moment, sees a whole checkpoint or none. Raises UserError where the
+    disk refuses.
     """
     folder = out_dir / f"step_{progress.step:08d}"
     partial = folder.with_suffix(".tmp")
     shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write_files(partial, model, optimizer, tokenizer, {**asdict(progress), **about})
+        shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
+        partial.rename(folder)
+        flush_to_disk(out_dir)
+        if progress.val_loss is not None and progress.val_loss == progress.best_val_loss:
+            replace_file(out_dir / "best", folder.name + "\n")
+        replace_file(out_dir / "last", folder.name + "\n")  # at the end: what is missing now is done again
+        _remove_old(out_dir, keep)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(
+            f"cannot write {folder} ({error}): make room, then give the same command to go on"
+        ) from None
+    return folder
+
+
+def _write_files(
+    partial: Path, model: GPT, optimizer: torch.optim.Optimizer, tokenizer: Tokenizer, info: dict[str, Any]
+) -> None:
     partial.mkdir(parents=True)
     save_file(model.weights(), partial / WEIGHTS)
     save_file(_optimizer_tensors(model, optimizer), partial / OPTIMIZER)
     tokenizer.save(partial / TOKENIZER)
     info = {
         "format_version": FORMAT_VERSION,
-        **asdict(progress),
+        **info,
         "model": asdict(model.config),
         "tokenizer_hash": tokenizer.hash,
-        **about,
         "sha256": {name: file_hash(partial / name) for name in (WEIGHTS, OPTIMIZER, TOKENIZER)},
     }
     (partial / INFO).write_text(json.dumps(info, indent=2) + "\n")
     for file in (*partial.iterdir(), partial):
         flush_to_disk(file)
-    shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
-    partial.rename(folder)
-    flush_to_disk(out_dir)
-    replace_file(out_dir / "last", folder.name + "\n")
-    if progress.val_loss is not None and progress.val_loss == progress.best_val_loss:
-        replace_file(out_dir / "best", folder.name + "\n")
-    _remove_old(out_dir, keep)
-    return folder
 
 
 def find(spec: str | Path) -> Path:
@@ -123,7 +135,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     """
     try:
         info = json.loads((folder / INFO).read_text())
-        version, hashes = info["format_version"], info["sha256"]
+        version, hashes = info["format_version"], dict(info["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot read {folder / INFO} ({error}): choose another checkpoint") from None
     if version != FORMAT_VERSION:

@@ -1,0 +1,326 @@
+"""Checkpoints: everything comes back bit for bit, only whole ones are seen, and nothing in them is ever executed."""
+
+import errno
+import json
+import os
+import pickle
+import shutil
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+import checkpoint
+from checkpoint import Progress
+from errors import UserError
+from model import GPT, GPTConfig
+from optim import OptimizerConfig, make_optimizer
+from tokenizer import open_tokenizer
+
+TINY = GPTConfig(vocab_size=257, block_size=8, n_layer=1, n_head=2, n_embd=16)
+CPU = torch.device("cpu")
+
+
+@lru_cache
+def trained(config: GPTConfig = TINY, seed: int = 0) -> tuple[GPT, torch.optim.AdamW]:
+    """Return a model and its optimizer after a few steps, so that there is state worth saving."""
+    torch.manual_seed(seed)
+    model = GPT(config)
+    optimizer = make_optimizer(model, OptimizerConfig())
+    for _ in range(3):
+        tokens = torch.randint(config.vocab_size, (2, 9))
+        model(tokens[:, :-1], tokens[:, 1:]).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return model, optimizer
+
+
+def save(
+    out_dir: Path,
+    step: int = 1,
+    loss: float | None = None,
+    best: float | None = None,
+    keep: int = 2,
+    **options,
+):
+    model, optimizer = trained(**options)
+    progress = Progress(step, 8 * step, loss, best)
+    folder = checkpoint.save(out_dir, model, optimizer, open_tokenizer("bytes"), progress, {"note": "x"}, keep)  # fmt: skip
+    return folder, model, optimizer
+
+
+def steps(out_dir: Path) -> list[int]:
+    return sorted(int(path.name.removeprefix("step_")) for path in out_dir.glob("step_*"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"tie_embeddings": False}, {"norm": "rmsnorm", "mlp": "swiglu", "bias": False}]
+)
+def test_everything_comes_back_bit_for_bit(tmp_path: Path, changes: dict) -> None:
+    folder, model, optimizer = save(tmp_path, 7, 2.5, 2.25, config=replace(TINY, **changes))
+    info = checkpoint.read_info(folder)
+    assert checkpoint.progress_of(info) == Progress(7, 56, 2.5, 2.25)
+    assert info["note"] == "x"
+    assert checkpoint.load_tokenizer(folder).hash == open_tokenizer("bytes").hash == info["tokenizer_hash"]
+    again = checkpoint.load_model(folder, CPU, torch.float32)
+    assert again.config == model.config
+    torch.manual_seed(1)
+    other = GPT(model.config)
+    other_optimizer = make_optimizer(other, OptimizerConfig())
+    checkpoint.load_weights(folder, other)
+    checkpoint.load_optimizer(folder, other, other_optimizer)
+    for (name, ours), loaded, theirs in zip(
+        model.named_parameters(), again.parameters(), other.parameters(), strict=True
+    ):
+        assert torch.equal(ours, loaded), name
+        assert torch.equal(ours, theirs), name
+        state, other_state = optimizer.state[ours], other_optimizer.state[theirs]
+        assert state.keys() == other_state.keys() == {"step", "exp_avg", "exp_avg_sq"}
+        for entry in state:
+            assert state[entry].dtype == other_state[entry].dtype
+            assert torch.equal(state[entry], other_state[entry]), (name, entry)
+
+
+def test_training_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    folder, model, optimizer = save(tmp_path, seed=2)  # a model of its own, since it is trained on
+    torch.manual_seed(1)
+    other = GPT(TINY)
+    other_optimizer = make_optimizer(other, OptimizerConfig())
+    checkpoint.load_weights(folder, other)
+    checkpoint.load_optimizer(folder, other, other_optimizer)
+    tokens = torch.arange(18).view(2, 9)
+    for network, updates in ((model, optimizer), (other, other_optimizer)):
+        network(tokens[:, :-1], tokens[:, 1:]).backward()
+        updates.step()
+    for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_files_hold_weights_once_without_padding(tmp_path: Path) -> None:
+    folder, model, _ = save(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    assert weights["transformer.wte.weight"].shape == (257, 16)
+    assert model.transformer.wte.weight.shape == (320, 16)
+    assert "lm_head.weight" not in weights
+    assert set(weights) == {name for name, _ in model.named_parameters()}
+    untied, _, _ = save(tmp_path / "untied", config=replace(TINY, tie_embeddings=False))
+    assert load_file(untied / "model.safetensors")["lm_head.weight"].shape == (257, 16)
+
+
+def test_checkpoint_describes_itself(tmp_path: Path) -> None:
+    folder, _, _ = save(tmp_path, 3)
+    info = json.loads((folder / "checkpoint.json").read_text())
+    files = {path.name for path in folder.iterdir()}
+    assert files == {"model.safetensors", "optimizer.safetensors", "tokenizer.json", "checkpoint.json"}
+    assert set(info["sha256"]) == files - {"checkpoint.json"}
+    assert info["model"] == asdict(TINY)
+    assert (info["step"], info["sequences"], info["format_version"]) == (3, 24, checkpoint.FORMAT_VERSION)
+
+
+def test_pointers_and_retention(tmp_path: Path) -> None:
+    losses = {1: 5.0, 2: 3.0, 3: 4.0, 4: 4.5, 5: 4.7}
+    for step, loss in losses.items():
+        best = min(value for earlier, value in losses.items() if earlier <= step)
+        save(tmp_path, step, loss, best, keep=2)
+        assert (tmp_path / "last").read_text() == f"step_{step:08d}\n"
+    assert (tmp_path / "best").read_text() == "step_00000002\n"
+    assert steps(tmp_path) == [2, 4, 5]
+    save(tmp_path, 6, 2.0, 2.0, keep=1)
+    assert steps(tmp_path) == [6]
+    assert (tmp_path / "best").read_text() == "step_00000006\n"
+    for step in (7, 8, 9):
+        save(tmp_path, step, 3.0, 2.0, keep=0)
+    assert steps(tmp_path) == [6, 7, 8, 9]
+
+
+def test_find(tmp_path: Path) -> None:
+    first, _, _ = save(tmp_path, 1, 3.0, 3.0)
+    second, _, _ = save(tmp_path, 2, 4.0, 3.0)
+    assert checkpoint.find(tmp_path) == first
+    assert checkpoint.find(str(second)) == second
+    (tmp_path / "best").unlink()
+    assert checkpoint.find(tmp_path) == second
+    assert checkpoint.pointed(tmp_path, "best") is None
+
+
+def test_find_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no checkpoint folder .*nowhere: train one"):
+        checkpoint.find(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="no checkpoint folder"):
+        checkpoint.find(tmp_path / "file")
+    (tmp_path / "step_00000003.tmp").mkdir()
+    with pytest.raises(UserError, match="no finished checkpoint"):
+        checkpoint.find(tmp_path)
+    (tmp_path / "last").write_text("step_00000003\n")
+    with pytest.raises(UserError, match=r"last names 'step_00000003', but there is no such checkpoint"):
+        checkpoint.find(tmp_path)
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(UserError) as error:
+        checkpoint.load_model(folder, CPU, torch.float32)
+    assert "\n" not in str(error.value)
+    assert str(folder) in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("damage", ["bit", "cut", "gone"])
+def test_damage_is_refused(tmp_path: Path, name: str, damage: str) -> None:
+    folder, _, _ = save(tmp_path)
+    file = folder / name
+    content = bytearray(file.read_bytes())
+    if damage == "gone":
+        file.unlink()
+        assert f"{name} is missing" in refused(folder)
+        return
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content if damage == "bit" else content[:-10])
+    assert f"{name} is damaged" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", "null", '{"format_version": 1, "sha256": ["a"]}', "{" * 5, "\udcff"]
+)
+def test_unreadable_info_is_refused(tmp_path: Path, content: str) -> None:
+    folder, _, _ = save(tmp_path)
+    (folder / "checkpoint.json").write_bytes(content.encode(errors="surrogateescape"))
+    assert "checkpoint.json" in refused(folder)
+
+
+def change_info(folder: Path, **changes: object) -> None:
+    path = folder / "checkpoint.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_other_format_and_impossible_model_are_refused(tmp_path: Path) -> None:
+    folder, _, _ = save(tmp_path)
+    change_info(folder, model={"n_layer": 0})
+    assert "its model cannot be built" in refused(folder)
+    change_info(folder, model={"layers": 1})
+    assert "its model cannot be built" in refused(folder)
+    change_info(folder, model=asdict(replace(TINY, n_embd=32)))
+    assert "model.safetensors" in refused(folder)
+    change_info(folder, model=asdict(replace(TINY, n_layer=2)))
+    assert "missing" in refused(folder)
+    change_info(folder, format_version=99)
+    assert "checkpoint format 99" in refused(folder)
+
+
+class Trap:
+    """Creates a file as it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "optimizer.safetensors", "tokenizer.json", "checkpoint.json"]
+)
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_nothing_is_unpickled(tmp_path: Path, name: str, kind: str) -> None:
+    folder, model, optimizer = save(tmp_path)
+    sprung = tmp_path / "sprung"
+    with open(folder / name, "wb") as file:
+        pickle.dump(Trap(sprung), file) if kind == "pickle" else torch.save(Trap(sprung), file)
+    if name != "checkpoint.json":  # as whoever made the trap would
+        change_info(folder, sha256={name: checkpoint.file_hash(folder / name)})
+    with pytest.raises(UserError) as refusal:  # noqa: PT012 - whichever reads the file refuses
+        checkpoint.load_model(folder, CPU, torch.float32)
+        checkpoint.load_tokenizer(folder)
+        checkpoint.load_optimizer(folder, model, optimizer)
+    assert name in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert not sprung.exists()
+    with open(folder / name, "rb") as file:  # the trap itself works
+        pickle.load(file) if kind == "pickle" else torch.load(file, weights_only=False)
+    assert sprung.exists()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("No space left")]
+)
+def test_full_disk_leaves_no_half_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    first, _, _ = save(tmp_path, 1, 3.0, 3.0)
+    real, written = checkpoint.save_file, []
+
+    def full(tensors: dict, path: Path) -> None:
+        if written:
+            path.write_bytes(b"half")
+            raise error
+        written.append(path)
+        real(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(UserError, match=r"cannot write .*step_00000002 .*No space left.*: make room"):
+        save(tmp_path, 2, 2.0, 2.0)
+    assert written
+    assert {path.name for path in tmp_path.iterdir()} == {"last", "best", first.name}
+    assert checkpoint.find(tmp_path) == first
+    monkeypatch.undo()
+    second, _, _ = save(tmp_path, 2, 2.0, 2.0)
+    assert checkpoint.find(tmp_path) == second
+
+
+class Killed(BaseException):
+    """What no handler catches: the process is gone."""
+
+
+EFFECTS = [(os, "fsync"), (os, "rename"), (os, "replace"), (shutil, "rmtree"), (checkpoint, "save_file")]
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> list[str]:
+    """Let the process end as it begins its `moment`-th effect on the disk; return the list of effects begun."""
+    begun: list[str] = []
+
+    def dying(name: str, real):
+        def effect(*arguments, **options):
+            begun.append(name)
+            if len(begun) > moment:
+                raise Killed
+            return real(*arguments, **options)
+
+        return effect
+
+    for owner, name in EFFECTS:
+        monkeypatch.setattr(owner, name, dying(name, getattr(owner, name)))
+    return begun
+
+
+def test_a_reader_sees_a_whole_checkpoint_whenever_the_writer_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for moment in range(1000):
+        out_dir = tmp_path / str(moment)
+        save(out_dir, 1, 4.0, 4.0)
+        save(out_dir, 2, 3.0, 3.0, keep=1)
+        begun = kill_at(monkeypatch, moment)
+        try:
+            save(out_dir, 3, 2.0, 2.0, keep=1, seed=1)
+        except Killed:
+            finished = False
+        else:
+            finished = True
+        monkeypatch.undo()
+        last, best = checkpoint.pointed(out_dir, "last"), checkpoint.find(out_dir)
+        for folder in (last, best):
+            checkpoint.load_model(folder, CPU, torch.float32)
+        info = checkpoint.read_info(last)
+        if info["val_loss"] == info["best_val_loss"] and info["step"] == 3:
+            assert best == last, "a run that goes on from `last` never says again which is best"
+        save(out_dir, 3, 2.0, 2.0, keep=1, seed=1)
+        assert steps(out_dir) == [3]
+        assert checkpoint.find(out_dir).name == "step_00000003"
+        if finished:
+            break
+    assert len(begun) > 8
