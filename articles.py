@@ -185,7 +185,20 @@ def _reading(path: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"cannot read {path}: it is not there any more") from None
-    except (OSError, ValueError, EOFError, zlib.error) as error:  # pyarrow's errors are ValueErrors
+    except UserError:
+        raise
+    except Exception as error:
+        if path.startswith(
+            "hf://"
+        ):  # the hub's HTTP library, which differs by version, has errors of its own
+            raise UserError(
+                f"the hub stopped answering while {path} was read ({type(error).__name__}): run the same command again,"
+                " it goes on from there"
+            ) from error
+        if not isinstance(
+            error, (OSError, ValueError, EOFError, zlib.error)
+        ):  # pyarrow's errors are ValueErrors
+            raise
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise UserError(
             f"cannot read {path} ({reason}): it may be cut off or damaged; get it again, or leave it out of --source"

@@ -124,9 +124,11 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
 
     try:
         found = datasets.load_dataset_builder(dataset, subset).config.data_files or {}
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}") from None
+    except (
+        Exception
+    ) as error:  # of datasets, huggingface_hub or its HTTP library, which have no common ancestor
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}") from error
     paths = [str(path) for path in found.get(SPLIT, [])]
     if not paths or not all(path.endswith(".parquet") for path in paths):
         raise UserError(
@@ -142,7 +144,11 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
         return Source(kind, tuple(SourceFile(path, _size(path)) for path in paths), origin)
     from huggingface_hub import HfFileSystem
 
-    file_system = HfFileSystem()
-    files = tuple(SourceFile(path, int(file_system.info(path)["size"])) for path in paths)
+    try:
+        files = tuple(SourceFile(path, int(HfFileSystem().info(path)["size"])) for path in paths)
+    except Exception as error:  # as above
+        raise UserError(
+            f"the hub does not tell the size of {dataset}'s files ({type(error).__name__}): try again"
+        ) from error
     revision = paths[0].partition("@")[2].partition("/")[0]  # hf://datasets/owner/name@revision/path
     return Source(kind, files, {**origin, "revision": revision})

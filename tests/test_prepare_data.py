@@ -1,6 +1,7 @@
 """Preparing data: exact text back, going on after a kill at any moment, and one line for every bad input."""
 
 import gzip
+import io
 import json
 import os
 import random
@@ -631,6 +632,7 @@ def test_a_shard_that_cannot_grow_is_named_and_the_run_goes_on_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_processes: None
 ) -> None:
     monkeypatch.setattr(articles, "BATCH_CHARACTERS", 1_000)
+    monkeypatch.setattr(shards, "SAVE_SECONDS", 0.0)
     write_jsonl(tmp_path / "a.jsonl", some_articles(400))
     prepare(tmp_path / "undisturbed", tmp_path / "a.jsonl")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -704,6 +706,23 @@ def test_hub_files_are_streamed_from_the_revision_found(
     assert [file["path"] for file in source["files"]] == paths[:2]
     found = decoded(tmp_path / "out", "train") + decoded(tmp_path / "out", "val")
     assert len(found) == 80
+
+
+def test_a_hub_that_stops_answering_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Transport(Exception):
+        """Neither an OSError nor a ValueError, as those of HTTP libraries."""
+
+    class StoppingFile(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise Transport
+
+    path = "hf://datasets/someone/wiki@abc123/en/train-00000-of-00001.parquet"
+    monkeypatch.setattr(articles, "_open", lambda path: StoppingFile(b"x" * 100))
+    source = sources.Source("hub", (sources.SourceFile(path, 100),), {})
+    with pytest.raises(
+        UserError, match=r"stopped answering while hf://.* was read \(Transport\): run the same"
+    ):
+        list(read_batches(source))
 
 
 def test_offline_the_hub_cache_is_read(tmp_path: Path) -> None:
