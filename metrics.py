@@ -4,7 +4,6 @@ Owns the log of a run: one record a step, never a step twice. When something is 
 """
 
 import json
-import math
 import os
 import time
 from pathlib import Path
@@ -30,16 +29,20 @@ class RunLog:
     def __init__(self, config: TrainConfig, flops: float, peak: float | None, active: bool) -> None:
         """`flops` are a token's floating-point operations; `peak` is all devices' FLOP/s, None where not known."""
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
-        self.held: tuple[int, torch.Tensor, torch.Tensor, float] | None = None
+        self.held: tuple[int, torch.Tensor, torch.Tensor, float, float | None] | None = None
         self.record: dict[str, float] = {}
         self.wandb_run: Any = None
         self.clock, self.clock_step = time.perf_counter(), 0
 
-    def open(self, step: int, about: dict[str, Any]) -> None:
-        """Open the files, cut back to `step`: what a killed run did after its last checkpoint is done again."""
+    def open(self, step: int, on_record: bool, about: dict[str, Any]) -> None:
+        """Open the files, cut back to `step`: what a killed run did after its last checkpoint is done again.
+
+        `on_record` says whether `step` itself is; where there is no checkpoint of it, it is evaluated anew.
+        """
         if self.active:
             self.path = Path(self.config.out_dir) / METRICS
-            kept = [record for record in read_metrics(self.path) if record["step"] <= step]
+            last = step if on_record else step - 1
+            kept = [record for record in read_metrics(self.path) if record["step"] <= last]
             replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
             self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the run
             if self.config.wandb != "disabled":
@@ -51,39 +54,44 @@ class RunLog:
         if self.active:
             print(line, flush=True)
 
-    def restart_clock(self, step: int, wait_for: torch.Tensor | None = None) -> float:
-        """Count time from now on, `step` being done; return the seconds since the last restart."""
+    def restart_clock(
+        self, step: int, wait_for: torch.Tensor | None = None, at: float | None = None
+    ) -> float:
+        """Count time from now on (or from `at`), `step` being done; return the seconds since the last restart."""
         if wait_for is not None:
             wait_for.item()
-        before, self.clock, self.clock_step = self.clock, time.perf_counter(), step
+        before, self.clock, self.clock_step = self.clock, at or time.perf_counter(), step
         return self.clock - before
 
     def hold(self, step: int, loss: torch.Tensor, grad_norm: torch.Tensor, rate: float) -> None:
         """Keep a step's figures, still being computed, for the next `flush`."""
         if self.active:
-            self.held = (step, loss, grad_norm, rate)
+            finished_at = (
+                time.perf_counter() if loss.is_cpu else None
+            )  # there, nothing is still being computed
+            self.held = (step, loss, grad_norm, rate, finished_at)
 
     def flush(self) -> None:
         """Print and record the held step, if there is one; waits until the device has finished it."""
         if self.held is None:
             return
-        step, loss, grad_norm, rate = self.held
+        step, loss, grad_norm, rate, finished_at = self.held
         self.held = None
         values = {"loss": loss.item(), "learning_rate": rate, "grad_norm": grad_norm.item()}
-        values |= self.speed(step)
-        left = values.pop("seconds_left", None)
-        last, speed = self.config.max_steps, values.get("tokens_per_second", math.nan)
+        values |= self.speed(step, finished_at)
+        left, speed = values.pop("seconds_left", None), values.get("tokens_per_second")
+        last = self.config.max_steps
         self.say(
             f"step {step:>{len(str(last))}}/{last} | loss {values['loss']:.4f} | lr {rate:.2e} | "
-            f"grad norm {values['grad_norm']:.2f} | {speed:,.0f} tokens/s | "
+            f"grad norm {values['grad_norm']:.2f} | {'n/a' if speed is None else f'{speed:,.0f}'} tokens/s | "
             f"MFU {percent(values.get('mfu'))} | {'?' if left is None else duration(left)} left"
         )
         self.add(step, values)
 
-    def speed(self, step: int) -> dict[str, float]:
-        """Return the figures of the time since the clock's last restart, at the end of `step`."""
+    def speed(self, step: int, finished_at: float | None = None) -> dict[str, float]:
+        """Return the figures of the time since the clock's last restart, at the end of `step`: now, if not given."""
         steps = step - self.clock_step
-        seconds = self.restart_clock(step)
+        seconds = self.restart_clock(step, at=finished_at)
         if not steps:
             return {}
         tokens = self.config.sequences_per_step * self.config.model.block_size * steps
@@ -116,9 +124,14 @@ class RunLog:
     def write_record(self) -> None:
         """Append the present step's record to metrics.jsonl, and wait until the disk has it."""
         if self.record:
-            self.file.write(json.dumps(self.record) + "\n")
-            self.file.flush()
-            os.fsync(self.file.fileno())  # a checkpoint must not be ahead of its metrics
+            try:
+                self.file.write(json.dumps(self.record) + "\n")
+                self.file.flush()
+                os.fsync(self.file.fileno())  # a checkpoint must not be ahead of its metrics
+            except OSError as error:
+                raise UserError(
+                    f"cannot write {self.path} ({error.strerror}): make room, then give the same command to go on"
+                ) from None
         self.record = {}
 
     def close(self) -> None:

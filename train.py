@@ -103,7 +103,7 @@ class Training:
         world.wait()  # every process has read the run's folder before one writes to it
         if world.is_main:
             write_config(self.run)
-        self.log.open(self.progress.step, self.run.about)
+        self.log.open(self.progress.step, self.run.continues, self.run.about)
 
     def run_to_end(self) -> None:
         """Go from the present step to max_steps: evaluate and save where due, step, log."""
