@@ -46,14 +46,7 @@ def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
     """
     out_dir = Path(config.out_dir)
     ours = json.loads(json.dumps({**identity(config), "data": data_hash}))
-    try:
-        earlier = json.loads((out_dir / CONFIG).read_text())
-    except FileNotFoundError:
-        earlier = None
-        if checkpoint.pointed(out_dir, "last"):
-            raise UserError(
-                f"{out_dir} holds checkpoints but no {CONFIG}: choose another --out_dir"
-            ) from None
+    earlier = _read_config(out_dir)
     if earlier:
         _refuse_other_run(out_dir, earlier["identity"], ours, config.extend)
     folder = checkpoint.pointed(out_dir, "last")
@@ -61,11 +54,10 @@ def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
         folder = checkpoint.find(config.branch_from)
         _refuse_other_network(folder, config.model, tokenizer)
     progress = checkpoint.progress_of(checkpoint.read_info(folder)) if folder else Progress()
-    if folder and folder.parent != out_dir:
-        progress = replace(
-            progress, val_loss=None, best_val_loss=None
-        )  # the best of this run, not of its origin
-    if progress.step > config.max_steps:
+    branches = folder is not None and folder.parent != out_dir
+    if branches:  # the best is of this run, not of its origin
+        progress = replace(progress, val_loss=None, best_val_loss=None)
+    if progress.step + branches > config.max_steps:  # a branch has to train at least a step
         raise UserError(
             f"max_steps={config.max_steps}: {folder} is already at step {progress.step}: give more"
         )
@@ -74,6 +66,21 @@ def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
     return Run(
         out_dir, about, folder, progress, _changes(earlier["config"] if earlier else {}, about["config"])
     )
+
+
+def _read_config(out_dir: Path) -> dict[str, Any] | None:
+    """Return what config.json says of the run in the folder, None where there is no run yet."""
+    try:
+        content = json.loads((out_dir / CONFIG).read_text())
+        return {key: content[key] for key in ("config", "identity", "run_id")}
+    except FileNotFoundError:
+        if checkpoint.pointed(out_dir, "last"):
+            raise UserError(
+                f"{out_dir} holds checkpoints but no {CONFIG}: choose another --out_dir"
+            ) from None
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot read {out_dir / CONFIG} ({error}): choose another --out_dir") from None
 
 
 def write_config(run: Run) -> None:
