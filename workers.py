@@ -50,7 +50,7 @@ class Worker:
         pieces: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}
         text_bytes = dict.fromkeys(SPLITS, 0)
         n_documents = dict.fromkeys(SPLITS, 0)
-        end_of_text = np.array([self.tokenizer.end_of_text])
+        end_of_text = np.array([self.tokenizer.end_of_text], dtype=np.uint32)
         for document in documents(batch):
             name = "val" if document.rank < self.validation_fraction else "train"
             pieces[name] += [self.tokenizer.encode_to_array(document.text), end_of_text]
@@ -107,6 +107,7 @@ def tokenized(
     )
     pending: deque[Future[TokenizedBatch]] = deque()
     try:
+        pool.submit(int)  # starts the processes: they get ready while the first batch is read
         for batch in batches:
             pending.append(pool.submit(_work, batch))
             if len(pending) >= 3 * workers:

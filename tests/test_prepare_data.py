@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import multiprocessing
 import os
 import random
 import resource
@@ -28,7 +29,8 @@ from articles import Batch, documents, read_batches
 from data import TokenDataset
 from errors import UserError
 from prepare_data import training_sample
-from workers import TokenizedBatch, Worker
+from tokenizer import open_tokenizer
+from workers import TokenizedBatch, Worker, tokenized
 
 ROOT = Path(__file__).parents[1]
 WORDS = "lorem ipsum dolor sit amet café 中文 😀 1999 isn't".split()
@@ -294,7 +296,7 @@ def test_killed_at_random_moments_it_goes_on_and_ends_the_same(tmp_path: Path) -
         return subprocess.Popen([sys.executable, script, *arguments], env=environment, stdout=subprocess.PIPE)
 
     undisturbed = start("undisturbed", 1)
-    undisturbed.communicate()
+    undisturbed.communicate(timeout=60)
     assert undisturbed.returncode == 0
 
     chooser = random.Random()
@@ -305,14 +307,14 @@ def test_killed_at_random_moments_it_goes_on_and_ends_the_same(tmp_path: Path) -
             time.sleep(0.001)
         time.sleep(chooser.uniform(0, 0.02))
         process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL
         killed_at.append(journaled_batch(tmp_path / "killed"))
         with pytest.raises(UserError, match="unfinished"):
             TokenDataset(tmp_path / "killed")
     assert sorted(set(killed_at)) == killed_at
     last = start("killed", 2)
-    assert b"going on in" in last.communicate()[0]
+    assert b"going on in" in last.communicate(timeout=60)[0]
     assert last.returncode == 0
     assert content(tmp_path / "killed") == content(tmp_path / "undisturbed")
 
@@ -572,6 +574,18 @@ def test_an_out_dir_that_cannot_be_made_is_named(tmp_path: Path, no_processes: N
         prepare(tmp_path / "a.jsonl", tmp_path / "a.jsonl")
 
 
+def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
+    def batches() -> Iterator[Batch]:
+        for batch in batches_of(some_articles(200), 1):
+            if batch.number == 3:
+                multiprocessing.active_children()[0].kill()  # as the kernel does when memory runs out
+            yield batch
+
+    open_tokenizer("bytes").save(tmp_path / "tokenizer.json")
+    with pytest.raises(UserError, match="a tokenizing process died.*--workers"):
+        list(tokenized(batches(), tmp_path / "tokenizer.json", 0.1, workers=1))
+
+
 def test_nothing_to_train_or_to_validate_on_is_refused(tmp_path: Path, no_processes: None) -> None:
     write_jsonl(tmp_path / "empty.jsonl", [{"text": ""}, {"text": None}, {"text": " \n"}])
     with pytest.raises(UserError, match="no article for the split 'train': 0 have text, 3 have none"):
@@ -769,7 +783,9 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
 
 def test_a_parquet_file_is_read_piece_by_piece_even_in_one_row_group(tmp_path: Path) -> None:
     rows = [{"id": str(number), "title": "t", "text": "word " * 200} for number in range(30_000)]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet", use_dictionary=False)
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet", use_dictionary=False, compression="none"
+    )
     source = sources.find_source(f"{tmp_path}/a.parquet", "", "", 0)
     before = pyarrow.total_allocated_bytes()
     at_most = 0
