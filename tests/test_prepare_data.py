@@ -582,7 +582,7 @@ def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
             yield batch
 
     open_tokenizer("bytes").save(tmp_path / "tokenizer.json")
-    with pytest.raises(UserError, match="a tokenizing process died.*--workers"):
+    with pytest.raises(UserError, match=r"a tokenizing process died.*--workers"):
         list(tokenized(batches(), tmp_path / "tokenizer.json", 0.1, workers=1))
 
 
