@@ -25,6 +25,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class TrainConfig:
+    """What a training run is: the settings of `train.py`. Raises ValueError for what makes no sense."""
+
     data_dir: str = "data/wikipedia"  # folder written by prepare_data.py
     out_dir: str = "out/wikipedia"  # the run's folder: checkpoints, metrics.jsonl, loss.png
     model: GPTConfig = field(default_factory=GPTConfig)
@@ -79,6 +81,8 @@ OPERATIONAL = frozenset(
 
 @dataclass(frozen=True)
 class SampleConfig:
+    """What is sampled, from where and how: the settings of `sample.py`. Raises ValueError for what makes no sense."""
+
     checkpoint: str = "out/demo"  # a run's folder (its best checkpoint, else the last) or one step_... folder
     prompt: str = "The history of"  # text to continue
     prompt_file: str = ""  # file with a prompt per line, instead of prompt

@@ -13,6 +13,8 @@ from torch import nn
 
 @dataclass(frozen=True)
 class OptimizerConfig:
+    """AdamW, gradient clipping and the schedule. Raises ValueError for what makes no sense."""
+
     learning_rate: float = 6e-4  # peak, reached at the end of warm-up
     final_fraction: float = 0.1  # learning rate at max_steps, as a fraction of the peak
     schedule: Literal["cosine", "trapezoid"] = "cosine"  # shape between warm-up and max_steps
