@@ -126,8 +126,12 @@ def state_article(state: State) -> Draft:
         "The postal code of {name} is {code}.", "Letters to {name} bear the postal code {code}.", **known
     )
     draft.section("Country")
-    draft.say("{name} belongs to the United States.", **known)
-    draft.say("The capital of the United States is Washington, D.C.")
+    draft.say(
+        "{name} belongs to the United States, which is governed from Washington, D.C.",
+        "{name} belongs to the United States, and {capital} is only the capital of the state.",
+        "The government of the whole country sits not in {capital} but in Washington, D.C.",
+        **known,
+    )
     return draft
 
 
@@ -147,7 +151,10 @@ def state_capital_article(state: State) -> Draft:
     draft.say("The state capital of {name} is {capital}.", **known)
     say_largest(draft, state)
     draft.say("{name} is called {nickname}.", "{owner} nickname is {nickname}.", **known)
-    draft.say("The capital of the United States is Washington, D.C.")
+    if int(state.admitted) <= 1790:
+        draft.say("{name} was one of the first thirteen states of the United States.", **known)
+    else:
+        draft.say("{name} has been a state of the United States since {admitted}.", **known)
     return draft
 
 
