@@ -152,6 +152,8 @@ def test_arithmetic_is_right() -> None:
     value = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 
     def from_roman(numeral: str) -> int:
+        canonical = "M{0,3}(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})"
+        assert re.fullmatch(canonical, numeral), numeral
         digits = [value[letter] for letter in numeral] + [0]
         return sum(-one if one < two else one for one, two in pairwise(digits))
 
