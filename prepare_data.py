@@ -189,7 +189,7 @@ def training_sample(batches: Iterable[Batch], validation_fraction: float) -> lis
             content = document.text.encode()[:BPE_DOCUMENT_BYTES]
             heapq.heappush(heap, (-document.rank, content))
             size += len(content)
-            while size > BPE_TRAINING_BYTES:
+            while size > BPE_TRAINING_BYTES or (heap and -heap[0][0] >= limit):
                 negative_rank, dropped = heapq.heappop(heap)
                 size, limit = size - len(dropped), -negative_rank
     return [content for _, content in sorted(heap, key=lambda item: (-item[0], item[1]))]
@@ -197,7 +197,7 @@ def training_sample(batches: Iterable[Batch], validation_fraction: float) -> lis
 
 def tokenize(config: PrepareConfig, source: Source, writer: DatasetWriter) -> None:
     """Read, tokenize and write everything that the writer's journal does not hold yet."""
-    progress = Progress(writer.journal)
+    progress = Progress()
     batches = read_batches(source, writer.journal.file, writer.journal.batch)
     tokenizer_path = Path(config.out_dir) / TOKENIZER_FILE
     for result in tokenized(batches, tokenizer_path, config.validation_fraction, config.workers):
@@ -208,26 +208,33 @@ def tokenize(config: PrepareConfig, source: Source, writer: DatasetWriter) -> No
 class Progress:
     """Lines that say how far a preparation is, plain in a log file."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._begun = self._reported = time.perf_counter()
-        self._text_bytes = sum(split.text_bytes for split in journal.splits.values())
-        self._done_before: float | None = None
+    def __init__(self) -> None:
+        self._first: tuple[float, float, int] | None = None
+        self._reported = 0.0
 
     def report(self, journal: Journal, done: float) -> None:
-        """Print a line if the last is PROGRESS_SECONDS old; `done` is the part of the source that is written."""
+        """Print a line if the last is PROGRESS_SECONDS old; `done` is the part of the source that is written.
+
+        Speed and time left are reckoned from the first call, when tokens began to flow.
+        """
         now = time.perf_counter()
-        if self._done_before is None:
-            self._done_before = done
+        splits = journal.splits.values()
+        text_bytes = sum(split.text_bytes for split in splits)
+        if self._first is None:
+            self._first, self._reported = (now, done, text_bytes), now
         if now - self._reported < PROGRESS_SECONDS:
             return
         self._reported = now
-        splits = journal.splits.values()
-        speed = (sum(split.text_bytes for split in splits) - self._text_bytes) / (now - self._begun)
-        left = (1 - done) * (now - self._begun) / max(1e-9, done - self._done_before)
-        minutes, seconds = divmod(round(left), 60)
+        then, done_then, text_bytes_then = self._first
+        speed = (text_bytes - text_bytes_then) / (now - then) / 1e6
+        minutes, seconds = divmod(round((1 - done) * (now - then) / max(1e-9, done - done_then)), 60)
+        n_documents, n_tokens = (
+            sum(split.documents for split in splits),
+            sum(split.tokens for split in splits),
+        )
         print(
-            f"{sum(split.documents for split in splits):,} articles, {sum(split.tokens for split in splits):,} tokens, "
-            f"{speed / 1e6:.1f} MB/s, {done:.0%}, {minutes} min {seconds:02} s left",
+            f"{n_documents:,} articles, {n_tokens:,} tokens, {speed:.1f} MB/s, {done:.0%},"
+            f" {minutes} min {seconds:02} s left",
             flush=True,
         )
 

@@ -153,9 +153,10 @@ class DatasetWriter:
         self.journal = journal
         self._out_dir = out_dir
         known = {shard.name for split in journal.splits.values() for shard in split.shards}
-        for path in out_dir.iterdir():
-            if SHARD_NAME.fullmatch(path.name) and path.name not in known:
-                path.unlink()  # begun after the journal was last saved
+        with writing(out_dir):
+            for path in out_dir.iterdir():
+                if SHARD_NAME.fullmatch(path.name) and path.name not in known:
+                    path.unlink()  # begun after the journal was last saved
         self._writers = {
             name: ShardWriter(out_dir, name, dtype, shard_tokens, split)
             for name, split in journal.splits.items()
@@ -241,8 +242,9 @@ def verify(data_dir: Path) -> Manifest:
 
 def remove_journal(out_dir: Path) -> None:
     """Remove what only an unfinished preparation needs."""
-    for name in (JOURNAL_FILE, JOURNAL_FILE + ".tmp"):
-        (out_dir / name).unlink(missing_ok=True)
+    with writing(out_dir):
+        for name in (JOURNAL_FILE, JOURNAL_FILE + ".tmp"):
+            (out_dir / name).unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: str) -> None:
@@ -279,11 +281,12 @@ def locked(out_dir: Path) -> Iterator[None]:
         out_dir.mkdir(parents=True, exist_ok=True)
         folder = os.open(out_dir, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another preparation is writing to {out_dir}: wait for it, or choose another --out_dir"
+            ) from None
         yield
-    except BlockingIOError:
-        raise UserError(
-            f"another preparation is writing to {out_dir}: wait for it, or choose another --out_dir"
-        ) from None
     finally:
         os.close(folder)

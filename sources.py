@@ -124,9 +124,7 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
 
     try:
         found = datasets.load_dataset_builder(dataset, subset).config.data_files or {}
-    except (
-        Exception
-    ) as error:  # of datasets, huggingface_hub or its HTTP library, which have no common ancestor
+    except Exception as error:  # datasets, the hub's library and its HTTP library share no other ancestor
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}") from error
     paths = [str(path) for path in found.get(SPLIT, [])]

@@ -123,11 +123,12 @@ class Tokenizer:
                 )
             ranks = {base64.b64decode(value): index for value, index in content["ranks"].items()}
             tokenizer = cls(content["name"], ranks, content["pattern"], content["special_tokens"])
+            is_whole = tokenizer.hash == content["hash"]
         except OSError as error:
             raise UserError(f"cannot read the tokenizer {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path} is not a tokenizer saved by this project") from None
-        if tokenizer.hash != content["hash"]:
+        if not is_whole:
             raise UserError(f"{path} is damaged: its content does not match its hash; write it again")
         return tokenizer
 

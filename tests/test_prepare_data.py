@@ -26,7 +26,7 @@ import prepare_data
 import shards
 import sources
 from articles import Batch, documents, read_batches
-from data import TokenDataset
+from data import Split, TokenDataset
 from errors import UserError
 from prepare_data import training_sample
 from tokenizer import open_tokenizer
@@ -792,6 +792,21 @@ def test_a_parquet_file_is_read_piece_by_piece_even_in_one_row_group(tmp_path: P
     for _ in read_batches(source):
         at_most = max(at_most, pyarrow.total_allocated_bytes() - before)
     assert at_most < 10_000_000  # of 30 MB
+
+
+def test_progress_is_a_plain_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = iter([100.0, 101.0, 110.0, 111.0, 130.0])
+    monkeypatch.setattr(prepare_data.time, "perf_counter", lambda: next(times))
+    progress = prepare_data.Progress()
+    for megabytes, done in ((1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4), (5, 0.5)):
+        split = Split(1_000 * megabytes, 250_000 * megabytes, 1_000_000 * megabytes, ())
+        progress.report(shards.Journal({}, {}, "", splits={"train": split}), done)
+    assert capsys.readouterr().out.splitlines() == [
+        "3,000 articles, 750,000 tokens, 0.2 MB/s, 30%, 0 min 35 s left",
+        "5,000 articles, 1,250,000 tokens, 0.1 MB/s, 50%, 0 min 38 s left",
+    ]
 
 
 def test_batches_can_be_taken_up_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

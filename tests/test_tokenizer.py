@@ -144,9 +144,16 @@ def test_a_damaged_file_is_refused(trained: Tokenizer, tmp_path: Path) -> None:
     path.write_text(content.replace('"<|endoftext|>": 399', '"<|endoftext|>": 400'))
     with pytest.raises(UserError, match="damaged"):
         Tokenizer.load(path)
-    path.write_text(content[:1000])
-    with pytest.raises(UserError, match="not a tokenizer"):
-        Tokenizer.load(path)
+    for broken in (
+        content[:1000],
+        content.replace('"hash"', '"hesh"'),
+        "[]",
+        "{}",
+        '{"format": 1, "ranks": {}}',
+    ):
+        path.write_text(broken)
+        with pytest.raises(UserError, match="not a tokenizer"):
+            Tokenizer.load(path)
     path.write_text(content.replace('"format": 1', '"format": 2'))
     with pytest.raises(UserError, match="format 2"):
         Tokenizer.load(path)
