@@ -44,19 +44,15 @@ PROGRESS_SECONDS = 2.0
 class PrepareConfig:
     """What to prepare, from where, and how."""
 
-    out_dir: str = "data/wikipedia"  # the folder that shards, tokenizer and manifest go to
-    source: str = "hub"  # hub, builtin, a folder laid out like a hub dataset, or *.parquet, *.jsonl, *.jsonl.gz, *.txt globs
+    out_dir: str = "data/wikipedia"  # the folder for shards, tokenizer and manifest
+    source: str = "hub"  # hub, builtin, a folder like a hub dataset, or globs: *.parquet, *.jsonl[.gz], *.txt
     dataset: str = "wikimedia/wikipedia"  # the hub dataset to read
-    subset: str = "20231101.en"  # the subset of it (hub and folder)
+    subset: str = "20231101.en"  # its subset (hub and folder)
     n_shards: int = 1  # how many of its parquet files to read, 0 for all (hub and folder)
-    tokenizer: str = (
-        "gpt2"  # a tiktoken encoding, bpe:N (N tokens, trained on this text), bytes, or a saved tokenizer
-    )
-    validation_fraction: float = (
-        0.01  # the part of the articles, chosen by a hash of their ids, kept for validation
-    )
+    tokenizer: str = "gpt2"  # a tiktoken encoding, bpe:N (trained on this text), bytes, or a saved one
+    validation_fraction: float = 0.01  # part of the articles, by a hash of their ids, kept for validation
     shard_tokens: int = 100_000_000  # tokens to a shard file
-    workers: int = 0  # tokenizing processes, 0 for one to a core; the result is the same with any number
+    workers: int = 0  # tokenizing processes, 0 for one to a core (at most 8); the result is always the same
     verify: bool = False  # only check every hash of a finished out_dir
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -819,3 +820,13 @@ def test_batches_can_be_taken_up_anywhere(tmp_path: Path, monkeypatch: pytest.Mo
     assert everything[-1].done == 1.0
     for index, batch in enumerate(everything):
         assert list(read_batches(source, batch.file, batch.number)) == everything[index:]
+
+
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        prepare_data.main(["--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    for field in fields(prepare_data.PrepareConfig):
+        assert f"--{field.name}" in words
+        explanation = words.split(f"--{field.name}")[1].partition("(default")[0]
+        assert len(explanation.split()) >= 4, field.name
