@@ -1,0 +1,353 @@
+"""Training end to end: it learns, and neither kills, processes, micro-batches nor evaluations change what it learns."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, arguments, command_environment, one_line_error
+
+import train as train_module
+from config import TrainConfig
+from data import TokenDataset
+from distributed import World
+from metrics import read_metrics
+from model import IGNORED
+from train import Training, train
+
+CPU = torch.device("cpu")
+ALONE = World(0, 1, CPU)
+TIMES = {"tokens_per_second", "mfu"}
+
+
+def records(config: TrainConfig) -> list[dict]:
+    """Return a run's records without what the clock says."""
+    found = read_metrics(Path(config.out_dir) / "metrics.jsonl")
+    return [{key: value for key, value in record.items() if key not in TIMES} for record in found]
+
+
+def losses(config: TrainConfig) -> list[float]:
+    return [record["loss"] for record in records(config) if "loss" in record]
+
+
+def final_files(config: TrainConfig) -> dict[str, bytes]:
+    folder = Path(config.out_dir) / (Path(config.out_dir) / "last").read_text().strip()
+    return {name: (folder / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")}
+
+
+def elsewhere(config: TrainConfig, name: str, **changes: object) -> TrainConfig:
+    return replace(config, out_dir=str(Path(config.out_dir).parent / name), **changes)
+
+
+def with_dropout(config: TrainConfig) -> TrainConfig:
+    return replace(config, model=replace(config.model, dropout=0.2))
+
+
+def command(config: TrainConfig) -> list[str]:
+    return [sys.executable, str(ROOT / "train.py"), *arguments(config)]
+
+
+def complete(config: TrainConfig, *launcher: str, **environment: str) -> str:
+    """Run the command to its end in a process of its own, or in those that `launcher` starts; return its output."""
+    argv = [*launcher, *command(config)[1:]] if launcher else command(config)
+    done = subprocess.run(
+        argv, env=command_environment() | environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def kill_at(config: TrainConfig, step: int, delay: float, **environment: str) -> None:
+    """Start the command and kill it `delay` seconds after it has said that `step` is done."""
+    started = subprocess.Popen(
+        command(config),
+        env=command_environment() | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said = []
+    with started:
+        assert started.stdout
+        for line in started.stdout:
+            said.append(line)
+            words = line.split()
+            if words[0] == "step" and int(words[1].split("/")[0]) >= step:
+                break
+        time.sleep(delay)
+        os.kill(started.pid, signal.SIGKILL)
+    assert started.returncode == -signal.SIGKILL, "".join(said)
+
+
+def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    config = replace(config, max_steps=60, eval_interval=20, checkpoint_interval=30)
+    progress = train(config)
+    found = losses(config)
+    assert len(found) == 60
+    assert found[0] == pytest.approx(np.log(257), abs=0.2), "at first all tokens are as probable"
+    assert np.mean(found[-5:]) < found[0] - 2
+    assert progress.val_loss is not None
+    assert progress.val_loss < 3.5
+    assert [record["step"] for record in records(config) if "val_loss" in record] == [0, 20, 30, 40, 60]
+    out_dir = Path(config.out_dir)
+    assert {path.name for path in out_dir.iterdir()} == {
+        *("config.json", "metrics.jsonl", "loss.png", "last", "best", "step_00000030", "step_00000060")
+    }
+    text = capsys.readouterr().out
+    for words in (
+        "38,153 training",
+        "parameters",
+        "float32 (asked for), eager",
+        "MFU n/a",
+        "left",
+        "best so far",
+    ):
+        assert words in text
+
+
+def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConfig) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"the seed of the moments is {seed}")
+    chooser = random.Random(seed)
+    settings = {"max_steps": 100, "checkpoint_interval": 7, "eval_interval": 10, "micro_batch_size": 4}
+    killed = replace(with_dropout(config), **settings)
+    for first, last in ((1, 30), (31, 60)):
+        kill_at(killed, chooser.randint(first, last), chooser.uniform(0, 0.02))
+    assert "going on from" in complete(killed)
+    undisturbed = elsewhere(killed, "undisturbed")
+    train(undisturbed)
+    assert final_files(killed) == final_files(undisturbed)
+    assert records(killed) == records(undisturbed)
+    assert [record["step"] for record in records(killed)] == list(range(101))
+
+
+def test_killed_before_the_first_checkpoint(config: TrainConfig) -> None:
+    killed = replace(config, checkpoint_interval=100, max_steps=60)
+    kill_at(killed, 5, 0.0)
+    assert not (Path(killed.out_dir) / "last").exists()
+    train(killed)
+    undisturbed = elsewhere(killed, "undisturbed")
+    train(undisturbed)
+    assert final_files(killed) == final_files(undisturbed)
+    assert records(killed) == records(undisturbed)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="compiling for the CPU needs a C++ compiler, here g++")
+def test_killed_and_continued_compiled(config: TrainConfig, tmp_path: Path) -> None:
+    model = replace(config.model, n_layer=1, dropout=0.2)
+    settings = {"max_steps": 40, "checkpoint_interval": 7, "eval_interval": 10, "compile": True}
+    killed = replace(config, model=model, **settings)
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")}
+    undisturbed = elsewhere(killed, "undisturbed")
+    assert "compiled" in complete(undisturbed, **cache)
+    kill_at(killed, random.SystemRandom().randint(8, 25), 0.0, **cache)
+    complete(killed, **cache)
+    assert final_files(killed) == final_files(undisturbed)
+    assert records(killed) == records(undisturbed)
+
+
+def test_two_processes_compute_what_one_does(config: TrainConfig) -> None:
+    """2 processes x 2 micro-batches are 1 process x 4."""
+    config = replace(config, micro_batch_size=2)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    two = elsewhere(config, "two")
+    output = complete(two, *launcher)
+    assert "processes 2 x accumulation 2 x micro-batch 2" in output
+    assert output.count("is finished") == 1
+    train(config)
+    assert len(losses(two)) == 10
+    for ours, theirs in zip(records(two), records(config), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_evaluating_does_not_disturb_training(config: TrainConfig) -> None:
+    config = with_dropout(config)
+    often = elsewhere(config, "often", eval_interval=1, eval_windows=3, log_interval=3, checkpoint_interval=2)
+    train(config)
+    train(often)
+    assert final_files(often) == final_files(config)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_micro_batches_do_not_change_the_losses(config: TrainConfig, size: int) -> None:
+    small = elsewhere(config, "small", micro_batch_size=size)
+    train(config)
+    train(small)
+    assert losses(small) == pytest.approx(losses(config), rel=1e-5)
+
+
+def test_seed_changes_weights_and_data(config: TrainConfig) -> None:
+    other = elsewhere(config, "other", seed=2)
+    train(config)
+    train(other)
+    assert losses(other)[0] != losses(config)[0]
+
+
+class Member(World):
+    """One of several processes, without the others: sums are what they would be if all had the same."""
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor * self.size
+
+    def wait(self) -> None:
+        pass
+
+    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
+        return model
+
+
+def consumed(config: TrainConfig, world: World, n_steps: int) -> list[list[bytes]]:
+    """Return the sequences that each of the first steps of one process computes with."""
+    training = Training(config, world)
+    training.build()
+    steps: list[list[bytes]] = []
+    load_batch = training.load_batch
+
+    def noting(first: int) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs, targets = load_batch(first)
+        steps[-1] += [row.numpy().tobytes() for row in inputs]
+        return inputs, targets
+
+    training.load_batch = noting  # type: ignore[method-assign]
+    for _ in range(n_steps):
+        steps.append([])
+        training.take_step()
+    if world.is_main:
+        training.log.file.close()
+    return steps
+
+
+def test_any_number_of_processes_consumes_the_same_sequences(config: TrainConfig) -> None:
+    alone = consumed(config, ALONE, 3)
+    for size in (2, 4):
+        parts = [
+            consumed(replace(config, micro_batch_size=2), Member(rank, size, CPU), 3) for rank in range(size)
+        ]
+        for step in range(3):
+            together = [row for part in parts for row in part[step]]
+            assert len(together) == config.batch_size
+            assert sorted(together) == sorted(alone[step])
+    rows = [row for step in alone for row in step]
+    assert len(set(rows)) == len(rows) == 3 * config.batch_size
+    stream = TokenDataset(config.data_dir).read(0, 38_153).astype(np.int64).tobytes()
+    assert all(row in stream for row in rows)
+
+
+def test_loss_is_over_scored_targets_whatever_the_micro_batches(config: TrainConfig) -> None:
+    """The micro-batches hold very different numbers of scored targets; each target counts the same."""
+    found = []
+    for size in (8, 2):
+        training = Training(replace(config, micro_batch_size=size), ALONE)
+        training.build()
+        load_batch = training.load_batch
+
+        def masking(first: int, load_batch=load_batch) -> tuple[torch.Tensor, torch.Tensor]:
+            inputs, targets = load_batch(first)
+            for row, number in enumerate(range(first, first + len(targets))):
+                targets[row, 1 + 2 * number :] = IGNORED
+            return inputs, targets
+
+        training.load_batch = masking  # type: ignore[method-assign]
+        loss, grad_norm, _ = training.take_step()
+        found.append((loss.item(), grad_norm.item()))
+        training.log.file.close()
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0][0] == pytest.approx(np.log(257), abs=0.3), "a mean over scored targets"
+
+
+def test_gradients_are_clipped(config: TrainConfig) -> None:
+    training = Training(replace(config, optimizer=replace(config.optimizer, grad_clip=0.01)), ALONE)
+    training.build()
+    norms = []
+
+    def noting() -> None:
+        gradients = [parameter.grad for parameter in training.model.parameters()]
+        norms.append(
+            torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
+        )
+
+    training.optimizer.step = noting  # type: ignore[method-assign, assignment]
+    _, grad_norm, _ = training.take_step()
+    training.log.file.close()
+    assert grad_norm > 1, "the norm before clipping is what is logged"
+    assert norms[0] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_learning_rate_on_record_is_the_schedules(config: TrainConfig) -> None:
+    train(config)
+    found = [record["learning_rate"] for record in records(config) if "learning_rate" in record]
+    expected = [train_module.learning_rate(step, 10, config.optimizer) for step in range(10)]
+    assert found == expected
+
+
+BAD = {
+    "missing data": (["--data_dir=nowhere", "--batch_size=4"], ["no manifest.json in nowhere", "python prepare_data.py --out_dir=nowhere"]),
+    "unknown key": (["--max_step=4"], ["--max_step", "did you mean max_steps?"]),
+    "absent device": (["--device=warp"], ["device=warp", "cpu"]),
+    "batch that does not divide": (["--micro_batch_size=3"], ["micro_batch_size=3", "use 2 or 4"]),
+    "vocabulary of other data": (["--vocab_size=300"], ["vocab_size=300", "257"]),
+    "impossible network": (["--n_head=5"], ["n_embd=32", "n_head=5"]),
+    "sequences longer than the data": (["--block_size=30000"], ["30000", "too few"]),
+    "kernels that are not there": (["--attention=flash"], ["flash"]),
+    "another precision": (["--precision=float16"], ["float16", "bfloat16"]),
+    "no config file": (["configs/nothing.py"], ["no config file configs/nothing.py"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("argv, parts", BAD.values(), ids=BAD)  # noqa: PT006
+def test_bad_input_is_refused_in_process(
+    config: TrainConfig,
+    argv: list[str],
+    parts: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = argv if not argv[0].startswith("-") else [*arguments(config), *argv]
+    monkeypatch.setattr(sys, "argv", ["train.py", *given])
+    with pytest.raises(SystemExit) as stop:
+        train_module.run_command(train_module.main)
+    assert stop.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    for part in parts:
+        assert part in message
+    assert not Path(config.out_dir).exists()
+
+
+@pytest.mark.parametrize("name", ["missing data", "unknown key", "batch that does not divide"])
+def test_bad_input_is_refused_by_the_command(config: TrainConfig, run, name: str) -> None:
+    argv, parts = BAD[name]
+    message = one_line_error(run("train.py", *arguments(config), *argv))
+    for part in parts:
+        assert part in message
+
+
+def test_damaged_checkpoint_is_refused(config: TrainConfig, run) -> None:
+    train(config)
+    file = Path(config.out_dir) / "step_00000010" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    message = one_line_error(run("train.py", *arguments(replace(config, max_steps=12, extend=True))))
+    assert "model.safetensors is damaged" in message
+
+
+def test_wandb_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    config = replace(config, wandb="offline", max_steps=5)
+    complete(config, WANDB_DIR=str(tmp_path), WANDB_SILENT="true")
+    complete(replace(config, max_steps=6, extend=True), WANDB_DIR=str(tmp_path), WANDB_SILENT="true")
+    run_id = json.loads((Path(config.out_dir) / "config.json").read_text())["run_id"]
+    folders = [path.name for path in tmp_path.rglob("offline-run-*") if path.is_dir()]
+    assert len(folders) == 2
+    assert all(name.endswith(f"-{run_id}") for name in folders)
