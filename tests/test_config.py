@@ -217,6 +217,16 @@ def test_each_field_is_identity_or_operational(config: TrainConfig) -> None:
     names = {key for key, _, _ in flat_fields(config)}
     assert names >= OPERATIONAL
     assert set(identity(config)) == names - OPERATIONAL - {"batch_tokens"}
+    how = {
+        "device",
+        "micro_batch_size",
+        "eval_interval",
+        "checkpoint_interval",
+        "log_interval",
+        "compile",
+        "wandb",
+    }
+    assert how <= OPERATIONAL
     # What an identity must hold: anything that changes what is computed from the data.
     essential = {
         "seed",
