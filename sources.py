@@ -15,6 +15,7 @@ from network import reachable
 
 HUB_SERVER = "https://huggingface.co"
 SPLIT = "train"
+WAYS_ON = "use --source=builtin, --source='a/local/*.parquet', or HF_HUB_OFFLINE=1 with a dataset in the hub's cache"
 FILE_KINDS = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
 
 
@@ -99,11 +100,10 @@ def _size(path: str) -> int:
 
 def _hub_source(dataset: str, subset: str, n_shards: int) -> Source:
     """Find the files of a hub dataset; offline (HF_HUB_OFFLINE=1), those that the hub's cache holds."""
-    ways_on = "use --source=builtin, --source='a/local/*.parquet', or HF_HUB_OFFLINE=1 with a dataset in the hub's cache"
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     server = os.environ.get("HF_ENDPOINT", HUB_SERVER)
     if not offline and not reachable(server):
-        raise UserError(f"cannot reach {server} for the dataset {dataset}: {ways_on}")
+        raise UserError(f"cannot reach {server} for the dataset {dataset}: {WAYS_ON}")
     if not offline:
         return _dataset_files("hub", dataset, subset, n_shards)
     from huggingface_hub import snapshot_download
@@ -126,7 +126,8 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
         found = datasets.load_dataset_builder(dataset, subset).config.data_files or {}
     except Exception as error:  # datasets, the hub's library and its HTTP library share no other ancestor
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}") from error
+        ways_on = f"; {WAYS_ON}" if kind == "hub" else ""
+        raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}{ways_on}") from error
     paths = [str(path) for path in found.get(SPLIT, [])]
     if not paths or not all(path.endswith(".parquet") for path in paths):
         raise UserError(

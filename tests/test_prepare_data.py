@@ -723,6 +723,19 @@ def test_hub_files_are_streamed_from_the_revision_found(
     assert len(found) == 80
 
 
+def test_a_hub_that_refuses_is_one_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def refuse(dataset: str, subset: str) -> None:
+        raise ConnectionError("no such dataset\nand a long explanation")
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(sources, "reachable", lambda url: True)
+    monkeypatch.setattr(datasets, "load_dataset_builder", refuse)
+    with pytest.raises(UserError, match=r"--subset=20231101\.en: no such dataset; use --source=builtin"):
+        prepare_data.main([f"--out_dir={tmp_path}"])
+
+
 def test_a_hub_that_stops_answering_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Transport(Exception):
         """Neither an OSError nor a ValueError, as those of HTTP libraries."""
