@@ -110,7 +110,7 @@ def tokenized(
         pool.submit(int)  # starts the processes: they get ready while the first batch is read
         for batch in batches:
             pending.append(pool.submit(_work, batch))
-            if len(pending) >= 3 * workers:
+            if len(pending) > 2 * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
