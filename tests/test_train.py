@@ -66,11 +66,11 @@ def complete(config: TrainConfig, *launcher: str, **environment: str) -> str:
     return done.stdout
 
 
-def kill_at(config: TrainConfig, step: int, delay: float, **environment: str) -> None:
+def kill_at(config: TrainConfig, step: int, delay: float) -> None:
     """Start the command and kill it `delay` seconds after it has said that `step` is done."""
     started = subprocess.Popen(
         command(config),
-        env=command_environment() | environment,
+        env=command_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -142,15 +142,14 @@ def test_killed_before_the_first_checkpoint(config: TrainConfig) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="compiling for the CPU needs a C++ compiler, here g++")
-def test_killed_and_continued_compiled(config: TrainConfig, tmp_path: Path) -> None:
+def test_killed_and_continued_compiled(config: TrainConfig) -> None:
     model = replace(config.model, n_layer=1, dropout=0.2)
     settings = {"max_steps": 40, "checkpoint_interval": 7, "eval_interval": 10, "compile": True}
     killed = replace(config, model=model, **settings)
-    cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")}
     undisturbed = elsewhere(killed, "undisturbed")
-    assert "compiled" in complete(undisturbed, **cache)
-    kill_at(killed, random.SystemRandom().randint(8, 25), 0.0, **cache)
-    complete(killed, **cache)
+    assert "compiled" in complete(undisturbed)
+    kill_at(killed, random.SystemRandom().randint(8, 25), 0.0)
+    complete(killed)
     assert final_files(killed) == final_files(undisturbed)
     assert records(killed) == records(undisturbed)
 
