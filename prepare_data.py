@@ -33,7 +33,7 @@ from shards import (
 )
 from sources import Source, find_source, looked_at_again
 from tokenizer import TOKENIZER_FILE, Tokenizer, open_tokenizer, train_bpe
-from workers import tokenized
+from workers import WorkerPool
 
 BPE_TRAINING_BYTES = 32_000_000
 BPE_DOCUMENT_BYTES = 4_000_000  # of one document at the most: a single huge one must not be all of the sample
@@ -79,12 +79,13 @@ def prepare(config: PrepareConfig) -> None:
             print(f"{out_dir} is complete, nothing to do (--verify checks its hashes)")
             return
         started = time.perf_counter()
-        journal, tokenizer = begin_or_go_on(config, out_dir, options)
-        dtype = token_dtype(tokenizer.vocab_size)
-        with DatasetWriter(out_dir, dtype, config.shard_tokens, journal) as writer:
-            tokenize(config, Source.from_dict(journal.source), writer)
-            refuse_empty_splits(config, writer.journal)
-            manifest = writer.finish(tokenizer)
+        with WorkerPool(config.workers) as pool:
+            journal, tokenizer = begin_or_go_on(config, out_dir, options)
+            dtype = token_dtype(tokenizer.vocab_size)
+            with DatasetWriter(out_dir, dtype, config.shard_tokens, journal) as writer:
+                tokenize(config, pool, writer)
+                refuse_empty_splits(config, writer.journal)
+                manifest = writer.finish(tokenizer)
         print_summary(manifest, out_dir, time.perf_counter() - started)
 
 
@@ -191,12 +192,13 @@ def training_sample(batches: Iterable[Batch], validation_fraction: float) -> lis
     return [content for _, content in sorted(heap, key=lambda item: (-item[0], item[1]))]
 
 
-def tokenize(config: PrepareConfig, source: Source, writer: DatasetWriter) -> None:
+def tokenize(config: PrepareConfig, pool: WorkerPool, writer: DatasetWriter) -> None:
     """Read, tokenize and write everything that the writer's journal does not hold yet."""
+    journal = writer.journal
+    batches = read_batches(Source.from_dict(journal.source), journal.file, journal.batch)
     progress = Progress()
-    batches = read_batches(source, writer.journal.file, writer.journal.batch)
     tokenizer_path = Path(config.out_dir) / TOKENIZER_FILE
-    for result in tokenized(batches, tokenizer_path, config.validation_fraction, config.workers):
+    for result in pool.tokenized(batches, tokenizer_path, config.validation_fraction):
         writer.append(result.file, result.number, result.skipped_documents, result.additions)
         progress.report(writer.journal, result.done)
 

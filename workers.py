@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +39,7 @@ class TokenizedBatch(NamedTuple):
 
 
 class Worker:
-    """What a tokenizing process needs for each batch; built once, when the process starts."""
+    """What a tokenizing process needs for each batch."""
 
     def __init__(self, tokenizer_path: Path, validation_fraction: float) -> None:
         self.tokenizer = Tokenizer.load(tokenizer_path)
@@ -67,59 +68,61 @@ class Worker:
         return TokenizedBatch(batch.file, batch.number, batch.done, skipped, additions)
 
 
-_worker: Worker | None = None  # of this process, if it is a tokenizing one
+class WorkerPool:
+    """Spawned processes that tokenize. They start at once, to be ready when the tokenizer has been opened."""
+
+    def __init__(self, workers: int) -> None:
+        """Start `workers` processes (0: one to a core, at most MAX_DEFAULT_WORKERS)."""
+        self._workers = workers or min(_n_cores(), MAX_DEFAULT_WORKERS)
+        spawn = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(self._workers, mp_context=spawn, initializer=_end_with_parent)
+        self._pool.submit(int)  # the first task starts all of them
+
+    def __enter__(self) -> "WorkerPool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def tokenized(
+        self, batches: Iterable[Batch], tokenizer_path: Path, validation_fraction: float
+    ) -> Iterator[TokenizedBatch]:
+        """Yield the tokens of each batch, in order, reading only a few batches ahead.
+
+        Raises UserError for an article that is no text, and if a process dies.
+        """
+        pending: deque[Future[TokenizedBatch]] = deque()
+        try:
+            for batch in batches:
+                pending.append(self._pool.submit(_tokenize, tokenizer_path, validation_fraction, batch))
+                if len(pending) > 2 * self._workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a tokenizing process died, perhaps for lack of memory: try fewer --workers"
+            ) from None
 
 
-def _start(tokenizer_path: Path, validation_fraction: float) -> None:
-    """Make this process a tokenizing one, which ends with its parent, however the parent ends."""
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers
+_worker = lru_cache(maxsize=1)(Worker)  # of a tokenizing process, made with its first batch
+
+
+def _tokenize(tokenizer_path: Path, validation_fraction: float, batch: Batch) -> TokenizedBatch:
+    return _worker(tokenizer_path, validation_fraction).tokenize(batch)
+
+
+def _end_with_parent() -> None:
+    """Let this process end with its parent, however the parent ends, and leave an interrupt to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
-    def end_with_parent() -> None:
+    def end() -> None:
         wait([parent.sentinel])
         os._exit(1)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    _worker = Worker(tokenizer_path, validation_fraction)
-
-
-def _work(batch: Batch) -> TokenizedBatch:
-    """Tokenize a batch in a process that `_start` has begun."""
-    assert _worker is not None
-    return _worker.tokenize(batch)
-
-
-def tokenized(
-    batches: Iterable[Batch], tokenizer_path: Path, validation_fraction: float, workers: int
-) -> Iterator[TokenizedBatch]:
-    """Yield the tokens of each batch, in order, made by `workers` processes (0: one to a core, at most 8).
-
-    Only a few batches for each process are read ahead. Raises UserError for an article that is no text.
-    """
-    workers = workers or min(_n_cores(), MAX_DEFAULT_WORKERS)
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(tokenizer_path, validation_fraction),
-    )
-    pending: deque[Future[TokenizedBatch]] = deque()
-    try:
-        pool.submit(int)  # starts the processes: they get ready while the first batch is read
-        for batch in batches:
-            pending.append(pool.submit(_work, batch))
-            if len(pending) > 2 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool:
-        raise UserError(
-            "a tokenizing process died, perhaps for lack of memory: try fewer --workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _n_cores() -> int:

@@ -31,7 +31,7 @@ from data import Split, TokenDataset
 from errors import UserError
 from prepare_data import training_sample
 from tokenizer import open_tokenizer
-from workers import TokenizedBatch, Worker, tokenized
+from workers import TokenizedBatch, Worker, WorkerPool
 
 ROOT = Path(__file__).parents[1]
 WORDS = "lorem ipsum dolor sit amet café 中文 😀 1999 isn't".split()
@@ -76,12 +76,19 @@ def content(folder: Path) -> dict[str, bytes]:
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokenize in this process: what is tested does not depend on where."""
 
-    def in_process(
-        batches: Iterable[Batch], path: Path, fraction: float, workers: int
-    ) -> Iterator[TokenizedBatch]:
-        yield from map(Worker(path, fraction).tokenize, batches)
+    class InProcess(WorkerPool):
+        def __init__(self, workers: int) -> None:
+            pass
 
-    monkeypatch.setattr(prepare_data, "tokenized", in_process)
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def tokenized(
+            self, batches: Iterable[Batch], tokenizer_path: Path, validation_fraction: float
+        ) -> Iterator[TokenizedBatch]:
+            yield from map(Worker(tokenizer_path, validation_fraction).tokenize, batches)
+
+    monkeypatch.setattr(prepare_data, "WorkerPool", InProcess)
 
 
 def prepare(out_dir: Path, source: Path | str, **options: Any) -> None:
@@ -583,8 +590,8 @@ def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
             yield batch
 
     open_tokenizer("bytes").save(tmp_path / "tokenizer.json")
-    with pytest.raises(UserError, match=r"a tokenizing process died.*--workers"):
-        list(tokenized(batches(), tmp_path / "tokenizer.json", 0.1, workers=1))
+    with WorkerPool(1) as pool, pytest.raises(UserError, match=r"a tokenizing process died.*--workers"):
+        list(pool.tokenized(batches(), tmp_path / "tokenizer.json", 0.1))
 
 
 def test_nothing_to_train_or_to_validate_on_is_refused(tmp_path: Path, no_processes: None) -> None:
