@@ -119,6 +119,7 @@ def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConf
     print(f"the seed of the moments is {seed}")
     chooser = random.Random(seed)
     settings = {"max_steps": 100, "checkpoint_interval": 7, "eval_interval": 10, "micro_batch_size": 4}
+    settings["precision"] = "bfloat16"
     killed = replace(with_dropout(config), **settings)
     for first, last in ((1, 30), (31, 60)):
         kill_at(killed, chooser.randint(first, last), chooser.uniform(0, 0.02))
@@ -165,6 +166,17 @@ def test_two_processes_compute_what_one_does(config: TrainConfig) -> None:
     train(config)
     assert len(losses(two)) == 10
     for ours, theirs in zip(records(two), records(config), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+    assert_one_goes_on_with(two, config)
+
+
+def assert_one_goes_on_with(two: TrainConfig, config: TrainConfig) -> None:
+    """One process goes on where two were at step 5."""
+    mixed = elsewhere(config, "mixed")
+    shutil.copytree(two.out_dir, mixed.out_dir)
+    (Path(mixed.out_dir) / "last").write_text("step_00000005\n")
+    train(mixed)
+    for ours, theirs in zip(records(mixed), records(config), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
 
 
@@ -261,6 +273,20 @@ def test_loss_is_over_scored_targets_whatever_the_micro_batches(config: TrainCon
         training.log.file.close()
     assert found[0] == pytest.approx(found[1], rel=1e-5)
     assert found[0][0] == pytest.approx(np.log(257), abs=0.3), "a mean over scored targets"
+
+
+def test_dropout_is_drawn_anew_for_each_micro_batch(config: TrainConfig) -> None:
+    """From the seed and the place in the run alone, so that a run that goes on draws the same."""
+
+    def drawn(seed: int, first: int) -> int:
+        training.config = replace(with_dropout(config), seed=seed)
+        training.seed_dropout(first)
+        return torch.initial_seed()
+
+    training = Training(config, ALONE)
+    draws = [drawn(seed, first) for seed in (1, 2) for first in (0, 4, 8, 800)]
+    assert len(set(draws)) == len(draws)
+    assert drawn(1, 4) == draws[1]
 
 
 def test_gradients_are_clipped(config: TrainConfig) -> None:
