@@ -4,6 +4,7 @@ Owns the log of a run: one record a step, never a step twice. When something is 
 """
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -35,7 +36,7 @@ class RunLog:
         self.clock, self.clock_step = time.perf_counter(), 0
 
     def open(self, step: int, on_record: bool, about: dict[str, Any]) -> None:
-        """Open the files, cut back to `step`: what a killed run did after its last checkpoint is done again.
+        """Open the log, cut back to `step`: what a killed run did after its last checkpoint is done again.
 
         `on_record` says whether `step` itself is; where there is no checkpoint of it, it is evaluated anew.
         """
@@ -44,7 +45,6 @@ class RunLog:
             last = step if on_record else step - 1
             kept = [record for record in read_metrics(self.path) if record["step"] <= last]
             replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
-            self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the run
             if self.config.wandb != "disabled":
                 self.wandb_run = start_wandb(self.config, about)
         self.restart_clock(step)
@@ -72,12 +72,16 @@ class RunLog:
             self.held = (step, loss, grad_norm, rate, finished_at)
 
     def flush(self) -> None:
-        """Print and record the held step, if there is one; waits until the device has finished it."""
+        """Print and record the held step, if there is one; waits until the device has finished it.
+
+        Raises UserError for a loss that is not finite: every later one would not be either.
+        """
         if self.held is None:
             return
         step, loss, grad_norm, rate, finished_at = self.held
         self.held = None
         values = {"loss": loss.item(), "learning_rate": rate, "grad_norm": grad_norm.item()}
+        refuse_infinite("loss", values["loss"], step)
         values |= self.speed(step, finished_at)
         left, speed = values.pop("seconds_left", None), values.get("tokens_per_second")
         last = self.config.max_steps
@@ -102,7 +106,8 @@ class RunLog:
         return figures
 
     def evaluated(self, step: int, losses: Losses, seconds: float, is_best: bool) -> None:
-        """Print and record an evaluation of `step`."""
+        """Print and record an evaluation of `step`; raise UserError for a loss that is not finite."""
+        refuse_infinite("validation loss", losses.nats_per_token, step)
         last = self.config.max_steps
         self.say(
             f"step {step:>{len(str(last))}}/{last} | validation loss {losses.nats_per_token:.4f} | "
@@ -125,9 +130,10 @@ class RunLog:
         """Append the present step's record to metrics.jsonl, and wait until the disk has it."""
         if self.record:
             try:
-                self.file.write(json.dumps(self.record) + "\n")
-                self.file.flush()
-                os.fsync(self.file.fileno())  # a checkpoint must not be ahead of its metrics
+                with open(self.path, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(self.record) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())  # a checkpoint must not be ahead of its metrics
             except OSError as error:
                 raise UserError(
                     f"cannot write {self.path} ({error.strerror}): make room, then give the same command to go on"
@@ -135,14 +141,22 @@ class RunLog:
         self.record = {}
 
     def close(self) -> None:
-        """Finish the file, the picture and the Weights & Biases run."""
+        """Finish the records, the picture and the Weights & Biases run."""
         if not self.active:
             return
         self.write_record()
-        self.file.close()
         draw_losses(self.path.parent)
         if self.wandb_run:
             self.wandb_run.finish()
+
+
+def refuse_infinite(name: str, loss: float, step: int) -> None:
+    """Raise UserError for a loss that is infinite or not a number."""
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the {name} of step {step} is {loss}: training diverged, use a lower --learning_rate, more "
+            "--warmup_steps or --grad_clip=1; no checkpoint was written of it"
+        )
 
 
 def start_wandb(config: TrainConfig, about: dict[str, Any]) -> Any:

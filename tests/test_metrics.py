@@ -48,7 +48,7 @@ def test_cut_back_to_the_checkpoint(
     config: TrainConfig, file: Path, step: int, on_record: bool, kept: list[int]
 ) -> None:
     write_steps(file, 0, 2, 4, 6)
-    opened(config, step, on_record).file.close()
+    opened(config, step, on_record)
     assert [record["step"] for record in read_metrics(file)] == kept
 
 
@@ -93,7 +93,6 @@ def test_record_is_written_when_a_checkpoint_is_about_to_be(config: TrainConfig,
     assert read_metrics(file) == []
     log.write_record()
     assert [record["step"] for record in read_metrics(file)] == [3]
-    log.file.close()
 
 
 def test_speed_counts_training_alone(config: TrainConfig, file: Path, capsys, monkeypatch) -> None:
@@ -141,6 +140,17 @@ def test_other_processes_log_nothing(config: TrainConfig, capsys) -> None:
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_loss_that_is_not_finite_is_refused(config: TrainConfig, file: Path, loss: float) -> None:
+    log = opened(config, 0, False)
+    hold(log, 3, loss)
+    with pytest.raises(UserError, match=rf"the loss of step 3 is {loss}: .*--learning_rate"):
+        log.flush()
+    with pytest.raises(UserError, match=rf"the validation loss of step 4 is {loss}"):
+        log.evaluated(4, Losses(loss, loss, 10, 10), 0.1, False)
+    assert read_metrics(file) == []
+
+
 def test_full_disk_is_said_in_one_line(
     config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +163,6 @@ def test_full_disk_is_said_in_one_line(
     monkeypatch.setattr(metrics.os, "fsync", full)
     with pytest.raises(UserError, match=r"metrics.jsonl \(No space left on device\): make room"):
         log.write_record()
-    log.file.close()
 
 
 @pytest.mark.parametrize("steps", [(0,), (0, 2, 4)])

@@ -123,7 +123,6 @@ def test_branch_takes_weights_optimizer_and_place(begun: TrainConfig, tmp_path: 
     assert run.about["run_id"] != open_run(begun, DATA, BYTES).about["run_id"]
     training = Training(replace(branch, data_dir=begun.data_dir), World(0, 1, torch.device("cpu")))
     training.build()
-    training.log.file.close()
     origin = Path(begun.out_dir) / "step_00000005"
     for name, weight in load_file(origin / "model.safetensors").items():
         assert torch.equal(training.model.weights()[name], weight)

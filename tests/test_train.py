@@ -20,6 +20,7 @@ import train as train_module
 from config import TrainConfig
 from data import TokenDataset
 from distributed import World
+from errors import UserError
 from metrics import read_metrics
 from model import IGNORED
 from train import Training, train
@@ -232,8 +233,6 @@ def consumed(config: TrainConfig, world: World, n_steps: int) -> list[list[bytes
     for _ in range(n_steps):
         steps.append([])
         training.take_step()
-    if world.is_main:
-        training.log.file.close()
     return steps
 
 
@@ -270,7 +269,6 @@ def test_loss_is_over_scored_targets_whatever_the_micro_batches(config: TrainCon
         training.load_batch = masking  # type: ignore[method-assign]
         loss, grad_norm, _ = training.take_step()
         found.append((loss.item(), grad_norm.item()))
-        training.log.file.close()
     assert found[0] == pytest.approx(found[1], rel=1e-5)
     assert found[0][0] == pytest.approx(np.log(257), abs=0.3), "a mean over scored targets"
 
@@ -302,7 +300,6 @@ def test_gradients_are_clipped(config: TrainConfig) -> None:
 
     training.optimizer.step = noting  # type: ignore[method-assign, assignment]
     _, grad_norm, _ = training.take_step()
-    training.log.file.close()
     assert grad_norm > 1, "the norm before clipping is what is logged"
     assert norms[0] == pytest.approx(0.01, rel=1e-3)
 
@@ -312,6 +309,15 @@ def test_learning_rate_on_record_is_the_schedules(config: TrainConfig) -> None:
     found = [record["learning_rate"] for record in records(config) if "learning_rate" in record]
     expected = [train_module.learning_rate(step, 10, config.optimizer) for step in range(10)]
     assert found == expected
+
+
+def test_diverging_run_stops_before_it_saves(config: TrainConfig) -> None:
+    optimizer = replace(config.optimizer, learning_rate=1e30, warmup_steps=0, grad_clip=0.0)
+    for log_interval in (1, 100):
+        diverging = elsewhere(config, f"every{log_interval}", optimizer=optimizer, log_interval=log_interval)
+        with pytest.raises(UserError, match=r"loss of step \d+ is nan: .*--learning_rate"):
+            train(diverging)
+        assert not list(Path(diverging.out_dir).glob("step_*"))
 
 
 BAD = {
