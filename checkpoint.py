@@ -5,9 +5,7 @@ tokenizer.json), the pointers `last` and `best` beside it, and which checkpoints
 same run, and the rest of the run's folder, is `run_folder.py`'s.
 """
 
-import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from errors import UserError
+from files import file_hash, flush_to_disk, replace_file
 from model import GPT, GPTConfig, choose_attention
 from tokenizer import Tokenizer
 
@@ -65,7 +64,7 @@ def save(
         shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
         partial.rename(folder)
         flush_to_disk(out_dir)
-        if progress.val_loss is not None and progress.val_loss == progress.best_val_loss:
+        if _is_best(out_dir, progress):
             replace_file(out_dir / "best", folder.name + "\n")
         replace_file(out_dir / "last", folder.name + "\n")  # at the end: what is missing now is done again
         _remove_old(out_dir, keep)
@@ -94,6 +93,14 @@ def _write_files(
     (partial / INFO).write_text(json.dumps(info, indent=2) + "\n")
     for file in (*partial.iterdir(), partial):
         flush_to_disk(file)
+
+
+def _is_best(out_dir: Path, progress: Progress) -> bool:
+    """Return whether no checkpoint is better: an evaluation between checkpoints may have been, but cannot be had."""
+    best = pointed(out_dir, "best")
+    if progress.val_loss is None or best is None:
+        return progress.val_loss is not None
+    return progress.val_loss <= json.loads((best / INFO).read_text())["val_loss"]
 
 
 def find(spec: str | Path) -> Path:
@@ -215,27 +222,3 @@ def _remove_old(out_dir: Path, keep: int) -> None:
     for folder in folders:
         if folder not in kept:
             shutil.rmtree(folder)
-
-
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def flush_to_disk(path: Path) -> None:
-    """Wait until the disk holds a file's bytes, or a folder's entries."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old text or the new one, never a part."""
-    partial = path.with_name(path.name + ".tmp")
-    partial.write_text(text)
-    flush_to_disk(partial)
-    partial.replace(path)
-    flush_to_disk(path.parent)

@@ -141,7 +141,8 @@ def be_deterministic(device: torch.device) -> None:
     """
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid, a fifth of a step's time
+        # Filling fresh memory, which goes with it, is a debugging aid and would take a fifth of a step's time.
+        setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010  unknown to mypy
     else:
         torch.set_float32_matmul_precision("high")
 

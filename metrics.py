@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from checkpoint import replace_file
 from config import TrainConfig
 from errors import UserError
 from evaluate import Losses
+from files import replace_file
 
 METRICS, PLOT = "metrics.jsonl", "loss.png"
 

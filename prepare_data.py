@@ -29,7 +29,7 @@ from shards import (
     remove_journal,
     token_dtype,
     verify,
-    write_atomically,
+    write_text,
 )
 from sources import Source, find_source, looked_at_again
 from tokenizer import TOKENIZER_FILE, Tokenizer, open_tokenizer, train_bpe
@@ -136,7 +136,7 @@ def begin_or_go_on(
     size = sum(file.bytes for file in source.files)
     print(f"reading {len(source.files)} file(s), {size / 1e6:,.1f} MB", flush=True)
     tokenizer = make_tokenizer(config, source)
-    write_atomically(out_dir / TOKENIZER_FILE, tokenizer.to_json())
+    write_text(out_dir / TOKENIZER_FILE, tokenizer.to_json())
     journal = Journal(options, source.to_dict(), tokenizer.hash)
     journal.save(out_dir)
     return journal, tokenizer

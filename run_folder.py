@@ -17,6 +17,7 @@ import checkpoint
 from checkpoint import Progress
 from config import OPERATIONAL, TrainConfig, identity, to_dict
 from errors import UserError
+from files import replace_file
 from model import GPTConfig
 from tokenizer import Tokenizer
 
@@ -87,7 +88,7 @@ def write_config(run: Run) -> None:
     """Write the run's config.json, so that later commands on the folder know whose it is."""
     try:
         run.out_dir.mkdir(parents=True, exist_ok=True)
-        checkpoint.replace_file(run.out_dir / CONFIG, json.dumps(run.about, indent=2) + "\n")
+        replace_file(run.out_dir / CONFIG, json.dumps(run.about, indent=2) + "\n")
     except OSError as error:
         raise UserError(
             f"cannot write to out_dir={run.out_dir} ({error.strerror}): choose another --out_dir"

@@ -23,6 +23,7 @@ import numpy as np
 
 from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Shard, Split, TokenDataset
 from errors import UserError
+from files import file_hash, replace_file
 from tokenizer import Tokenizer
 
 SAVE_SECONDS = 1.0  # at the most this much work is lost by a kill
@@ -56,7 +57,7 @@ class Journal:
 
     def save(self, out_dir: Path) -> None:
         """Replace the journal on disk by this one."""
-        write_atomically(out_dir / JOURNAL_FILE, json.dumps(asdict(self)))
+        write_text(out_dir / JOURNAL_FILE, json.dumps(asdict(self)))
 
 
 class Addition(NamedTuple):
@@ -209,7 +210,7 @@ class DatasetWriter:
             source=self.journal.source,
             options=self.journal.options,
         )
-        write_atomically(self._out_dir / MANIFEST_FILE, manifest.to_json())
+        write_text(self._out_dir / MANIFEST_FILE, manifest.to_json())
         remove_journal(self._out_dir)
         return manifest
 
@@ -225,8 +226,7 @@ def verify(data_dir: Path) -> Manifest:
     damaged = []
     for shard in (shard for split in manifest.splits.values() for shard in split.shards):
         try:
-            with open(data_dir / shard.name, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = file_hash(data_dir / shard.name)
         except OSError as error:
             damaged.append(f"{shard.name} ({error.strerror})")
             continue
@@ -247,20 +247,10 @@ def remove_journal(out_dir: Path) -> None:
             (out_dir / name).unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, content: str) -> None:
-    """Replace the file at `path`, which a reader then sees whole, old or new, even after a power cut."""
-    temporary = path.with_name(path.name + ".tmp")
+def write_text(path: Path, content: str) -> None:
+    """Replace a file of the folder by one that a reader sees whole; raise UserError where the disk refuses."""
     with writing(path):
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, content)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from errors import UserError
-from network import reachable
+from server import reachable
 
 HUB_SERVER = "https://huggingface.co"
 SPLIT = "train"

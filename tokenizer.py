@@ -21,7 +21,7 @@ import numpy as np
 import tiktoken
 
 from errors import UserError
-from network import reachable
+from server import reachable
 
 END_OF_TEXT = "<|endoftext|>"
 TOKENIZER_FILE = "tokenizer.json"

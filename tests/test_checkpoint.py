@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 import checkpoint
 from checkpoint import Progress
 from errors import UserError
+from files import file_hash
 from model import GPT, GPTConfig
 from optim import OptimizerConfig, make_optimizer
 from tokenizer import open_tokenizer
@@ -137,6 +138,17 @@ def test_pointers_and_retention(tmp_path: Path) -> None:
     assert steps(tmp_path) == [6, 7, 8, 9]
 
 
+def test_best_is_the_best_that_was_saved(tmp_path: Path) -> None:
+    """An evaluation between two checkpoints may be better than both."""
+    save(tmp_path, 1, 3.0, 3.0)
+    second, _, _ = save(tmp_path, 2, 2.6, 2.5)
+    assert checkpoint.find(tmp_path) == second
+    save(tmp_path, 3, 2.7, 2.5)
+    assert checkpoint.find(tmp_path) == second
+    save(tmp_path / "other", 1, None, None)
+    assert not (tmp_path / "other" / "best").exists()
+
+
 def test_find(tmp_path: Path) -> None:
     first, _, _ = save(tmp_path, 1, 3.0, 3.0)
     second, _, _ = save(tmp_path, 2, 4.0, 3.0)
@@ -232,7 +244,7 @@ def test_nothing_is_unpickled(tmp_path: Path, name: str, kind: str) -> None:
     with open(folder / name, "wb") as file:
         pickle.dump(Trap(sprung), file) if kind == "pickle" else torch.save(Trap(sprung), file)
     if name != "checkpoint.json":  # as whoever made the trap would
-        change_info(folder, sha256={name: checkpoint.file_hash(folder / name)})
+        change_info(folder, sha256={name: file_hash(folder / name)})
     with pytest.raises(UserError) as refusal:  # noqa: PT012 - whichever reads the file refuses
         checkpoint.load_model(folder, CPU, torch.float32)
         checkpoint.load_tokenizer(folder)

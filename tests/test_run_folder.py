@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import checkpoint
+import run_folder
 from checkpoint import Progress
 from config import TrainConfig, with_vocabulary
 from distributed import World
@@ -206,6 +207,6 @@ def test_full_disk_refuses_the_config(config: TrainConfig, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     run = open_run(config, DATA, BYTES)
-    monkeypatch.setattr(checkpoint, "replace_file", full)
+    monkeypatch.setattr(run_folder, "replace_file", full)
     with pytest.raises(UserError, match=r"cannot write to out_dir=.*No space left"):
         write_config(run)

@@ -28,8 +28,9 @@ LOWEST = {
     "errors": set(),
     "model": set(),
     "optim": set(),
-    "tokenizer": {"errors", "network"},
-    "network": set(),
+    "tokenizer": {"errors", "server"},
+    "server": set(),
+    "files": set(),
 }
 LATE = {"datasets", "wandb", "matplotlib", "transformers", "pandas", "pyarrow"}
 

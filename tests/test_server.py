@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from network import reachable
+from server import reachable
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):

@@ -1,0 +1,32 @@
+"""Files that a reader sees whole or not at all, also after a kill or a power cut, and their hashes.
+
+Owns the order of write, flush and rename. What is in the files is their writers'.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader sees its old text or the new one, never a part; raises OSError."""
+    partial = path.with_name(path.name + ".tmp")
+    partial.write_text(text, encoding="utf-8")
+    flush_to_disk(partial)
+    partial.replace(path)
+    flush_to_disk(path.parent)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Wait until the disk holds a file's bytes, or a folder's entries."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
