@@ -57,7 +57,7 @@ def read_prompts(config: SampleConfig) -> list[str]:
     if not config.prompt_file:
         return [config.prompt]
     try:
-        lines = Path(config.prompt_file).read_text(encoding="utf-8").splitlines()
+        lines = Path(config.prompt_file).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read prompt_file={config.prompt_file}: {error}") from None
     prompts = [line for line in lines if line.strip()]

@@ -12,7 +12,7 @@ import sample
 from command_line import parse_config
 from config import SampleConfig, TrainConfig
 from errors import UserError
-from sample import samples
+from sample import read_prompts, samples
 from train import train
 
 
@@ -157,6 +157,13 @@ def test_prompt_files_that_give_no_prompt_are_refused(
     with pytest.raises(UserError, match=words) as refusal:
         texts(checkpoint_dir, prompt_file=str(path))
     assert "\n" not in str(refusal.value)
+
+
+def test_prompts_are_lines_and_nothing_less(tmp_path: Path) -> None:
+    """Characters at which Python would also split, and blanks at the ends, belong to the prompt."""
+    path = tmp_path / "prompts.txt"
+    path.write_bytes("one\u2028still one \r\n\n \n two\x0c".encode())
+    assert read_prompts(SampleConfig(prompt_file=str(path))) == ["one\u2028still one ", " two\x0c"]
 
 
 def test_prompt_that_is_no_text_is_refused(checkpoint_dir: Path) -> None:
