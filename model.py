@@ -192,6 +192,8 @@ def choose_attention(
     obstacle = flash_obstacle(config, device, dtype)
     if attention == "flash" and obstacle:
         raise ValueError(f"attention='flash' cannot be had: {obstacle}; use attention='auto'")
+    if device.type == "cpu" and dtype == torch.bfloat16 and config.block_size <= 512:
+        return "math"
     return "sdpa" if obstacle else "flash"
 
 

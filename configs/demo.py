@@ -24,13 +24,13 @@ config = TrainConfig(
         bias=False,
     ),
     optimizer=OptimizerConfig(
-        learning_rate=4e-3, final_fraction=0.0, schedule="trapezoid", cooldown_fraction=0.5, warmup_steps=50
+        learning_rate=2e-3, final_fraction=0.0, schedule="trapezoid", cooldown_fraction=0.5, warmup_steps=50
     ),
-    max_steps=1000,
+    max_steps=800,
     batch_size=32,
     eval_interval=200,
     eval_windows=100,
-    checkpoint_interval=500,
+    checkpoint_interval=400,
     log_interval=50,
     compile=False,
 )
