@@ -20,9 +20,9 @@ setup: .venv/run  ## what training and sampling need
 	@touch $@
 
 demo: .venv/run  ## prepare the built-in corpus, train on it, draw the loss curve, print samples
-	$(BIN)/python prepare_data.py --source=builtin --tokenizer=bpe:2048 --out_dir=data/demo
+	$(BIN)/python prepare_data.py --source=builtin --tokenizer=bpe:2048 --validation_fraction=0.05 --out_dir=data/demo
 	$(BIN)/python train.py configs/demo.py
-	$(BIN)/python sample.py --checkpoint=out/demo --prompt_file=configs/demo_prompts.txt --max_new_tokens=40 --temperature=0
+	$(BIN)/python sample.py --checkpoint=out/demo --prompt_file=configs/demo_prompts.txt --max_new_tokens=12 --temperature=0
 	$(BIN)/python sample.py --checkpoint=out/demo --prompt="The history of" --n_samples=3 --max_new_tokens=100 --temperature=0.8 --top_k=200 --seed=1
 	@echo "The loss curve is out/demo/loss.png."
 

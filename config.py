@@ -106,7 +106,12 @@ def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
     """Return the config of `[config.py] [--key=value ...]`."""
     path = argv[0] if argv and not argv[0].startswith("-") else None
     default = load_config_file(path) if path else TrainConfig(batch_size=32)
-    return parse_config(default, argv[1:] if path else argv, description)
+    settings = list(argv[1:] if path else argv)
+    for given, other in (("batch_size", "batch_tokens"), ("batch_tokens", "batch_size")):
+        keys = [word.partition("=")[0] for word in settings]
+        if f"--{given}" in keys and f"--{other}" not in keys:
+            settings.append(f"--{other}=0")  # the command line's way of giving the batch replaces the file's
+    return parse_config(default, settings, description)
 
 
 def load_config_file(path: str | Path) -> TrainConfig:

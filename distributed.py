@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from errors import UserError
 from hardware import choose_device
 
 
@@ -57,6 +58,10 @@ def start_world(device: str) -> World:
     """Join the processes torchrun started, by nccl on CUDA and gloo elsewhere; alone without torchrun."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
+    if size > 1 and device.startswith("cuda:"):
+        raise UserError(
+            f"device={device}: {size} processes cannot share one GPU: use --device=cuda, one for each"
+        )
     own_device = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if size > 1:
         is_cuda = own_device.type == "cuda"

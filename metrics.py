@@ -50,7 +50,7 @@ class RunLog:
         self.restart_clock(step)
 
     def say(self, line: str) -> None:
-        """Print a line, at once, also into a file."""
+        """Print a line, and do not keep it back where the output goes to a file."""
         if self.active:
             print(line, flush=True)
 
@@ -66,9 +66,7 @@ class RunLog:
     def hold(self, step: int, loss: torch.Tensor, grad_norm: torch.Tensor, rate: float) -> None:
         """Keep a step's figures, still being computed, for the next `flush`."""
         if self.active:
-            finished_at = (
-                time.perf_counter() if loss.is_cpu else None
-            )  # there, nothing is still being computed
+            finished_at = time.perf_counter() if loss.is_cpu else None  # a CPU has computed it by now
             self.held = (step, loss, grad_norm, rate, finished_at)
 
     def flush(self) -> None:

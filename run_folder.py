@@ -51,8 +51,12 @@ def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
     if earlier:
         _refuse_other_run(out_dir, earlier["identity"], ours, config.extend)
     folder = checkpoint.pointed(out_dir, "last")
-    if not folder and config.branch_from:
-        folder = checkpoint.find(config.branch_from)
+    origin = config.branch_from or (earlier["config"]["branch_from"] if earlier else "")
+    config = replace(
+        config, branch_from=origin
+    )  # kept for a branch that is killed before its first checkpoint
+    if not folder and origin:
+        folder = checkpoint.find(origin)
         _refuse_other_network(folder, config.model, tokenizer)
     progress = checkpoint.progress_of(checkpoint.read_info(folder)) if folder else Progress()
     branches = folder is not None and folder.parent != out_dir
@@ -110,7 +114,8 @@ def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
-    changed = [key for key in before if key in OPERATIONAL and before[key] != now.get(key)]
+    settings = OPERATIONAL - {"extend", "branch_from"}  # these two are requests to one command
+    changed = [key for key in before if key in settings and before[key] != now.get(key)]
     return "".join(f", {key} {before[key]} -> {now[key]}" for key in changed)
 
 

@@ -70,7 +70,7 @@ def main() -> None:
     config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "")
     for prompt, texts in samples(config):
         for number, text in enumerate(texts, start=1):
-            if config.prompt_file or config.n_samples > 1:
+            if config.n_samples > 1:
                 print(f"--- sample {number} of {config.n_samples}")
             print(prompt + text, flush=True)
 

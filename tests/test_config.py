@@ -163,6 +163,15 @@ def test_sample_values_out_of_range_are_named() -> None:
             SampleConfig(**{name: value})
 
 
+def test_command_line_replaces_the_files_way_of_giving_the_batch(tmp_path: Path) -> None:
+    content = "from config import TrainConfig\nconfig = TrainConfig(batch_tokens=4096)\n"
+    path = config_file(tmp_path, content)
+    assert parse_train_config([path, "--batch_size=3"], "").sequences_per_step == 3
+    assert parse_train_config(["--batch_tokens=4096"], "").sequences_per_step == 4
+    with pytest.raises(UserError, match="give one of the two"):
+        parse_train_config([path, "--batch_size=3", "--batch_tokens=1024"], "")
+
+
 def test_batch_in_tokens_is_the_same_batch() -> None:
     in_tokens = TrainConfig(batch_tokens=512, model=GPTConfig(block_size=64))
     in_sequences = TrainConfig(batch_size=8, model=GPTConfig(block_size=64))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import hardware
+from distributed import start_world
 from errors import UserError
 from hardware import autocast, choose_compile, choose_device, choose_precision, peak_flops
 
@@ -119,3 +120,9 @@ def test_determinism_is_of_the_cpu_alone() -> None:
 
 def test_device_in_words() -> None:
     assert f"{torch.get_num_threads()} threads" in hardware.describe(CPU)
+
+
+def test_processes_do_not_share_a_named_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"device=cuda:0: 2 processes"):
+        start_world("cuda:0")

@@ -268,6 +268,10 @@ def test_flash_is_refused_with_the_reason():
     with pytest.raises(ValueError, match="needs a CUDA device, not cpu"):
         GPT(SMALL, attention="flash")(random_tokens(SMALL))
     assert choose_attention("auto", SMALL, cpu, torch.float32) == "sdpa"
+    assert choose_attention("auto", SMALL, cpu, torch.bfloat16) == "math"
+    assert (
+        choose_attention("auto", dataclasses.replace(SMALL, block_size=1024), cpu, torch.bfloat16) == "sdpa"
+    )
     assert choose_attention("auto", SMALL, cuda, torch.float32) == "sdpa"
     assert choose_attention("math", SMALL, cpu, torch.float32) == "math"
 

@@ -157,6 +157,17 @@ def test_branch_refuses_another_network_or_tokenizer(begun: TrainConfig, tmp_pat
     assert "no checkpoint folder" in refusal(replace(branch, branch_from=str(tmp_path / "nowhere")))
 
 
+def test_branch_killed_before_its_first_checkpoint_is_still_a_branch(
+    begun: TrainConfig, tmp_path: Path
+) -> None:
+    branch = replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir)
+    for config in (branch, replace(branch, branch_from=""), replace(branch, branch_from="")):
+        run = open_run(config, DATA, BYTES)
+        write_config(run)
+        assert run.checkpoint == Path(begun.out_dir) / "step_00000005"
+        assert run.changes == ""
+
+
 def test_branch_needs_a_step_to_do(begun: TrainConfig, tmp_path: Path) -> None:
     branch = replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir, max_steps=5)
     assert "max_steps=5" in refusal(branch)
