@@ -139,11 +139,8 @@ class RunLog:
         self.record = {}
 
     def close(self) -> None:
-        """Finish the records, the picture and the Weights & Biases run."""
-        if not self.active:
-            return
+        """Finish the records and the Weights & Biases run."""
         self.write_record()
-        draw_losses(self.path.parent)
         if self.wandb_run:
             self.wandb_run.finish()
 

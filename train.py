@@ -20,7 +20,7 @@ from data import TokenDataset, batch, evenly_spaced_windows, training_windows
 from distributed import World, gradients_stay_local, start_world
 from errors import UserError, run_command
 from evaluate import evaluate
-from metrics import RunLog
+from metrics import RunLog, draw_losses
 from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate
 from run_folder import open_run, write_config
@@ -192,12 +192,13 @@ class Training:
         self.log.evaluated(self.progress.step, losses, time.perf_counter() - began, is_best)
 
     def save(self) -> None:
-        """Write a checkpoint of this step, by the main process."""
+        """Write a checkpoint of this step and draw the losses up to it, by the main process."""
         self.log.write_record()
         if self.world.is_main:
             out_dir, keep = self.run.out_dir, self.config.keep_checkpoints
             state = (self.model, self.optimizer, self.tokenizer, self.progress)
             folder = checkpoint.save(out_dir, *state, self.run.about, keep)
+            draw_losses(out_dir)
             self.log.say(f"saved {folder}")
 
     def say_outcome(self) -> None:
