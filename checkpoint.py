@@ -61,6 +61,8 @@ def save(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _write_files(partial, model, optimizer, tokenizer, {**asdict(progress), **about})
+        if pointed(out_dir, "best") == folder:
+            (out_dir / "best").unlink()
         shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
         partial.rename(folder)
         flush_to_disk(out_dir)
@@ -198,7 +200,7 @@ def load_optimizer(folder: Path, model: GPT, optimizer: torch.optim.Optimizer) -
         if name not in parameters:
             raise UserError(f"{folder / OPTIMIZER}: state of {name}, which this model does not have")
         parameter = parameters[name]
-        optimizer.state[parameter][entry] = tensor.to(parameter.device)
+        optimizer.state[parameter][entry] = tensor.to(parameter.device, copy=True)
 
 
 def _optimizer_tensors(model: GPT, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

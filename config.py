@@ -19,7 +19,6 @@ from generate import check_sampling
 from model import Attention, GPTConfig
 from optim import OptimizerConfig
 
-Device = str
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -41,7 +40,7 @@ class TrainConfig:
     checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated as it is written
     keep_checkpoints: int = 2  # newest checkpoints kept, besides the best, 0: all
     log_interval: int = 10  # steps between printed lines
-    device: Device = "auto"  # auto, cpu, cuda, cuda:N, mps
+    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of the matrix products; weights stay float32
     attention: Attention = "auto"  # flash insists on CUDA's fused kernels, math is the plain formula
     compile: bool | Literal["auto"] = "auto"  # torch.compile; auto: where it works
@@ -92,7 +91,7 @@ class SampleConfig:
     top_k: int = 200  # sample among the k most probable tokens, 0: all
     top_p: float = 1.0  # sample among the most probable tokens that reach this probability together
     seed: int = 1  # same seed, same text
-    device: Device = "auto"  # auto, cpu, cuda, cuda:N, mps
+    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of the matrix products
 
     def __post_init__(self) -> None:
@@ -108,8 +107,8 @@ def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
     default = load_config_file(path) if path else TrainConfig(batch_size=32)
     settings = list(argv[1:] if path else argv)
     for given, other in (("batch_size", "batch_tokens"), ("batch_tokens", "batch_size")):
-        keys = [word.partition("=")[0] for word in settings]
-        if f"--{given}" in keys and f"--{other}" not in keys:
+        keys = [word.partition("=")[0].replace("-", "_") for word in settings]
+        if f"__{given}" in keys and f"__{other}" not in keys:
             settings.append(f"--{other}=0")  # the command line's way of giving the batch replaces the file's
     return parse_config(default, settings, description)
 
@@ -179,11 +178,6 @@ def _fits(value: Any, hint: Any) -> bool:
     if isinstance(value, bool):
         return hint is bool
     return isinstance(value, (int, float) if hint is float else hint)
-
-
-def to_dict(config: TrainConfig) -> dict[str, Any]:
-    """Return the config as nested dictionaries that JSON can hold."""
-    return dataclasses.asdict(config)
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:

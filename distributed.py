@@ -36,11 +36,6 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
-    def wait(self) -> None:
-        """Wait until every process is here."""
-        if self.size > 1:
-            dist.barrier()
-
     def wrap(self, model: nn.Module) -> nn.Module:
         """Return the model with gradients averaged over the processes during backward."""
         if self.size == 1:
@@ -49,7 +44,7 @@ class World:
         return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
     def stop(self) -> None:
-        """Leave the process group."""
+        """Leave the process group, at a good end alone: with nccl this waits for the others."""
         if self.size > 1:
             dist.destroy_process_group()
 
@@ -63,6 +58,8 @@ def start_world(device: str) -> World:
             f"device={device}: {size} processes cannot share one GPU: use --device=cuda, one for each"
         )
     own_device = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if size > 1 and own_device.type == "mps":
+        raise UserError(f"device={device}: {size} processes cannot share an Apple GPU: use --device=cpu")
     if size > 1:
         is_cuda = own_device.type == "cuda"
         dist.init_process_group("nccl" if is_cuda else "gloo", device_id=own_device if is_cuda else None)

@@ -46,8 +46,9 @@ def evaluate(
     model.eval()
     for first in range(0, len(own), micro_batch_size):
         inputs, targets = batch(data, own[first : first + micro_batch_size], model.config.block_size)
-        n_tokens += targets.size
-        n_bytes += int(token_bytes[targets].sum())
+        scored = targets[targets != IGNORED]
+        n_tokens += scored.size
+        n_bytes += int(token_bytes[scored].sum())
         with hardware.autocast(world.device, dtype):
             nats.append(model(*_full_batch(inputs, targets, micro_batch_size, world.device)))
     model.train()

@@ -1,10 +1,14 @@
-"""Files that a reader sees whole or not at all, also after a kill or a power cut, and their hashes.
+"""Files that a reader sees whole or not at all, also after a kill or a power cut; their hashes; a folder's one writer.
 
-Owns the order of write, flush and rename. What is in the files is their writers'.
+Owns the order of write, flush and rename, and the lock. What is in the files is their writers'.
 """
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -30,3 +34,21 @@ def file_hash(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the folder's one writer while the block runs; a kill lets go of it too.
+
+    Raises BlockingIOError where another process is. A file system that has no locks goes without.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+                raise
+        yield
+    finally:
+        os.close(descriptor)

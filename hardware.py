@@ -113,7 +113,7 @@ def choose_compile(request: str | bool, device: torch.device) -> bool:
 
     Raises UserError where compiling is insisted on (`True`) and this machine cannot.
     """
-    if request is False:
+    if request is False or (request == "auto" and device.type == "mps"):  # compiling is young there
         return False
     try:
         with torch.no_grad():

@@ -44,7 +44,10 @@ class RunLog:
             self.path = Path(self.config.out_dir) / METRICS
             last = step if on_record else step - 1
             kept = [record for record in read_metrics(self.path) if record["step"] <= last]
-            replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+            try:
+                replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+            except OSError as error:
+                raise self.cannot_write(error) from None
             if self.config.wandb != "disabled":
                 self.wandb_run = start_wandb(self.config, about)
         self.restart_clock(step)
@@ -122,7 +125,7 @@ class RunLog:
             self.write_record()
         self.record = {"step": step, **self.record, **values}
         if self.wandb_run:
-            self.wandb_run.log(values, step=step)
+            self.wandb_run.log({"step": step, **values})
 
     def write_record(self) -> None:
         """Append the present step's record to metrics.jsonl, and wait until the disk has it."""
@@ -133,10 +136,14 @@ class RunLog:
                     file.flush()
                     os.fsync(file.fileno())  # a checkpoint must not be ahead of its metrics
             except OSError as error:
-                raise UserError(
-                    f"cannot write {self.path} ({error.strerror}): make room, then give the same command to go on"
-                ) from None
+                raise self.cannot_write(error) from None
         self.record = {}
+
+    def cannot_write(self, error: OSError) -> UserError:
+        """Return the refusal of a metrics.jsonl that the disk does not take."""
+        return UserError(
+            f"cannot write {self.path} ({error.strerror}): make room, then give the same command to go on"
+        )
 
     def close(self) -> None:
         """Finish the records and the Weights & Biases run."""
@@ -160,15 +167,22 @@ def start_wandb(config: TrainConfig, about: dict[str, Any]) -> Any:
         import wandb
     except ImportError:
         raise UserError(f"wandb={config.wandb}: the package is missing: `pip install wandb`") from None
-    return wandb.init(
-        project=config.wandb_project,
-        name=Path(config.out_dir).name,
-        id=about["run_id"],
-        resume="allow",
-        mode=config.wandb,
-        dir=config.out_dir,
-        config=about["config"],
-    )
+    try:
+        run = wandb.init(
+            project=config.wandb_project,
+            name=Path(config.out_dir).name,
+            id=about["run_id"],
+            resume="allow",
+            mode=config.wandb,
+            dir=config.out_dir,
+            config=about["config"],
+        )
+    except wandb.errors.Error as error:
+        raise UserError(f"wandb={config.wandb}: {error}: run `wandb login`, or use --wandb=offline") from None
+    # Steps are an axis of their own: wandb's counter only rises, and a continued run goes back to its checkpoint.
+    run.define_metric("step")
+    run.define_metric("*", step_metric="step")
+    return run
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

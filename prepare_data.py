@@ -25,7 +25,7 @@ from shards import (
     SHARD_NAME,
     DatasetWriter,
     Journal,
-    locked,
+    only_writer,
     remove_journal,
     token_dtype,
     verify,
@@ -70,7 +70,7 @@ class PrepareConfig:
 def prepare(config: PrepareConfig) -> None:
     """Make `config.out_dir` a finished data folder, going on where an earlier run was stopped."""
     out_dir = Path(config.out_dir)
-    with locked(out_dir):
+    with only_writer(out_dir):
         options = content_options(config)
         if (out_dir / MANIFEST_FILE).exists():
             manifest = Manifest.read(out_dir)

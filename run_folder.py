@@ -4,20 +4,24 @@ Owns config.json (config, identity, versions) and the rules of continuing, exten
 `checkpoint.py`'s, the metrics are `metrics.py`'s.
 """
 
+import contextlib
 import json
 import platform
 import subprocess
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import checkpoint
 from checkpoint import Progress
-from config import OPERATIONAL, TrainConfig, identity, to_dict
+from config import OPERATIONAL, TrainConfig, identity
 from errors import UserError
-from files import replace_file
+from files import locked, replace_file
 from model import GPTConfig
 from tokenizer import Tokenizer
 
@@ -51,10 +55,8 @@ def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
     if earlier:
         _refuse_other_run(out_dir, earlier["identity"], ours, config.extend)
     folder = checkpoint.pointed(out_dir, "last")
-    origin = config.branch_from or (earlier["config"]["branch_from"] if earlier else "")
-    config = replace(
-        config, branch_from=origin
-    )  # kept for a branch that is killed before its first checkpoint
+    origin = _origin(config, earlier)
+    config = replace(config, branch_from=origin)
     if not folder and origin:
         folder = checkpoint.find(origin)
         _refuse_other_network(folder, config.model, tokenizer)
@@ -67,10 +69,26 @@ def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
             f"max_steps={config.max_steps}: {folder} is already at step {progress.step}: give more"
         )
     run_id = earlier["run_id"] if earlier else uuid.uuid4().hex[:8]
-    about = {"config": to_dict(config), "identity": ours, "run_id": run_id, **_surroundings()}
+    about = {"config": asdict(config), "identity": ours, "run_id": run_id, **_surroundings()}
     return Run(
         out_dir, about, folder, progress, _changes(earlier["config"] if earlier else {}, about["config"])
     )
+
+
+def _origin(config: TrainConfig, earlier: dict[str, Any] | None) -> str:
+    """Return the checkpoint that the run branches from, "" if it does not; refuse another one than it began with.
+
+    It is on record from the first command on, so that a branch killed before its first checkpoint stays that branch.
+    """
+    if not earlier:
+        return str(checkpoint.find(config.branch_from)) if config.branch_from else ""
+    begun: str = earlier["config"]["branch_from"]
+    if config.branch_from and Path(begun) != Path(config.branch_from) != Path(begun).parent:
+        raise UserError(
+            f"branch_from={config.branch_from}: {config.out_dir} holds a run already, "
+            f"{f'branched from {begun}' if begun else 'which is no branch'}: choose another --out_dir"
+        )
+    return begun
 
 
 def _read_config(out_dir: Path) -> dict[str, Any] | None:
@@ -88,15 +106,33 @@ def _read_config(out_dir: Path) -> dict[str, Any] | None:
         raise UserError(f"cannot read {out_dir / CONFIG} ({error}): choose another --out_dir") from None
 
 
+@contextlib.contextmanager
+def only_writer(run: Run) -> Iterator[None]:
+    """Keep other commands from training in the run's folder, which is made if it is not there."""
+    with contextlib.ExitStack() as stack:
+        try:
+            run.out_dir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(run.out_dir))
+        except BlockingIOError:
+            raise UserError(
+                f"another process is training in {run.out_dir}: wait for it, or choose another --out_dir"
+            ) from None
+        except OSError as error:
+            raise _cannot_write(run, error) from None
+        yield
+
+
 def write_config(run: Run) -> None:
     """Write the run's config.json, so that later commands on the folder know whose it is."""
     try:
         run.out_dir.mkdir(parents=True, exist_ok=True)
         replace_file(run.out_dir / CONFIG, json.dumps(run.about, indent=2) + "\n")
     except OSError as error:
-        raise UserError(
-            f"cannot write to out_dir={run.out_dir} ({error.strerror}): choose another --out_dir"
-        ) from None
+        raise _cannot_write(run, error) from None
+
+
+def _cannot_write(run: Run, error: OSError) -> UserError:
+    return UserError(f"cannot write to out_dir={run.out_dir} ({error.strerror}): choose another --out_dir")
 
 
 def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool) -> None:
@@ -139,7 +175,7 @@ def _refuse_other_network(folder: Path, model: GPTConfig, tokenizer: Tokenizer) 
 def _surroundings() -> dict[str, Any]:
     packages = ("torch", "numpy", "tiktoken", "safetensors")
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-    return {"versions": versions, "git_commit": _git_commit()}
+    return {"versions": versions, "git_commit": _git_commit(), "threads": torch.get_num_threads()}
 
 
 def _git_commit() -> str | None:

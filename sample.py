@@ -29,7 +29,8 @@ def samples(config: SampleConfig) -> Iterator[tuple[str, list[str]]]:
     model, tokenizer = checkpoint.load_model(folder, device, dtype), checkpoint.load_tokenizer(folder)
     for prompt in prompts:
         with hardware.autocast(device, dtype):
-            yield prompt, continuations(model, tokenizer, prompt, config)
+            texts = continuations(model, tokenizer, prompt, config)
+        yield prompt, texts
 
 
 def continuations(model: GPT, tokenizer: Tokenizer, prompt: str, config: SampleConfig) -> list[str]:

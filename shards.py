@@ -8,7 +8,6 @@ shards back to what it says. The manifest is written when everything else is saf
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +22,7 @@ import numpy as np
 
 from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Shard, Split, TokenDataset
 from errors import UserError
-from files import file_hash, replace_file
+from files import file_hash, locked, replace_file
 from tokenizer import Tokenizer
 
 SAVE_SECONDS = 1.0  # at the most this much work is lost by a kill
@@ -265,18 +264,15 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(out_dir: Path) -> Iterator[None]:
+def only_writer(out_dir: Path) -> Iterator[None]:
     """Keep other preparations out of the folder, which is made if it is not there, while the block runs."""
     with writing(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
-        folder = os.open(out_dir, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(out_dir))
         except BlockingIOError:
             raise UserError(
                 f"another preparation is writing to {out_dir}: wait for it, or choose another --out_dir"
             ) from None
         yield
-    finally:
-        os.close(folder)

@@ -5,6 +5,7 @@ chapter are in the module of its name.
 """
 
 import dataclasses
+import json
 import random
 import sys
 import time
@@ -16,14 +17,14 @@ import checkpoint
 import hardware
 from checkpoint import Progress
 from config import TrainConfig, parse_train_config, share_batch, with_vocabulary
-from data import TokenDataset, batch, evenly_spaced_windows, training_windows
+from data import TokenDataset, batch, evenly_spaced_windows, n_training_windows, training_windows
 from distributed import World, gradients_stay_local, start_world
 from errors import UserError, run_command
 from evaluate import evaluate
 from metrics import RunLog, draw_losses
 from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate
-from run_folder import open_run, write_config
+from run_folder import only_writer, open_run, write_config
 
 
 def train(config: TrainConfig) -> Progress:
@@ -32,16 +33,19 @@ def train(config: TrainConfig) -> Progress:
     Raises UserError for whatever the config, the data or the run's folder make impossible.
     """
     world = start_world(config.device)
-    try:
-        hardware.be_deterministic(world.device)
-        training = Training(config, world)
-        if training.progress.step < config.max_steps:
-            training.build()
-            training.run_to_end()
-        training.say_outcome()
-        return training.progress
-    finally:
-        world.stop()
+    hardware.be_deterministic(world.device)
+    training = Training(config, world)
+    if training.progress.step < config.max_steps:
+        training.build()
+        with only_writer(training.run) if world.is_main else nullcontext():
+            try:
+                training.run_to_end()
+            except torch.OutOfMemoryError:
+                found = f"micro_batch_size={training.micro_batch_size}: {world.device} has not enough memory"
+                raise UserError(f"{found}: give a smaller divisor of {training.share}") from None
+    training.say_outcome()
+    world.stop()
+    return training.progress
 
 
 class Training:
@@ -56,9 +60,15 @@ class Training:
         self.share, self.micro_batch_size = share_batch(config, world.size)
         self.run = open_run(config, self.data.manifest_hash, self.tokenizer)
         self.progress = self.run.progress
+        n_training_windows(self.data.n_tokens, config.model.block_size)  # refuses too little text
+        steps = world.sum(torch.full((), float(self.progress.step), device=world.device))
+        if steps.item() != self.progress.step * world.size:
+            raise UserError(
+                f"out_dir={config.out_dir}: the processes see different checkpoints there: use a folder that all share"
+            )
 
     def build(self) -> None:
-        """Make the model and the optimizer, new or as in the checkpoint to go on from, and open the log."""
+        """Make the model and the optimizer, new or as in the checkpoint to go on from."""
         config, device = self.config, self.world.device
         self.dtype, reason = hardware.choose_precision(config.precision, device)
         try:
@@ -79,9 +89,9 @@ class Training:
         self.val_starts = evenly_spaced_windows(self.validation.n_tokens, T, windows)
         self.token_bytes = self.tokenizer.token_byte_lengths()
         how = f"{str(self.dtype).removeprefix('torch.')} ({reason}), {'compiled' if compiles else 'eager'}"
-        self.open_log(f"{how}, attention {attention}")
+        self.how = f"{how}, attention {attention}"
 
-    def open_log(self, how: str) -> None:
+    def open_log(self) -> None:
         """Write the run's config.json, open its log and say what is about to happen."""
         config, world, T = self.config, self.world, self.config.model.block_size
         peak = hardware.peak_flops(world.device, self.dtype)
@@ -94,19 +104,19 @@ class Training:
             f"validation tokens, tokenizer {self.tokenizer.name} of {self.tokenizer.vocab_size:,}",
             f"model   {self.model.n_params():,} parameters, "
             f"{self.model.n_params(embeddings=False):,} without embeddings",
-            f"device  {hardware.describe(world.device)}, {how}",
+            f"device  {hardware.describe(world.device)}, {self.how}",
             f"batch   {n_sequences} sequences x {T} = {n_sequences * T:,} tokens a step: "
             f"processes {world.size} x accumulation {accumulated} x micro-batch {self.micro_batch_size}",
             f"run     {config.out_dir}: step {self.progress.step} to {config.max_steps}{start}",
         ):
             self.log.say(line)
-        world.wait()  # every process has read the run's folder before one writes to it
         if world.is_main:
             write_config(self.run)
         self.log.open(self.progress.step, self.run.continues, self.run.about)
 
     def run_to_end(self) -> None:
         """Go from the present step to max_steps: evaluate and save where due, step, log."""
+        self.open_log()
         config, log, first_step = self.config, self.log, self.progress.step
         while True:
             step = self.progress.step
@@ -140,8 +150,8 @@ class Training:
         begin = self.progress.sequences + world.rank * self.share
         firsts = range(begin, begin + self.share, self.micro_batch_size)
         batches = [self.load_batch(first) for first in firsts]
-        n_scored = torch.tensor(float(sum((targets != IGNORED).sum() for _, targets in batches)))
-        n_scored = world.sum(n_scored).to(world.device)
+        own_scored = float(sum((targets != IGNORED).sum() for _, targets in batches))
+        n_scored = world.sum(torch.full((), own_scored, device=world.device)).clamp(min=1)
         mean_loss = torch.zeros((), device=world.device)
         for first, (inputs, targets) in zip(firsts, batches, strict=True):
             self.seed_dropout(first)
@@ -198,16 +208,20 @@ class Training:
             out_dir, keep = self.run.out_dir, self.config.keep_checkpoints
             state = (self.model, self.optimizer, self.tokenizer, self.progress)
             folder = checkpoint.save(out_dir, *state, self.run.about, keep)
-            draw_losses(out_dir)
             self.log.say(f"saved {folder}")
+            try:
+                draw_losses(out_dir)
+            except OSError as error:  # the checkpoint is safe, and the run goes on
+                self.log.say(f"cannot draw {out_dir}/loss.png: {error.strerror}")
 
     def say_outcome(self) -> None:
-        """Say that the run is finished, how well, and what to do with it."""
+        """Say that the run is finished, how well its checkpoints do, and what to do with it."""
         if self.world.is_main:
-            out_dir, progress = self.config.out_dir, self.progress
+            out_dir, best = self.config.out_dir, checkpoint.find(self.config.out_dir)
+            best_loss = json.loads((best / checkpoint.INFO).read_text())["val_loss"]
             print(
-                f"{out_dir} is finished: step {progress.step}, validation loss {progress.val_loss:.4f}, best "
-                f"{progress.best_val_loss:.4f}. Sample from it with `python sample.py --checkpoint={out_dir}`, "
+                f"{out_dir} is finished: step {self.progress.step}, validation loss {self.progress.val_loss:.4f}, "
+                f"best {best_loss:.4f} in {best.name}. Sample from it with `python sample.py --checkpoint={out_dir}`, "
                 "go on with `--max_steps=... --extend`."
             )
 

@@ -15,7 +15,6 @@ from config import (
     load_config_file,
     parse_train_config,
     share_batch,
-    to_dict,
     with_vocabulary,
 )
 from errors import UserError
@@ -248,9 +247,3 @@ def test_each_field_is_identity_or_operational(config: TrainConfig) -> None:
         "schedule",
     }
     assert essential <= set(identity(config))
-
-
-def test_dictionary_keeps_the_nesting(config: TrainConfig) -> None:
-    content = to_dict(config)
-    model, optimizer = GPTConfig(**content.pop("model")), OptimizerConfig(**content.pop("optimizer"))
-    assert TrainConfig(**content, model=model, optimizer=optimizer) == config

@@ -126,3 +126,10 @@ def test_processes_do_not_share_a_named_gpu(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match=r"device=cuda:0: 2 processes"):
         start_world("cuda:0")
+
+
+def test_processes_do_not_share_an_apple_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(UserError, match=r"device=mps: 2 processes cannot share an Apple GPU"):
+        start_world("mps")

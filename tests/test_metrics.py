@@ -197,17 +197,31 @@ def test_wandb_is_given_the_runs_id_and_figures(
     config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list = []
-    session = SimpleNamespace(log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append("finish"))  # fmt: skip
-    stub = SimpleNamespace(init=lambda **options: calls.append(options) or session)
+    session = SimpleNamespace(
+        log=calls.append, finish=lambda: calls.append("finish"), define_metric=lambda *_names, **_axis: None
+    )
+    stub = SimpleNamespace(
+        init=lambda **options: calls.append(options) or session, errors=SimpleNamespace(Error=RuntimeError)
+    )
     monkeypatch.setitem(sys.modules, "wandb", stub)
     log = opened(replace(config, wandb="offline", wandb_project="mine"), 0)
     hold(log, 1)
     log.flush()
     log.close()
-    options, (step, values), last = calls
+    options, values, last = calls
     assert (options["id"], options["mode"], options["project"]) == ("abcd1234", "offline", "mine")
     assert (options["resume"], options["dir"], options["config"]) == ("allow", config.out_dir, {"seed": 1})
-    assert (step, values["loss"], last) == (1, 2.0, "finish")
+    assert (values["step"], values["loss"], last) == (1, 2.0, "finish")
+
+
+def test_wandb_that_refuses_is_one_line(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_options: object) -> None:
+        raise RuntimeError("no API key")
+
+    stub = SimpleNamespace(init=refuse, errors=SimpleNamespace(Error=RuntimeError))
+    monkeypatch.setitem(sys.modules, "wandb", stub)
+    with pytest.raises(UserError, match="wandb=online: no API key: run `wandb login`"):
+        start_wandb(replace(config, wandb="online"), ABOUT)
 
 
 def test_wandb_that_is_not_there_is_named(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

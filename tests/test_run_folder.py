@@ -168,6 +168,15 @@ def test_branch_killed_before_its_first_checkpoint_is_still_a_branch(
         assert run.changes == ""
 
 
+def test_run_that_is_there_is_no_branch_of_another(begun: TrainConfig, tmp_path: Path) -> None:
+    assert "which is no branch" in refusal(replace(begun, branch_from=begun.out_dir))
+    branch = replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir)
+    write_config(open_run(branch, DATA, BYTES))
+    assert open_run(branch, DATA, BYTES).checkpoint, "the same command continues"
+    message = refusal(replace(branch, branch_from=str(tmp_path / "other")))
+    assert "holds a run already, branched from" in message
+
+
 def test_branch_needs_a_step_to_do(begun: TrainConfig, tmp_path: Path) -> None:
     branch = replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir, max_steps=5)
     assert "max_steps=5" in refusal(branch)

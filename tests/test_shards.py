@@ -218,7 +218,10 @@ def test_shards_changed_behind_the_journal_are_refused(
 
 def test_two_preparations_of_one_folder_are_refused(tmp_path: Path, no_processes: None) -> None:
     write_jsonl(tmp_path / "a.jsonl", some_articles(50))
-    with shards.locked(tmp_path / "out"), pytest.raises(UserError, match="another preparation is writing"):
+    with (
+        shards.only_writer(tmp_path / "out"),
+        pytest.raises(UserError, match="another preparation is writing"),
+    ):
         prepare(tmp_path / "out", tmp_path / "a.jsonl")
     prepare(tmp_path / "out", tmp_path / "a.jsonl")
 

@@ -21,6 +21,7 @@ from config import TrainConfig
 from data import TokenDataset
 from distributed import World
 from errors import UserError
+from files import locked
 from metrics import read_metrics
 from model import IGNORED
 from train import Training, train
@@ -361,6 +362,34 @@ def test_bad_input_is_refused_by_the_command(config: TrainConfig, run, name: str
     message = one_line_error(run("train.py", *arguments(config), *argv))
     for part in parts:
         assert part in message
+
+
+def test_a_run_has_one_writer(config: TrainConfig) -> None:
+    Path(config.out_dir).mkdir(parents=True)
+    with locked(Path(config.out_dir)), pytest.raises(UserError, match="another process is training in"):
+        train(config)
+    assert train(config).step == config.max_steps
+
+
+def test_memory_that_does_not_suffice_is_one_line(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_step(_training: Training) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Training, "take_step", take_step)
+    with pytest.raises(UserError, match=r"micro_batch_size=\d+: cpu has not enough memory: give a smaller"):
+        train(config)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_trains_and_goes_on_on_a_gpu(config: TrainConfig, compiled: bool) -> None:
+    config = replace(config, device="cuda", precision="auto", attention="auto", compile=compiled)
+    train(config)
+    train(replace(config, max_steps=2 * config.max_steps, extend=True))
+    assert records(config)[-1]["loss"] < records(config)[1]["loss"]
 
 
 def test_damaged_checkpoint_is_refused(config: TrainConfig, run) -> None:
