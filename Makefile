@@ -9,6 +9,7 @@ BIN := .venv/bin
 setup: .venv/run  ## what training and sampling need
 
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 
 .venv/run: requirements.txt | .venv/bin/python
