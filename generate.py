@@ -55,9 +55,9 @@ def draw(probabilities: Tensor, generators: Sequence[torch.Generator]) -> list[i
     return [int(torch.multinomial(row, 1, generator=generator)) for row, generator in rows]
 
 
-def sample_generator(seed: int, sample: int) -> torch.Generator:
-    """Return the randomness of a prompt's n-th sample, unrelated to that of other samples and other seeds."""
-    digest = hashlib.sha256(f"{seed}/{sample}".encode()).digest()
+def sample_generator(seed: int, prompt: Sequence[int], sample: int) -> torch.Generator:
+    """Return the randomness of a prompt's n-th sample, unrelated to that of other samples, prompts and seeds."""
+    digest = hashlib.sha256(f"{seed}/{sample}/{list(prompt)}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
 
 
@@ -127,7 +127,7 @@ def decode(
     computed from the whole window anew.
     """
     device, block_size = next(model.parameters()).device, model.config.block_size
-    generators = [sample_generator(seed, s) for s in range(n_samples)]
+    generators = [sample_generator(seed, prompt, s) for s in range(n_samples)]
     samples = [list(prompt) for _ in range(n_samples)]
     running = list(range(n_samples))
     for _ in range(max_new_tokens):

@@ -90,7 +90,7 @@ def test_a_tiny_temperature_is_greedy_and_finite():
 
 def test_draws_follow_the_probabilities():
     probabilities = next_token_probabilities(random_logits(1, V, seed=3), 1.3, top_k=15)
-    n, generator = 20_000, sample_generator(7, 0)
+    n, generator = 20_000, sample_generator(7, [1], 0)
     counts = torch.bincount(
         torch.tensor([draw(probabilities, [generator])[0] for _ in range(n)]), minlength=V
     )
@@ -102,14 +102,13 @@ def test_draws_follow_the_probabilities():
     assert 3.0 < chi_square < 36.1  # 14 degrees of freedom: the outer 0.1 % on either side
 
 
-def test_samples_and_seeds_have_unrelated_randomness():
-    firsts = {
-        torch.rand(1, generator=sample_generator(seed, s)).item() for seed in range(-5, 20) for s in range(20)
-    }
-    assert len(firsts) == 500
-    assert torch.equal(
-        torch.rand(3, generator=sample_generator(3, 4)), torch.rand(3, generator=sample_generator(3, 4))
-    )
+def test_samples_prompts_and_seeds_have_unrelated_randomness():
+    def uniform(*place) -> float:
+        return torch.rand(1, generator=sample_generator(*place)).item()
+
+    firsts = {uniform(seed, [p], s) for seed in range(-5, 20) for p in range(3) for s in range(20)}
+    assert len(firsts) == 1500
+    assert uniform(3, [1, 2], 4) == uniform(3, (1, 2), 4)
 
 
 @torch.no_grad()
