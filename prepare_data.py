@@ -134,7 +134,8 @@ def begin_or_go_on(
         )
     source = find_source(config.source, config.dataset, config.subset, config.n_shards)
     size = sum(file.bytes for file in source.files)
-    print(f"reading {len(source.files)} file(s), {size / 1e6:,.1f} MB", flush=True)
+    what = f"{len(source.files)} file(s), {size / 1e6:,.1f} MB" if size else "the built-in corpus"
+    print(f"reading {what}", flush=True)
     tokenizer = make_tokenizer(config, source)
     write_text(out_dir / TOKENIZER_FILE, tokenizer.to_json())
     journal = Journal(options, source.to_dict(), tokenizer.hash)

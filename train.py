@@ -135,7 +135,9 @@ class Training:
             log.flush()  # of an earlier step: this one is still being computed
             if step == first_step:
                 seconds = log.restart_clock(step + 1, wait_for=loss)
-                log.say(f"the first step took {seconds:.1f} s, compiling included")
+                log.say(
+                    f"the first step took {seconds:.1f} s{', compiling included' if 'compiled' in self.how else ''}"
+                )
             if (step + 1) % config.log_interval == 0 or step + 1 == config.max_steps:
                 log.hold(step + 1, self.world.sum(loss), grad_norm, rate)
         log.close()
