@@ -116,6 +116,9 @@ def find(spec: str | Path) -> Path:
     found = pointed(path, "best") or pointed(path, "last")
     if found:
         return found
+    others = sorted(folder.name for folder in path.parent.glob("step_*") if folder.suffix != ".tmp")
+    if not path.is_dir() and others:
+        raise UserError(f"no checkpoint {path}: {path.parent} has {', '.join(others)}")
     if not path.is_dir():
         raise UserError(
             f"no checkpoint folder {path}: train one with `python train.py --out_dir={path}` first"

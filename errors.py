@@ -19,4 +19,5 @@ def run_command(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
+        print("interrupted: the same command goes on from what is saved", file=sys.stderr)
         sys.exit(130)

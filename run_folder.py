@@ -136,9 +136,14 @@ def _cannot_write(run: Run, error: OSError) -> UserError:
 
 
 def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool) -> None:
-    differing = [key for key in ours if ours[key] != theirs.get(key)]
-    if not differing or (differing == ["max_steps"] and extend):
+    differing = [key for key in ours if ours[key] != theirs.get(key) and not (key == "max_steps" and extend)]
+    if not differing:
         return
+    if differing == ["max_steps"] and ours["max_steps"] < theirs["max_steps"]:
+        there = theirs["max_steps"]
+        raise UserError(
+            f"max_steps={ours['max_steps']}: the run in {out_dir} goes to {there}: give --max_steps={there}"
+        )
     listed = ", ".join(
         f"{key} ({_short(theirs.get(key))} there, {_short(ours[key])} asked)" for key in differing
     )

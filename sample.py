@@ -69,7 +69,9 @@ def read_prompts(config: SampleConfig) -> list[str]:
 
 def main() -> None:
     config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "")
-    for prompt, texts in samples(config):
+    for index, (prompt, texts) in enumerate(samples(config)):
+        if index:
+            print()
         for number, text in enumerate(texts, start=1):
             if config.n_samples > 1:
                 print(f"--- sample {number} of {config.n_samples}")

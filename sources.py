@@ -126,7 +126,8 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
         found = datasets.load_dataset_builder(dataset, subset).config.data_files or {}
     except Exception as error:  # datasets, the hub's library and its HTTP library share no other ancestor
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        ways_on = f"; {WAYS_ON}" if kind == "hub" else ""
+        local = f"; give another --subset, or --source='{dataset}/*.parquet'"
+        ways_on = f"; {WAYS_ON}" if kind == "hub" else local
         raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}{ways_on}") from error
     paths = [str(path) for path in found.get(SPLIT, [])]
     if not paths or not all(path.endswith(".parquet") for path in paths):

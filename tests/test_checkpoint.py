@@ -336,3 +336,10 @@ def test_a_reader_sees_a_whole_checkpoint_whenever_the_writer_dies(
         if finished:
             break
     assert len(begun) > 8
+
+
+def test_missing_step_names_those_that_are_there(tmp_path: Path) -> None:
+    for name in ("step_00000040", "step_00000060"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="has step_00000040, step_00000060"):
+        checkpoint.find(tmp_path / "step_00000050")

@@ -168,6 +168,14 @@ def test_branch_killed_before_its_first_checkpoint_is_still_a_branch(
         assert run.changes == ""
 
 
+def test_extended_run_names_its_end_and_what_else_differs(begun: TrainConfig) -> None:
+    write_config(open_run(replace(begun, max_steps=20, extend=True), DATA, BYTES))
+    assert "give --max_steps=20" in refusal(begun)
+    message = refusal(replace(begun, max_steps=30, extend=True, seed=7))
+    assert "seed (" in message
+    assert "max_steps" not in message
+
+
 def test_run_that_is_there_is_no_branch_of_another(begun: TrainConfig, tmp_path: Path) -> None:
     assert "which is no branch" in refusal(replace(begun, branch_from=begun.out_dir))
     branch = replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir)
