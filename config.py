@@ -32,8 +32,8 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     seed: int = 1  # of initial weights, data order and dropout
     max_steps: int = 10000  # optimizer steps, the schedule's end
-    batch_size: int = 0  # sequences per step, over all processes and micro-batches; this or batch_tokens
-    batch_tokens: int = 0  # the same in tokens
+    batch_size: int = 0  # sequences per step, of all processes and micro-batches; 0: batch_tokens, else 32
+    batch_tokens: int = 0  # the batch in tokens, in place of batch_size
     micro_batch_size: int = 0  # sequences per forward pass in each process, 0: its whole share of the batch
     eval_interval: int = 250  # steps between evaluations
     eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced, 0: all
@@ -50,7 +50,7 @@ class TrainConfig:
     branch_from: str = ""  # start a new run in out_dir from this checkpoint, weights and optimizer state
 
     def __post_init__(self) -> None:
-        if (self.batch_size > 0) == (self.batch_tokens > 0) or min(self.batch_size, self.batch_tokens) < 0:
+        if min(self.batch_size, self.batch_tokens) < 0 or (self.batch_size and self.batch_tokens):
             found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
             raise ValueError(f"{found}: give one of the two and set the other to 0")
         if self.batch_tokens % self.model.block_size:
@@ -68,7 +68,7 @@ class TrainConfig:
     @property
     def sequences_per_step(self) -> int:
         """The global batch in sequences, however it was given."""
-        return self.batch_size or self.batch_tokens // self.model.block_size
+        return self.batch_size or self.batch_tokens // self.model.block_size or 32
 
 
 # How a run is run, not what it computes: these may change when it is continued. All other fields are its identity.
@@ -104,7 +104,7 @@ class SampleConfig:
 def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
     """Return the config of `[config.py] [--key=value ...]`."""
     path = argv[0] if argv and not argv[0].startswith("-") else None
-    default = load_config_file(path) if path else TrainConfig(batch_size=32)
+    default = load_config_file(path) if path else TrainConfig()
     settings = list(argv[1:] if path else argv)
     for given, other in (("batch_size", "batch_tokens"), ("batch_tokens", "batch_size")):
         keys = [word.partition("=")[0].replace("-", "_") for word in settings]

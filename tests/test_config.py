@@ -97,7 +97,7 @@ def test_a_file_may_compute_and_take_whole_numbers_for_fractions(tmp_path: Path)
         ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(betas=[0.9, 0.95]))", ["betas=[0.9, 0.95] must be tuple"]),
         ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(learning_rate='fast'))", ["learning_rate='fast'"]),
         ("config = TrainConfig(batch_size=4, max_steps=0)", ["max_steps=0: must be at least 1"]),
-        ("config = TrainConfig()", ["batch_size=0, batch_tokens=0", "give one"]),
+        ("config = TrainConfig(batch_size=1, batch_tokens=1024)", ["batch_size=1, batch_tokens=1024", "give one"]),
         ("settings = TrainConfig(batch_size=4)", ["must define `config = TrainConfig(...)`", "NoneType"]),
         ("config = dict(batch_size=4)", ["must define `config = TrainConfig(...)`", "dict"]),
     ],
@@ -167,6 +167,7 @@ def test_command_line_replaces_the_files_way_of_giving_the_batch(tmp_path: Path)
     path = config_file(tmp_path, content)
     assert parse_train_config([path, "--batch_size=3"], "").sequences_per_step == 3
     assert parse_train_config(["--batch_tokens=4096"], "").sequences_per_step == 4
+    assert parse_train_config([], "").sequences_per_step == 32
     with pytest.raises(UserError, match="give one of the two"):
         parse_train_config([path, "--batch_size=3", "--batch_tokens=1024"], "")
 
