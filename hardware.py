@@ -141,7 +141,7 @@ def be_deterministic(device: torch.device) -> None:
     """
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-        # Filling fresh memory, which goes with it, is a debugging aid and would take a fifth of a step's time.
+        # Filling fresh memory, which goes with it, is a debugging aid and costs time in each step.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010  unknown to mypy
     else:
         torch.set_float32_matmul_precision("high")
