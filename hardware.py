@@ -5,7 +5,6 @@ Owns the probing of devices. How many processes there are is `distributed.py`'s.
 
 import os
 import re
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -108,30 +107,25 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
-def choose_compile(request: str | bool, device: torch.device) -> bool:
-    """Return whether to compile the model: `auto` probes with a tiny function and warns once where it fails.
+def choose_compile(request: str | bool, device: torch.device) -> tuple[bool, str]:
+    """Return whether to compile the model, and why not: `auto` probes with a tiny function, empty where it works.
 
     Raises UserError where compiling is insisted on (`True`) and this machine cannot.
     """
-    if request is False or (request == "auto" and device.type == "mps"):  # compiling is young there
-        return False
+    if request is False:
+        return False, "asked for"
+    if request == "auto" and device.type == "mps":
+        return False, "torch.compile is young on mps"
     try:
         with torch.no_grad():
             torch.compile(lambda x: torch.relu(x + 1) * 2, dynamic=False)(torch.ones(64, device=device))
-    except (
-        Exception
-    ) as error:  # the compiler raises many types: no C++ compiler, no Triton, an old GPU, a bug
+    except Exception as error:  # of many types: no C++ compiler, no Triton, an old GPU, a bug
         first_line = str(error).strip().partition("\n")[0]
-        reason = f"{type(error).__name__}: {first_line}"
+        obstacle = f"torch.compile does not work here: {type(error).__name__}: {first_line}"
         if request is True:
-            raise UserError(
-                f"compile=True: torch.compile does not work here ({reason}): use --compile=False"
-            ) from None
-        warnings.warn(
-            f"compile=auto: running eagerly, torch.compile does not work here ({reason})", stacklevel=2
-        )
-        return False
-    return True
+            raise UserError(f"compile=True: {obstacle}: use --compile=False") from None
+        return False, obstacle
+    return True, ""
 
 
 def be_deterministic(device: torch.device) -> None:

@@ -6,10 +6,14 @@ chapter are in the module of its name.
 
 import dataclasses
 import json
+import os
 import random
 import sys
 import time
 from contextlib import nullcontext
+
+# Before torch loads OpenMP: where other programs want the cores too, threads that wait must soon let go of theirs.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 
@@ -81,15 +85,15 @@ class Training:
         if self.run.checkpoint:
             checkpoint.load_weights(self.run.checkpoint, self.model)
             checkpoint.load_optimizer(self.run.checkpoint, self.model, self.optimizer)
-        compiles = hardware.choose_compile(config.compile, device)
+        compiles, obstacle = hardware.choose_compile(config.compile, device)
         if compiles:
             self.model.compile()  # in place: parameters keep their names
         self.network = self.world.wrap(self.model)
         T, windows = config.model.block_size, config.eval_windows or None
         self.val_starts = evenly_spaced_windows(self.validation.n_tokens, T, windows)
         self.token_bytes = self.tokenizer.token_byte_lengths()
-        how = f"{str(self.dtype).removeprefix('torch.')} ({reason}), {'compiled' if compiles else 'eager'}"
-        self.how = f"{how}, attention {attention}"
+        how = "compiled" if compiles else f"eager ({obstacle})"
+        self.how = f"{str(self.dtype).removeprefix('torch.')} ({reason}), {how}, attention {attention}"
 
     def open_log(self) -> None:
         """Write the run's config.json, open its log and say what is about to happen."""

@@ -116,6 +116,16 @@ def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str])
         assert words in text
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the setting is of GNU's OpenMP")
+def test_waiting_threads_let_go_of_their_cores() -> None:
+    environment = {**os.environ, "OMP_DISPLAY_ENV": "verbose"}
+    environment.pop("GOMP_SPINCOUNT", None)
+    done = subprocess.run(
+        [sys.executable, "-c", "import train"], env=environment, cwd=ROOT, capture_output=True, text=True
+    )
+    assert "GOMP_SPINCOUNT = '1000'" in done.stderr, "torch was imported before the setting was made"
+
+
 def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConfig) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"the seed of the moments is {seed}")
