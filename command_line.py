@@ -1,16 +1,15 @@
 """From `--key=value` arguments to a typed, frozen config dataclass.
 
-Owns the command line's form: flat names for nested configs, nearest-name hints, one-line refusals. tyro converts
-and checks the values and writes `--help` from the field comments. What the fields mean is left to the dataclasses.
+Owns the command line's form: flat names for nested configs, what value fits which type, nearest-name hints, refusals
+in one line by name and value. tyro writes `--help` from the field comments. What the fields mean is the dataclasses'.
 """
 
 import contextlib
 import difflib
-import io
-import re
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from errors import UserError
 
@@ -25,12 +24,12 @@ def parse_config(default: Config, argv: Sequence[str], description: str) -> Conf
     exits for `--help`. Raises UserError for an unknown key, a value of the wrong type, or a refused combination.
     """
     if "--help" in argv or "-h" in argv:
-        return _tyro(default, ["--help"], description)
-    settings = {key: _words(value) for key, value, _ in flat_fields(default)}
-    settings |= _settings(argv, {key: hint for key, _, hint in flat_fields(default)})
-    return _tyro(
-        default, [word for key, words in settings.items() for word in _arguments(key, words)], description
-    )
+        return _print_help(default, description)
+    settings = _settings(argv, {key: hint for key, _, hint in flat_fields(default)})
+    try:
+        return _applied(default, settings)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def flat_fields(config: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -44,73 +43,124 @@ def flat_fields(config: Any) -> Iterator[tuple[str, Any, Any]]:
             yield field.name, value, hints[field.name]
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return `, did you mean ...?` for the closest of the known names, or an empty string."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f", did you mean {close[0]}?" if close else ""
+def mistyped(config: Any) -> str | None:
+    """Return the refusal of the first field whose value is not of its type: Python takes any value for any field."""
+    for key, hint in get_type_hints(type(config)).items():
+        value = getattr(config, key)
+        if not _fits(value, hint):
+            return _refusal(key, repr(value), hint)
+        if is_dataclass(value) and (refusal := mistyped(value)):
+            return refusal
+    return None
 
 
-def _words(value: Any) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, tuple) else [str(value)]
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Return the known names that `name` gives the initials of, else the one it resembles, if there is one."""
+    abbreviated = [full for full in known if "".join(word[:1] for word in full.split("_")) == name]
+    return abbreviated or difflib.get_close_matches(name, known, n=1)
 
 
-def _arguments(key: str, words: list[str]) -> list[str]:
-    return [f"--{key}={words[0]}"] if len(words) == 1 else [f"--{key}", *words]
-
-
-def _settings(argv: Sequence[str], hints: dict[str, Any]) -> dict[str, list[str]]:
-    settings: dict[str, list[str]] = {}
+def _settings(argv: Sequence[str], hints: dict[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
     rest = list(argv)
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("--"):
-            raise UserError(
-                f"cannot read {argument!r}: settings are written --key=value, a config file comes first"
-            )
-        key, equals, value = argument[2:].partition("=")
+            raise UserError(f"cannot read {argument!r}: settings are written --key=value")
+        key, equals, text = argument[2:].partition("=")
         key = key.replace("-", "_")
         if key not in hints:
-            hint = nearest(key, list(hints))
-            raise UserError(f"unknown setting --{key}{hint or '; --help lists all of them'}")
+            close = " or ".join(nearest(key, list(hints)))
+            hint = f", did you mean {close}?" if close else "; --help lists all of them"
+            raise UserError(f"unknown setting --{key}{hint}")
         if not equals:
             is_last = not rest or rest[0].startswith("--")
             if is_last and hints[key] is not bool:
                 raise UserError(f"--{key} needs a value: --{key}=...")
-            value = "True" if is_last else rest.pop(0)
-        settings[key] = [value]
-        if get_origin(hints[key]) is tuple:
-            settings[key] = value.split(",")
-            if len(settings[key]) != len(get_args(hints[key])):
-                raise UserError(f"--{key}={value}: give {len(get_args(hints[key]))} values, comma-separated")
+            text = "True" if is_last else rest.pop(0)
+        settings[key] = _convert(text, hints[key])
+        if not _fits(settings[key], hints[key]):
+            raise UserError(_refusal(key, text, hints[key]))
     return settings
 
 
-def _tyro(default: Config, argv: list[str], description: str) -> Config:
+def _applied(config: Any, settings: dict[str, Any]) -> Any:
+    changes = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        nested = is_dataclass(value)
+        changes[field.name] = _applied(value, settings) if nested else settings.get(field.name, value)
+    return replace(config, **changes)
+
+
+def _convert(text: str, hint: Any) -> Any:
+    """Return the value of type `hint` that `text` spells, the text itself where it spells none."""
+    if get_origin(hint) is tuple:
+        return tuple(_convert(word, get_args(hint)[0]) for word in text.split(","))
+    if hint in (int, float):
+        with contextlib.suppress(ValueError):
+            return hint(text)
+    return next((choice for choice in _choices(hint) if str(choice) == text), text)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if choices := _choices(hint):
+        return any(value == choice and type(value) is type(choice) for choice in choices)
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is hint
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """Return the values that a bool, a Literal or a union of these allows; none for other types."""
+    if hint is bool:
+        return True, False
+    options = get_args(hint)
+    return options if get_origin(hint) is Literal else sum(map(_choices, options), ())
+
+
+def _refusal(key: str, found: str, hint: Any) -> str:
+    return f"{key}={found}: must be {_wanted(hint)}"
+
+
+def _wanted(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        first, *others = get_args(hint)
+        return f"{1 + len(others)} values, comma-separated, each {_wanted(first)}"
+    if choices := _choices(hint):
+        *others, last = map(str, choices)
+        return f"{', '.join(others)} or {last}"
+    names = {int: "a whole number", float: "a finite number", str: "text"}
+    return names.get(hint) or f"{hint.__name__}(...)"
+
+
+def _print_help(default: Config, description: str) -> Config:
+    """Let tyro print the help and exit."""
     import tyro
 
-    style = (tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes)
-    refusal = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(refusal):
-            return tyro.cli(
-                type(default),
-                args=argv,
-                default=default,
-                description=description,
-                config=style,
-                use_underscores=True,
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise UserError(_one_line(refusal.getvalue())) from None
+    registry = tyro.constructors.ConstructorRegistry()
 
+    @registry.primitive_rule
+    def tuple_with_commas(info: tyro.constructors.PrimitiveTypeInfo) -> Any:
+        if get_origin(info.type) is not tuple:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=",".join(kind.__name__.upper() for kind in get_args(info.type)),
+            instance_from_str=lambda words: _convert(words[0], info.type),
+            is_instance=lambda value: _fits(value, info.type),
+            str_from_instance=lambda value: [",".join(map(str, value))],
+        )
 
-def _one_line(box: str) -> str:
-    """Return the message of one of tyro's framed error boxes as a single line, without the usage hints below it."""
-    lines = [line.strip("│ ") for line in box.splitlines() if not line.startswith(("╭", "╰"))]
-    message = lines[: next((i for i, line in enumerate(lines) if line.startswith("───")), len(lines))]
-    text = " ".join(line for line in message if line)
-    return re.sub(
-        r"^Error parsing (\w+: (?=\w+=))?", "", text
-    )  # a dataclass's own refusal names the field itself
+    return tyro.cli(
+        type(default),
+        args=["--help"],
+        default=default,
+        description=description,
+        config=(tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes),
+        use_underscores=True,
+        registry=registry,
+    )

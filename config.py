@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from command_line import flat_fields, nearest, parse_config
+from command_line import flat_fields, mistyped, nearest, parse_config
 from errors import UserError
 from generate import check_sampling
 from model import Attention, GPTConfig
@@ -95,19 +95,21 @@ class SampleConfig:
     precision: Precision = "auto"  # of the matrix products
 
     def __post_init__(self) -> None:
-        check_sampling(self.temperature, self.top_k, self.top_p)
-        for name, least in (("n_samples", 1), ("max_new_tokens", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least {least}")
+        check_sampling(self.temperature, self.top_k, self.top_p, self.n_samples, self.max_new_tokens)
+        if self.prompt_file and self.prompt != SampleConfig.prompt:
+            found = f"prompt={self.prompt!r}, prompt_file={self.prompt_file}"
+            raise ValueError(f"{found}: give one of the two")
 
 
 def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
-    """Return the config of `[config.py] [--key=value ...]`."""
-    path = argv[0] if argv and not argv[0].startswith("-") else None
-    default = load_config_file(path) if path else TrainConfig()
-    settings = list(argv[1:] if path else argv)
+    """Return the config of `[config.py] [--key=value ...]`; the file may stand anywhere."""
+    paths = [word for word in argv if not word.startswith("-") and (word == argv[0] or word.endswith(".py"))]
+    if len(paths) > 1:
+        raise UserError(f"{' and '.join(paths)}: give one config file")
+    default = load_config_file(paths[0]) if paths else TrainConfig()
+    settings = [word for word in argv if word not in paths]
+    keys = [word.partition("=")[0].replace("-", "_") for word in settings]
     for given, other in (("batch_size", "batch_tokens"), ("batch_tokens", "batch_size")):
-        keys = [word.partition("=")[0].replace("-", "_") for word in settings]
         if f"__{given}" in keys and f"__{other}" not in keys:
             settings.append(f"--{other}=0")  # the command line's way of giving the batch replaces the file's
     return parse_config(default, settings, description)
@@ -120,64 +122,44 @@ def load_config_file(path: str | Path) -> TrainConfig:
     else its code raises is the user's to see in full.
     """
     if not Path(path).is_file():
-        known = [str(file) for file in sorted(Path("configs").glob("*.py"))]
-        raise UserError(f"no config file {path}{nearest(str(path), known)}")
+        close = nearest(str(path), [str(file) for file in sorted(Path("configs").glob("*.py"))])
+        raise UserError(f"no config file {path}{f', did you mean {close[0]}?' if close else ''}")
     try:
         config = runpy.run_path(str(path)).get("config")
-    except (TypeError, AttributeError) as error:
-        refusal = _unknown_field(path, error) or _mistyped_in(path, error)
-        if refusal:
-            raise refusal from None
-        raise
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
+    except (TypeError, AttributeError, ValueError) as error:
+        refusal = _unknown_field(error) or _refused_by_a_config(error)
+        if refusal is None:
+            raise
+        raise UserError(f"{path}: {refusal}") from None
     if not isinstance(config, TrainConfig):
         raise UserError(f"{path}: must define `config = TrainConfig(...)`, found {type(config).__name__}")
-    for part in (config, config.model, config.optimizer):
-        _refuse_mistyped(path, part)
+    if refusal := mistyped(config):
+        raise UserError(f"{path}: {refusal}")
     return config
 
 
-def _unknown_field(path: str | Path, error: Exception) -> UserError | None:
+def _unknown_field(error: Exception) -> str | None:
+    """Return the refusal of a field that a config class has not, with where it or the nearest belongs."""
+    places = {
+        TrainConfig: "TrainConfig",
+        GPTConfig: "model=GPTConfig",
+        OptimizerConfig: "optimizer=OptimizerConfig",
+    }
     match = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    classes = {cls.__name__: cls for cls in (TrainConfig, GPTConfig, OptimizerConfig)}
-    if not match or match[1] not in classes:
+    if not match or match[1] not in [cls.__name__ for cls in places]:
         return None
-    known = [item.name for item in dataclasses.fields(classes[match[1]])]
-    return UserError(f"{path}: {match[1]} has no field {match[2]}{nearest(match[2], known)}")
+    known = {item.name: place for cls, place in places.items() for item in dataclasses.fields(cls)}
+    close = " or ".join(f"{known[name]}({name}=...)" for name in nearest(match[2], list(known)))
+    return f"{match[1]} has no field {match[2]}{f', did you mean {close}?' if close else ''}"
 
 
-def _mistyped_in(path: str | Path, error: Exception) -> UserError | None:
-    """Return the refusal of the mistyped field over which a config's own checks stumbled, None if they did not."""
+def _refused_by_a_config(error: Exception) -> str | None:
+    """Return the refusal of a value by a config's own checks, also where they stumbled over its type."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == "__post_init__":
-            try:
-                _refuse_mistyped(path, frame.f_locals["self"])
-            except UserError as refusal:
-                return refusal
+            own_words = str(error) if isinstance(error, ValueError) else None
+            return mistyped(frame.f_locals["self"]) or own_words
     return None
-
-
-def _refuse_mistyped(path: str | Path, config: Any) -> None:
-    """Raise UserError for a field whose value is not of its type: Python itself takes any value for any field."""
-    for name, hint in get_type_hints(type(config)).items():
-        value = getattr(config, name)
-        if not _fits(value, hint):
-            wanted = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint)
-            raise UserError(f"{path}: {name}={value!r} must be {wanted.replace('typing.', '')}")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    kind, options = get_origin(hint), get_args(hint)
-    if kind is Literal:
-        return value in options
-    if kind is tuple:
-        return isinstance(value, tuple) and len(value) == len(options) and all(map(_fits, value, options))
-    if options:  # a union
-        return any(_fits(value, option) for option in options)
-    if isinstance(value, bool):
-        return hint is bool
-    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
@@ -207,18 +189,16 @@ def share_batch(config: TrainConfig, n_processes: int) -> tuple[int, int]:
     total = config.sequences_per_step
     share = total // n_processes
     if total % n_processes:
-        near = " or ".join(str(n) for n in (share * n_processes, (share + 1) * n_processes) if n)
-        raise UserError(
-            f"batch_size={total}: cannot be shared equally by {n_processes} processes: use {near}"
-        )
+        given, unit = ("batch_tokens", config.model.block_size) if config.batch_tokens else ("batch_size", 1)
+        near = " or ".join(str(n * n_processes * unit) for n in (share, share + 1) if n)
+        found = f"{given}={total * unit}"
+        raise UserError(f"{found}: cannot be shared equally by {n_processes} processes: use {near}")
     micro = config.micro_batch_size or share
     if share % micro:
         divisors = [n for n in range(1, share + 1) if share % n == 0]
-        lower, upper = (
-            max(n for n in divisors if n <= micro),
-            min((n for n in divisors if n >= micro), default=share),
-        )
-        near = f"{lower} or {upper}" if upper != lower else str(lower)
+        lower = max(n for n in divisors if n <= micro)
+        upper = min((n for n in divisors if n >= micro), default=share)
+        near = " or ".join(str(n) for n in sorted({lower, upper}))
         raise UserError(
             f"micro_batch_size={micro}: does not divide the {share} sequences of each process's step: use {near}"
         )

@@ -21,9 +21,8 @@ def next_token_probabilities(
     The logits are divided by the temperature; of the tokens in order of probability (equal ones: lower ids
     first) the `top_k` first stay (0: all), and of these, renormalized, the fewest that reach `top_p` together.
     Temperature 0 is greedy: all probability goes to the first of the largest logits.
-    Raises ValueError for a setting out of range.
+    The settings are ones that `check_sampling` lets pass.
     """
-    check_sampling(temperature, top_k, top_p)
     if temperature == 0:
         return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
     # Without the maximum, which changes no probability, a tiny temperature cannot overflow.
@@ -39,14 +38,18 @@ def next_token_probabilities(
     return torch.zeros_like(logits).scatter(-1, ids, probabilities)
 
 
-def check_sampling(temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> None:
+def check_sampling(temperature: float, top_k: int, top_p: float, n_samples: int, max_new_tokens: int) -> None:
     """Raise ValueError for a setting that is out of range, by name and value."""
     if not 0 <= temperature < float("inf"):
-        raise ValueError(f"temperature={temperature} must be finite and at least 0 (0: greedy)")
+        raise ValueError(f"temperature={temperature}: must be finite and at least 0 (0: greedy)")
     if top_k < 0:
-        raise ValueError(f"top_k={top_k} must be at least 0 (0: all tokens)")
+        raise ValueError(f"top_k={top_k}: must be at least 0 (0: all tokens)")
     if not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p} must be in (0, 1] (1: all tokens)")
+        raise ValueError(f"top_p={top_p}: must be in (0, 1] (1: all tokens)")
+    if n_samples < 1:
+        raise ValueError(f"n_samples={n_samples}: must be at least 1")
+    if max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens={max_new_tokens}: must be at least 0")
 
 
 def draw(probabilities: Tensor, generators: Sequence[torch.Generator]) -> list[int]:
@@ -81,10 +84,7 @@ def generate(
     nor on how many samples there are (but for rounding, which may differ with the number of rows computed).
     Raises ValueError for an empty prompt, a token outside the vocabulary or a setting out of range.
     """
-    check_sampling(temperature, top_k, top_p)
-    for key, value, least in (("n_samples", n_samples, 1), ("max_new_tokens", max_new_tokens, 0)):
-        if value < least:
-            raise ValueError(f"{key}={value} must be at least {least}")
+    check_sampling(temperature, top_k, top_p, n_samples, max_new_tokens)
     for number, prompt in enumerate(prompts):
         check_prompt(prompt, number, model.config.vocab_size)
 

@@ -145,11 +145,18 @@ class RunLog:
             f"cannot write {self.path} ({error.strerror}): make room, then give the same command to go on"
         )
 
-    def close(self) -> None:
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, exception: type[BaseException] | None, *_details: object) -> None:
+        """Finish the records and the Weights & Biases run, there as failed where an exception ends it."""
+        self.close(exit_code=0 if exception is None else 1)
+
+    def close(self, exit_code: int = 0) -> None:
         """Finish the records and the Weights & Biases run."""
         self.write_record()
         if self.wandb_run:
-            self.wandb_run.finish()
+            self.wandb_run.finish(exit_code=exit_code)
 
 
 def refuse_infinite(name: str, loss: float, step: int) -> None:
@@ -178,7 +185,10 @@ def start_wandb(config: TrainConfig, about: dict[str, Any]) -> Any:
             config=about["config"],
         )
     except wandb.errors.Error as error:
-        raise UserError(f"wandb={config.wandb}: {error}: run `wandb login`, or use --wandb=offline") from None
+        found = (
+            f"wandb={config.wandb}: {str(error).rstrip('.')}"  # its words name the remedy, as `wandb login`
+        )
+        raise UserError(f"{found}; --wandb=offline needs no connection") from None
     # Steps are an axis of their own: wandb's counter only rises, and a continued run goes back to its checkpoint.
     run.define_metric("step")
     run.define_metric("*", step_metric="step")

@@ -4,7 +4,7 @@ Needs the checkpoint alone: it carries its tokenizer. Owns prompts in and text o
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import checkpoint
@@ -17,28 +17,21 @@ from model import GPT
 from tokenizer import Tokenizer
 
 
-def samples(config: SampleConfig) -> Iterator[tuple[str, list[str]]]:
-    """Yield each prompt with its `n_samples` continuations.
-
-    Raises UserError for a missing or damaged checkpoint, no prompt, or a setting out of range.
-    """
+def samples(config: SampleConfig, prompts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the `n_samples` continuations of each prompt; raise UserError for a missing or damaged checkpoint."""
     folder = checkpoint.find(config.checkpoint)
     device = hardware.choose_device(config.device)
     dtype, _ = hardware.choose_precision(config.precision, device)
-    prompts = read_prompts(config)
     model, tokenizer = checkpoint.load_model(folder, device, dtype), checkpoint.load_tokenizer(folder)
     for prompt in prompts:
         with hardware.autocast(device, dtype):
             texts = continuations(model, tokenizer, prompt, config)
-        yield prompt, texts
+        yield texts
 
 
 def continuations(model: GPT, tokenizer: Tokenizer, prompt: str, config: SampleConfig) -> list[str]:
     """Return the texts that the model puts after `prompt`; an empty prompt begins a new article."""
-    try:
-        tokens = tokenizer.encode(prompt) or [tokenizer.end_of_text]
-    except UnicodeEncodeError as error:
-        raise UserError(f"prompt: cannot be encoded ({error.reason}): give valid Unicode text") from None
+    tokens = tokenizer.encode(prompt) or [tokenizer.end_of_text]
     new_tokens = generate(
         model,
         [tokens],
@@ -54,27 +47,35 @@ def continuations(model: GPT, tokenizer: Tokenizer, prompt: str, config: SampleC
 
 
 def read_prompts(config: SampleConfig) -> list[str]:
-    """Return the prompt, or those of the prompt file, a line each."""
-    if not config.prompt_file:
-        return [config.prompt]
+    """Return the prompt, or those of the prompt file, a line each; raise UserError for what is no text."""
+    found = f"prompt_file={config.prompt_file}" if config.prompt_file else f"prompt={config.prompt!r}"
     try:
-        lines = Path(config.prompt_file).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read prompt_file={config.prompt_file}: {error}") from None
+        if not config.prompt_file:
+            config.prompt.encode()  # bytes of the command line that are no text come as lone surrogates
+            return [config.prompt]
+        lines = Path(config.prompt_file).read_text(encoding="utf-8-sig").split("\n")
+    except (UnicodeEncodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{found}: not UTF-8 at position {error.start}: write it in UTF-8") from None
+    except OSError as error:
+        raise UserError(
+            f"{found}: cannot be read ({error.strerror}): give a file with a prompt per line"
+        ) from None
     prompts = [line for line in lines if line.strip()]
     if not prompts:
-        raise UserError(f"prompt_file={config.prompt_file} has no line with text")
+        raise UserError(f"{found}: has no line with text: give a prompt per line")
     return prompts
 
 
 def main() -> None:
     config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "")
-    for index, (prompt, texts) in enumerate(samples(config)):
-        if index:
+    prompts = read_prompts(config)
+    for index, (prompt, texts) in enumerate(zip(prompts, samples(config, prompts), strict=True), start=1):
+        if index > 1:
             print()
+        which = f"prompt {index} of {len(prompts)}, " if len(prompts) > 1 else ""
         for number, text in enumerate(texts, start=1):
             if config.n_samples > 1:
-                print(f"--- sample {number} of {config.n_samples}")
+                print(f"--- {which}sample {number} of {config.n_samples}")
             print(prompt + text, flush=True)
 
 

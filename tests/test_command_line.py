@@ -95,19 +95,26 @@ def test_forms(argv: list[str], key: str, value: object) -> None:
         (["-s", "4"], ["'-s'", "--key=value"]),
         (["--size"], ["--size", "needs a value"]),
         (["--size", "--quick"], ["--size", "needs a value"]),
-        (["--size=four"], ["--size", "'four'"]),
-        (["--size=4.5"], ["--size", "'4.5'"]),
-        (["--size=True"], ["--size", "'True'"]),
-        (["--rate=fast"], ["--rate", "'fast'"]),
-        (["--quick=perhaps"], ["--quick", "'perhaps'"]),
-        (["--compile=maybe"], ["--compile", "'maybe'", "auto"]),
-        (["--shape=oval"], ["--shape", "'oval'", "round", "square"]),
-        (["--betas=0.9"], ["--betas", "0.9"]),
-        (["--betas=0.9,0.8,0.7"], ["--betas", "0.9,0.8,0.7"]),
-        (["--betas=0.9,much"], ["--betas", "much"]),
+        (["--size=four"], ["size=four: must be a whole number"]),
+        (["--size=4.5"], ["size=4.5: must be a whole number"]),
+        (["--size=1e3"], ["size=1e3: must be a whole number"]),
+        (["--size=True"], ["size=True: must be a whole number"]),
+        (["--size="], ["size=: must be a whole number"]),
+        (["--rate=fast"], ["rate=fast: must be a finite number"]),
+        (["--rate=nan"], ["rate=nan: must be a finite number"]),
+        (["--rate=1e999"], ["rate=1e999: must be a finite number"]),
+        (["--quick=perhaps"], ["quick=perhaps: must be True or False"]),
+        (["--quick=1"], ["quick=1: must be True or False"]),
+        (["--compile=no"], ["compile=no: must be True, False or auto"]),
+        (["--shape=oval"], ["shape=oval: must be round or square"]),
+        (["--betas=0.9"], ["betas=0.9: must be 2 values, comma-separated, each a finite number"]),
+        (["--betas=0.9,0.8,0.7"], ["betas=0.9,0.8,0.7: must be 2 values"]),
+        (["--betas=0.9,much"], ["betas=0.9,much: must be 2 values"]),
+        (["--od=x"], ["unknown setting --od, did you mean out_dir?"]),
+        (["--s=4"], ["did you mean size or shape?"]),
         (["--size=-1"], ["size=-1: must not be below 0, use 0 or a number so long that it fills a line"]),
         (["--depth=0"], ["depth=0: must be at least 1"]),
-        (["--size=" + "9x" * 60], ["--size", "9x9x"]),
+        (["--size=" + "9x " * 60], ["size=" + "9x " * 60 + ": must be a whole number"]),
     ],
 )
 def test_refusals_name_key_and_value_in_one_line(argv: list[str], parts: list[str]) -> None:
@@ -120,6 +127,12 @@ def test_refusals_name_key_and_value_in_one_line(argv: list[str], parts: list[st
         assert part in message
 
 
+def test_settings_without_a_file_say_nothing_of_one() -> None:
+    with pytest.raises(UserError) as refusal:
+        parse("size.py")
+    assert str(refusal.value) == "cannot read 'size.py': settings are written --key=value"
+
+
 def test_help_lists_every_field_with_its_comment(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         parse("--size=4", "--help")
@@ -130,5 +143,7 @@ def test_help_lists_every_field_with_its_comment(capsys: pytest.CaptureFixture[s
     comments += ["whether to compile", "which shape it has", "how deep it is", "two numbers"]
     for key, _, _ in flat_fields(Example()):
         assert f"--{key}" in text
+    assert "--betas FLOAT,FLOAT" in text
+    assert "0.9,0.95" in text
     for comment in comments:
         assert comment in text

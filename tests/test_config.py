@@ -80,22 +80,29 @@ def test_a_file_may_compute_and_take_whole_numbers_for_fractions(tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        ("config = TrainConfig(batch_size=4, max_step=5)", ["TrainConfig has no field max_step", "max_steps?"]),
-        ("config = TrainConfig(batch_size=4, model=GPTConfig(n_layers=2))", ["GPTConfig", "n_layers", "n_layer?"]),
-        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(lr=1, warm_up_steps=2))", ["OptimizerConfig"]),
-        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(warm_up_steps=2))", ["warm_up_steps", "warmup_steps?"]),
-        ("config = TrainConfig(batch_size='4')", ["batch_size='4' must be int"]),
-        ("config = TrainConfig(batch_size=4.5)", ["batch_size=4.5 must be int"]),
-        ("config = TrainConfig(batch_size=4, seed=True)", ["seed=True must be int"]),
-        ("config = TrainConfig(batch_size=4, extend='no')", ["extend='no' must be bool"]),
-        ("config = TrainConfig(batch_size=4, data_dir=5)", ["data_dir=5 must be str"]),
-        ("config = TrainConfig(batch_size=4, precision='fp8')", ["precision='fp8' must be", "bfloat16"]),
-        ("config = TrainConfig(batch_size=4, compile='yes')", ["compile='yes' must be", "bool", "auto"]),
-        ("config = TrainConfig(batch_size=4, model=5)", ["model=5 must be GPTConfig"]),
-        ("config = TrainConfig(batch_size=4, model=GPTConfig(dropout='0.1'))", ["dropout='0.1' must be float"]),
-        ("config = TrainConfig(batch_size=4, model=GPTConfig(bias=0))", ["bias=0 must be bool"]),
-        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(betas=[0.9, 0.95]))", ["betas=[0.9, 0.95] must be tuple"]),
-        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(learning_rate='fast'))", ["learning_rate='fast'"]),
+        ("config = TrainConfig(batch_size=4, max_step=5)", ["TrainConfig has no field max_step, did you mean TrainConfig(max_steps=...)?"]),
+        ("config = TrainConfig(batch_size=4, model=GPTConfig(n_layers=2))", ["GPTConfig has no field n_layers, did you mean model=GPTConfig(n_layer=...)?"]),
+        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(lr=1, warm_up_steps=2))", ["OptimizerConfig has no field lr, did you mean optimizer=OptimizerConfig(learning_rate=...)?"]),
+        ("config = TrainConfig(n_layer=4)", ["TrainConfig has no field n_layer, did you mean model=GPTConfig(n_layer=...)?"]),
+        ("config = TrainConfig(betas=(0.9, 0.95))", ["did you mean optimizer=OptimizerConfig(betas=...)?"]),
+        ("config = TrainConfig(model=GPTConfig(max_steps=5))", ["GPTConfig has no field max_steps, did you mean TrainConfig("]),
+        ("config = TrainConfig(zzzz=4)", ["TrainConfig has no field zzzz"]),
+        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(warm_up_steps=2))", ["warm_up_steps, did you mean optimizer=OptimizerConfig(warmup_steps=...)?"]),
+        ("config = TrainConfig(batch_size='4')", ["batch_size='4': must be a whole number"]),
+        ("config = TrainConfig(batch_size=4.5)", ["batch_size=4.5: must be a whole number"]),
+        ("config = TrainConfig(batch_size=4, seed=True)", ["seed=True: must be a whole number"]),
+        ("config = TrainConfig(batch_size=4, extend='no')", ["extend='no': must be True or False"]),
+        ("config = TrainConfig(batch_size=4, data_dir=5)", ["data_dir=5: must be text"]),
+        ("config = TrainConfig(batch_size=4, precision='fp8')", ["precision='fp8': must be auto, float32 or bfloat16"]),
+        ("config = TrainConfig(batch_size=4, compile='yes')", ["compile='yes': must be True, False or auto"]),
+        ("config = TrainConfig(batch_size=4, model=5)", ["model=5: must be GPTConfig(...)"]),
+        ("config = TrainConfig(model=OptimizerConfig())", ["model=OptimizerConfig(", "must be GPTConfig(...)"]),
+        ("config = TrainConfig(optimizer=GPTConfig())", ["optimizer=GPTConfig(", "must be OptimizerConfig(...)"]),
+        ("config = TrainConfig(batch_size=4, model=GPTConfig(dropout='0.1'))", ["dropout='0.1': must be a finite number"]),
+        ("config = TrainConfig(batch_size=4, model=GPTConfig(bias=0))", ["bias=0: must be True or False"]),
+        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(betas=[0.9, 0.95]))", ["betas=[0.9, 0.95]: must be 2 values, comma-separated"]),
+        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(learning_rate='fast'))", ["learning_rate='fast': must be a finite number"]),
+        ("config = TrainConfig(optimizer=OptimizerConfig(weight_decay=float('nan')))", ["weight_decay=nan: must be a finite number"]),
         ("config = TrainConfig(batch_size=4, max_steps=0)", ["max_steps=0: must be at least 1"]),
         ("config = TrainConfig(batch_size=1, batch_tokens=1024)", ["batch_size=1, batch_tokens=1024", "give one"]),
         ("settings = TrainConfig(batch_size=4)", ["must define `config = TrainConfig(...)`", "NoneType"]),
@@ -112,6 +119,8 @@ def test_what_is_wrong_in_a_file_is_named(content: str, parts: list[str], tmp_pa
 def test_other_mistakes_of_a_file_keep_their_traceback(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="NoneType"):
         load_config_file(config_file(tmp_path, "config = TrainConfig(batch_size=None + 1)"))
+    with pytest.raises(ValueError, match="four"):
+        load_config_file(config_file(tmp_path, "config = TrainConfig(batch_size=int('four'))"))
 
 
 def test_missing_file_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +128,19 @@ def test_missing_file_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "configs" / "debug.py").write_text(HEADER + "config = TrainConfig(batch_size=4)")
     monkeypatch.chdir(tmp_path)
     assert refusal(["configs/debag.py"]) == "no config file configs/debag.py, did you mean configs/debug.py?"
-    assert "'more.py'" in refusal(["configs/debug.py", "more.py"])
+    assert refusal(["configs/debug"]) == "no config file configs/debug, did you mean configs/debug.py?"
+    assert refusal(["configs/debug.py", "more.py"]) == "configs/debug.py and more.py: give one config file"
+
+
+def test_the_config_file_may_stand_anywhere(tmp_path: Path) -> None:
+    path = config_file(tmp_path, "config = TrainConfig(batch_size=4)")
+    expected = TrainConfig(batch_size=4, seed=3, extend=True)
+    for argv in (
+        [path, "--seed=3", "--extend"],
+        ["--seed=3", path, "--extend"],
+        ["--seed=3", "--extend", path],
+    ):
+        assert parse_train_config(argv, "") == expected
 
 
 @pytest.mark.parametrize(
@@ -160,6 +181,8 @@ def test_sample_values_out_of_range_are_named() -> None:
     for name, value in {"temperature": -1.0, "top_k": -1, "top_p": 0.0, "n_samples": 0, "max_new_tokens": -1}.items():  # fmt: skip
         with pytest.raises(ValueError, match=f"{name}="):
             SampleConfig(**{name: value})
+    with pytest.raises(ValueError, match=r"prompt='Once', prompt_file=x.txt: give one of the two"):
+        SampleConfig(prompt="Once", prompt_file="x.txt")
 
 
 def test_command_line_replaces_the_files_way_of_giving_the_batch(tmp_path: Path) -> None:
@@ -213,6 +236,12 @@ def test_what_does_not_divide_is_refused_with_the_nearest(
     for part in parts:
         assert part in str(refused.value)
     assert str(refused.value).endswith(parts[-1])
+
+
+def test_a_batch_given_in_tokens_is_refused_in_tokens() -> None:
+    config = TrainConfig(batch_tokens=640, model=GPTConfig(block_size=64))
+    with pytest.raises(UserError, match=r"^batch_tokens=640: .* by 4 processes: use 512 or 768$"):
+        share_batch(config, 4)
 
 
 def test_vocabulary_is_the_datas(config: TrainConfig) -> None:

@@ -151,6 +151,16 @@ def test_loss_that_is_not_finite_is_refused(config: TrainConfig, file: Path, los
     assert read_metrics(file) == []
 
 
+def test_run_that_fails_keeps_the_record_it_had(config: TrainConfig, file: Path) -> None:
+    log = opened(config, 0)
+    hold(log, 3)
+    log.flush()
+    hold(log, 4, float("nan"))
+    with pytest.raises(UserError, match="the loss of step 4 is nan"), log:
+        log.flush()
+    assert [record["step"] for record in read_metrics(file)] == [3]
+
+
 def test_full_disk_is_said_in_one_line(
     config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,30 +208,37 @@ def test_wandb_is_given_the_runs_id_and_figures(
 ) -> None:
     calls: list = []
     session = SimpleNamespace(
-        log=calls.append, finish=lambda: calls.append("finish"), define_metric=lambda *_names, **_axis: None
+        log=calls.append,
+        finish=lambda exit_code: calls.append(exit_code),
+        define_metric=lambda *_names, **_axis: None,
     )
     stub = SimpleNamespace(
         init=lambda **options: calls.append(options) or session, errors=SimpleNamespace(Error=RuntimeError)
     )
     monkeypatch.setitem(sys.modules, "wandb", stub)
     log = opened(replace(config, wandb="offline", wandb_project="mine"), 0)
-    hold(log, 1)
-    log.flush()
-    log.close()
-    options, values, last = calls
+    with log:
+        hold(log, 1)
+        log.flush()
+    options, values, exit_code = calls
     assert (options["id"], options["mode"], options["project"]) == ("abcd1234", "offline", "mine")
     assert (options["resume"], options["dir"], options["config"]) == ("allow", config.out_dir, {"seed": 1})
-    assert (values["step"], values["loss"], last) == (1, 2.0, "finish")
+    assert (values["step"], values["loss"], exit_code) == (1, 2.0, 0)
+    with pytest.raises(KeyboardInterrupt), log:
+        raise KeyboardInterrupt
+    assert calls[-1] == 1, "a run that fails is no finished one there"
 
 
 def test_wandb_that_refuses_is_one_line(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_options: object) -> None:
-        raise RuntimeError("no API key")
+        raise RuntimeError("No API key configured. Use `wandb login` to log in.")
 
     stub = SimpleNamespace(init=refuse, errors=SimpleNamespace(Error=RuntimeError))
     monkeypatch.setitem(sys.modules, "wandb", stub)
-    with pytest.raises(UserError, match="wandb=online: no API key: run `wandb login`"):
+    with pytest.raises(UserError) as refusal:
         start_wandb(replace(config, wandb="online"), ABOUT)
+    words = "No API key configured. Use `wandb login` to log in; --wandb=offline needs no connection"
+    assert str(refusal.value) == f"wandb=online: {words}"
 
 
 def test_wandb_that_is_not_there_is_named(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Sampling by the real command: from a checkpoint alone, the same text for the same seed, refusals in one line."""
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,9 +37,9 @@ def checkpoint_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def texts(checkpoint_dir: Path, **settings: object) -> list[tuple[str, list[str]]]:
-    return list(
-        samples(SampleConfig(checkpoint=str(checkpoint_dir), max_new_tokens=40, device="cpu", **settings))
-    )
+    config = SampleConfig(checkpoint=str(checkpoint_dir), max_new_tokens=40, device="cpu", **settings)
+    prompts = read_prompts(config)
+    return list(zip(prompts, samples(config, prompts), strict=True))
 
 
 def test_command_continues_the_prompt(checkpoint_dir: Path, run) -> None:
@@ -70,10 +71,19 @@ def test_command_prints_several_samples_of_several_prompts(checkpoint_dir: Path,
     ]
     done = run("sample.py", *argv, "--device=cpu")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("--- sample 1 of 2\n") == 2
-    assert done.stdout.count("--- sample 2 of 2\n") == 2
+    headers = [line for line in done.stdout.splitlines() if line.startswith("---")]
+    assert headers == [f"--- prompt {p} of 2, sample {s} of 2" for p in (1, 2) for s in (1, 2)]
     assert done.stdout.count("\nthe") >= 2
     assert done.stdout.count("\ncafé 数字") == 2
+
+
+def test_one_prompt_is_printed_without_its_number(
+    checkpoint_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [f"--checkpoint={checkpoint_dir}", "--prompt=the", "--n_samples=2", "--max_new_tokens=0"]
+    monkeypatch.setattr(sys, "argv", ["sample.py", *argv, "--device=cpu"])
+    sample.main()
+    assert capsys.readouterr().out == "--- sample 1 of 2\nthe\n--- sample 2 of 2\nthe\n"
 
 
 def test_seed_decides(checkpoint_dir: Path) -> None:
@@ -143,9 +153,9 @@ def test_missing_checkpoint_is_one_line(run) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "cannot read prompt_file="),
-        (b"\n \n", "no line with text"),
-        (b"\xff\xfe", "cannot read prompt_file="),
+        (None, r"prompt_file=.*prompts.txt: cannot be read \(No such file or directory\): give a file"),
+        (b"\n \n", "prompt_file=.*prompts.txt: has no line with text: give"),
+        (b"the \xff", "prompt_file=.*prompts.txt: not UTF-8 at position 4: write it in UTF-8"),
     ],
 )
 def test_prompt_files_that_give_no_prompt_are_refused(
@@ -160,14 +170,14 @@ def test_prompt_files_that_give_no_prompt_are_refused(
 
 
 def test_prompts_are_lines_and_nothing_less(tmp_path: Path) -> None:
-    """Characters at which Python would also split, and blanks at the ends, belong to the prompt."""
+    """Characters at which Python would also split, and blanks at the ends, belong to the prompt; a byte-order mark does not."""
     path = tmp_path / "prompts.txt"
-    path.write_bytes("one\u2028still one \r\n\n \n two\x0c".encode())
+    path.write_bytes("\ufeffone\u2028still one \r\n\n \n two\x0c".encode())
     assert read_prompts(SampleConfig(prompt_file=str(path))) == ["one\u2028still one ", " two\x0c"]
 
 
 def test_prompt_that_is_no_text_is_refused(checkpoint_dir: Path) -> None:
-    with pytest.raises(UserError, match="prompt: cannot be encoded"):
+    with pytest.raises(UserError, match=r"prompt='a\\udc80b': not UTF-8 at position 1: write it in UTF-8"):
         texts(checkpoint_dir, prompt="a\udc80b")
 
 
@@ -179,7 +189,8 @@ def test_prompt_that_is_no_text_is_refused(checkpoint_dir: Path) -> None:
         ("--top_k=-1", "top_k=-1"),
         ("--n_samples=0", "n_samples=0"),
         ("--promt=x", "did you mean prompt?"),
-        ("--seed=x", "'x'"),
+        ("--seed=x", "seed=x: must be a whole number"),
+        ("--temperature=inf", "temperature=inf"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: str, words: str) -> None:

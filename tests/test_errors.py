@@ -1,0 +1,40 @@
+"""How a command ends: in one line for what a user can mend, without a word where nobody reads on."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from errors import UserError, run_command
+
+
+def test_user_error_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise UserError("size=4\n5: must be a whole number")
+
+    with pytest.raises(SystemExit) as stop:
+        run_command(main)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "error: size=4 5: must be a whole number\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["print('word', flush=True)", "print('word' * 100_000)", "print('word')", "print('word'); sys.exit()"],
+)
+def test_output_that_nobody_reads_ends_a_command_quietly(body: str) -> None:
+    code = f"import sys, time\nfrom errors import run_command\ndef main():\n time.sleep(0.3); {body}\nrun_command(main)"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_another_broken_pipe_is_no_quiet_end() -> None:
+    def main() -> None:
+        raise BrokenPipeError("a worker has gone")
+
+    with pytest.raises(BrokenPipeError, match="a worker has gone"):
+        run_command(main)
