@@ -119,6 +119,9 @@ def test_what_is_wrong_in_a_file_is_named(content: str, parts: list[str], tmp_pa
 def test_other_mistakes_of_a_file_keep_their_traceback(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="NoneType"):
         load_config_file(config_file(tmp_path, "config = TrainConfig(batch_size=None + 1)"))
+    own_class = "import dataclasses\n@dataclasses.dataclass\nclass Mine:\n    size: int = 1\n"
+    with pytest.raises(TypeError, match="NoneType"):
+        load_config_file(config_file(tmp_path, f"{own_class}    def __post_init__(self): None + 1\nMine()"))
     with pytest.raises(ValueError, match="four"):
         load_config_file(config_file(tmp_path, "config = TrainConfig(batch_size=int('four'))"))
 

@@ -1,5 +1,6 @@
 """How a command ends: in one line for what a user can mend, without a word where nobody reads on."""
 
+import os
 import subprocess
 import sys
 
@@ -19,15 +20,18 @@ def test_user_error_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "error: size=4 5: must be a whole number\n"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
     "body",
     ["print('word', flush=True)", "print('word' * 100_000)", "print('word')", "print('word'); sys.exit()"],
 )
-def test_output_that_nobody_reads_ends_a_command_quietly(body: str) -> None:
-    code = f"import sys, time\nfrom errors import run_command\ndef main():\n time.sleep(0.3); {body}\nrun_command(main)"
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def test_output_that_nobody_reads_ends_a_command_quietly(body: str, unbuffered: str) -> None:
+    code = f"import sys\nfrom errors import run_command\ndef main():\n sys.stdin.read(); {body}\nrun_command(main)"
+    command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) as process:
         process.stdout.close()
+        process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
 
