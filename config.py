@@ -71,9 +71,10 @@ class TrainConfig:
         return self.batch_size or self.batch_tokens // self.model.block_size or 32
 
 
-# How a run is run, not what it computes: these may change when it is continued. All other fields are its identity.
+# How a run is run, not what it computes: these may change when it is continued. All other fields are its identity,
+# eval_windows too: what `best` compares are losses over the same windows.
 OPERATIONAL = frozenset(
-    """data_dir out_dir micro_batch_size eval_interval eval_windows checkpoint_interval keep_checkpoints log_interval
+    """data_dir out_dir micro_batch_size eval_interval checkpoint_interval keep_checkpoints log_interval
     device precision attention compile wandb wandb_project extend branch_from""".split()
 )
 

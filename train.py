@@ -122,29 +122,28 @@ class Training:
         """Go from the present step to max_steps: evaluate and save where due, step, log."""
         self.open_log()
         config, log, first_step = self.config, self.log, self.progress.step
-        while True:
-            step = self.progress.step
-            is_last = step == config.max_steps
-            saves = step > 0 and (is_last or step % config.checkpoint_interval == 0)
-            on_record = step == first_step and self.run.continues
-            if (saves or step % config.eval_interval == 0) and not on_record:
-                log.flush()
-                self.evaluate()
-                if saves:
-                    self.save()
-                log.restart_clock(step)
-            if is_last:
-                break
-            loss, grad_norm, rate = self.take_step()
-            log.flush()  # of an earlier step: this one is still being computed
-            if step == first_step:
-                seconds = log.restart_clock(step + 1, wait_for=loss)
-                log.say(
-                    f"the first step took {seconds:.1f} s{', compiling included' if 'compiled' in self.how else ''}"
-                )
-            if (step + 1) % config.log_interval == 0 or step + 1 == config.max_steps:
-                log.hold(step + 1, self.world.sum(loss), grad_norm, rate)
-        log.close()
+        with log:
+            while True:
+                step = self.progress.step
+                is_last = step == config.max_steps
+                saves = step > 0 and (is_last or step % config.checkpoint_interval == 0)
+                on_record = step == first_step and self.run.continues
+                if (saves or step % config.eval_interval == 0) and not on_record:
+                    log.flush()
+                    self.evaluate()
+                    if saves:
+                        self.save()
+                    log.restart_clock(step)
+                if is_last:
+                    break
+                loss, grad_norm, rate = self.take_step()
+                log.flush()  # of an earlier step: this one is still being computed
+                if step == first_step:
+                    seconds = log.restart_clock(step + 1, wait_for=loss)
+                    compiling = ", compiling included" if "compiled" in self.how else ""
+                    log.say(f"the first step took {seconds:.1f} s{compiling}")
+                if (step + 1) % config.log_interval == 0 or step + 1 == config.max_steps:
+                    log.hold(step + 1, self.world.sum(loss), grad_norm, rate)
 
     def take_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Do one update; return this process's part of the mean loss, the gradient norm, the learning rate.
