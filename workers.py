@@ -3,17 +3,18 @@
 Owns what a worker process does and how it ends. Reading articles is articles.py's, writing tokens shards.py's.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from multiprocessing.connection import wait
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import numpy as np
@@ -69,20 +70,38 @@ class Worker:
 
 
 class WorkerPool:
-    """Spawned processes that tokenize. They start at once, to be ready when the tokenizer has been opened."""
+    """Spawned processes that tokenize. They start at once, to be ready when the tokenizer has been opened.
+
+    Each has a pipe and, in this process, a thread that waits at it, so that a process killed in the middle of an
+    answer is the end of its pipe: in the one queue of ProcessPoolExecutor the reader would wait for the rest for ever.
+    """
 
     def __init__(self, workers: int) -> None:
         """Start `workers` processes (0: one to a core, at most MAX_DEFAULT_WORKERS)."""
         self._workers = workers or min(_n_cores(), MAX_DEFAULT_WORKERS)
+        self._threads = ThreadPoolExecutor(self._workers)
+        self._pipes: SimpleQueue[Connection] = SimpleQueue()  # of the processes that wait for a batch
         spawn = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(self._workers, mp_context=spawn, initializer=_end_with_parent)
-        self._pool.submit(int)  # the first task starts all of them
+        self._processes = []
+        resource_tracker.ensure_running()  # comes with the first process otherwise, and unblocks the signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        for _ in range(self._workers):  # they inherit that, and leave interrupts to this process
+            ours, theirs = spawn.Pipe()
+            self._processes.append(spawn.Process(target=_work, args=(theirs,)))
+            self._processes[-1].start()
+            theirs.close()
+            self._pipes.put(ours)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
+        while not self._pipes.empty():
+            self._pipes.get().close()  # which ends the process
+        for process in self._processes:
+            process.join()
 
     def tokenized(
         self, batches: Iterable[Batch], tokenizer_path: Path, validation_fraction: float
@@ -92,37 +111,40 @@ class WorkerPool:
         Raises UserError for an article that is no text, and if a process dies.
         """
         pending: deque[Future[TokenizedBatch]] = deque()
-        try:
-            for batch in batches:
-                pending.append(self._pool.submit(_tokenize, tokenizer_path, validation_fraction, batch))
-                if len(pending) > 2 * self._workers:
-                    yield pending.popleft().result()
-            while pending:
+        for batch in batches:
+            pending.append(self._threads.submit(self._answer, tokenizer_path, validation_fraction, batch))
+            if len(pending) > 2 * self._workers:
                 yield pending.popleft().result()
-        except BrokenProcessPool:
+        while pending:
+            yield pending.popleft().result()
+
+    def _answer(self, tokenizer_path: Path, validation_fraction: float, batch: Batch) -> TokenizedBatch:
+        pipe = self._pipes.get()
+        try:
+            pipe.send((tokenizer_path, validation_fraction, batch))
+            answer: TokenizedBatch | UserError = pipe.recv()
+        except (EOFError, OSError):
             raise UserError(
                 "a tokenizing process died, perhaps for lack of memory: try fewer --workers"
             ) from None
+        finally:
+            self._pipes.put(pipe)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
 
 
-_worker = lru_cache(maxsize=1)(Worker)  # of a tokenizing process, made with its first batch
-
-
-def _tokenize(tokenizer_path: Path, validation_fraction: float, batch: Batch) -> TokenizedBatch:
-    return _worker(tokenizer_path, validation_fraction).tokenize(batch)
-
-
-def _end_with_parent() -> None:
-    """Let this process end with its parent, however the parent ends, and leave an interrupt to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=end, daemon=True).start()
+def _work(pipe: Connection) -> None:
+    """Answer each batch with its tokens, until the other end of the pipe is closed or its process has ended."""
+    worker = lru_cache(maxsize=1)(Worker)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            *settings, batch = pipe.recv()
+            try:
+                answer: TokenizedBatch | UserError = worker(*settings).tokenize(batch)
+            except UserError as error:
+                answer = error
+            pipe.send(answer)
 
 
 def _n_cores() -> int:

@@ -2,9 +2,9 @@
 
 import multiprocessing
 import random
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from preparing import (
 import articles
 import prepare_data
 import shards
-from articles import Batch, documents
+from articles import documents
 from data import Split, TokenDataset
 from errors import UserError
 from prepare_data import training_sample
@@ -126,42 +126,62 @@ def test_the_sample_is_of_training_articles_and_independent_of_order(monkeypatch
 
 
 def test_a_worker_that_dies_is_one_line(tmp_path: Path) -> None:
-    def batches() -> Iterator[Batch]:
-        for batch in batches_of(some_articles(200), 1):
-            if batch.number == 3:
+    rows = [
+        row | {"text": row["text"] * 2_000} for row in some_articles(20)
+    ]  # answers larger than a pipe holds
+
+    def killing(pool: WorkerPool) -> None:
+        for number, _ in enumerate(pool.tokenized(batches_of(rows, 1), tmp_path / "tokenizer.json", 0.1)):
+            if number == 3:
                 multiprocessing.active_children()[0].kill()  # as the kernel does when memory runs out
-            yield batch
 
     open_tokenizer("bytes").save(tmp_path / "tokenizer.json")
-    with WorkerPool(1) as pool, pytest.raises(UserError, match=r"a tokenizing process died.*--workers"):
-        list(pool.tokenized(batches(), tmp_path / "tokenizer.json", 0.1))
+    for _ in range(3):
+        with WorkerPool(1) as pool, pytest.raises(UserError, match=r"a tokenizing process died.*--workers"):
+            killing(pool)
 
 
 def test_nothing_to_train_or_to_validate_on_is_refused(tmp_path: Path, no_processes: None) -> None:
     write_jsonl(tmp_path / "empty.jsonl", [{"text": ""}, {"text": None}, {"text": " \n"}])
-    with pytest.raises(UserError, match="no article for the split 'train': 0 have text, 3 have none"):
+    with pytest.raises(UserError, match=r"no article of --source=.*empty\.jsonl has text \(3 are empty\)"):
         prepare(tmp_path / "out", tmp_path / "empty.jsonl")
     write_jsonl(tmp_path / "one.jsonl", [{"id": 1, "text": "one"}])
     with pytest.raises(
-        UserError, match=r"no article for the split 'val': 1 have text.*--validation_fraction=0\.01"
+        UserError, match=r"fraction=0\.01 leaves no article for the split 'val' of the 1 with text"
     ):
-        prepare(tmp_path / "out1", tmp_path / "one.jsonl", validation_fraction=0.01)
-    assert not (tmp_path / "out1/manifest.json").exists()
-    prepare(tmp_path / "out2", tmp_path / "one.jsonl", validation_fraction=0)
-    assert decoded(tmp_path / "out2", "train") == ["one"]
-    assert decoded(tmp_path / "out2", "val") == []
+        prepare(tmp_path / "out", tmp_path / "one.jsonl", validation_fraction=0.01)
+    assert not (tmp_path / "out/manifest.json").exists()
+    prepare(tmp_path / "out", tmp_path / "one.jsonl", validation_fraction=0)
+    assert decoded(tmp_path / "out", "train") == ["one"]
+    assert decoded(tmp_path / "out", "val") == []
+
+
+def test_the_fraction_suggested_for_a_small_text_works_in_the_same_folder(
+    tmp_path: Path, no_processes: None
+) -> None:
+    write_jsonl(tmp_path / "a.jsonl", some_articles(60))
+    for fraction, split in ((0.0001, "val"), (0.9999, "train")):
+        with pytest.raises(UserError, match=f"no article for the split '{split}'") as refused:
+            prepare(tmp_path / split, tmp_path / "a.jsonl", validation_fraction=fraction)
+        suggested = str(refused.value).partition("with --validation_fraction=")[2].partition(",")[0]
+        prepare(tmp_path / split, tmp_path / "a.jsonl", validation_fraction=suggested)
+        prepare(tmp_path / "anew", tmp_path / "a.jsonl", validation_fraction=suggested)
+        assert content(tmp_path / split) == content(tmp_path / "anew")
+        shutil.rmtree(tmp_path / "anew")
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
         ({"tokenizer": "gtp2"}, "did you mean gpt2"),
-        ({"tokenizer": "bpe:many"}, "bpe:N needs a number"),
-        ({"tokenizer": "bpe:100"}, "257 tokens at the least"),
+        ({"tokenizer": "bpe:many"}, "^tokenizer=bpe:many: bpe:N needs a number of tokens"),
+        ({"tokenizer": "bpe:100"}, "^tokenizer=bpe:100: bpe:N needs a number of tokens, at least 257"),
         ({"tokenizer": "bpe:60000"}, r"too small for bpe:60000.*--tokenizer=bpe:\d+"),
-        ({"validation_fraction": 1.5}, r"validation_fraction=1\.5"),
-        ({"shard_tokens": 0}, "shard_tokens=0"),
-        ({"workers": -1}, "workers=-1"),
+        ({"validation_fraction": 1.5}, r"^validation_fraction=1\.5: must be at least 0 and below 1"),
+        ({"validation_fraction": "nan"}, "^validation_fraction=nan: must be"),
+        ({"shard_tokens": 9_999}, "^shard_tokens=9999: must be at least 10000"),
+        ({"workers": -1}, "^workers=-1: must be at least 0"),
+        ({"source": "nowhere/*.txt"}, "no file matches"),
     ],
 )
 def test_bad_options_are_named(
@@ -169,7 +189,31 @@ def test_bad_options_are_named(
 ) -> None:
     write_jsonl(tmp_path / "a.jsonl", some_articles(50))
     with pytest.raises(UserError, match=message):
-        prepare(tmp_path / "out", tmp_path / "a.jsonl", **option)
+        prepare(tmp_path / "out", **{"source": tmp_path / "a.jsonl", **option})
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_workers_start_at_once() -> None:
+    with WorkerPool(3):
+        assert len(multiprocessing.active_children()) == 3
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_workers_that_are_starting_leave_an_interrupt_to_the_command(name: str) -> None:
+    code = f"""
+import multiprocessing, os, signal, time, workers
+signal.signal(signal.{name}, signal.default_int_handler)
+with workers.WorkerPool(2):
+    try:
+        os.killpg(0, signal.{name})
+    except KeyboardInterrupt:
+        time.sleep(0.2)
+        print(len(multiprocessing.active_children()), "go on")
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, start_new_session=True, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 go on\n", "")
 
 
 def test_the_command_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
