@@ -188,18 +188,14 @@ def _reading(path: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if path.startswith(
-            "hf://"
-        ):  # the hub's HTTP library, which differs by version, has errors of its own
+        if path.startswith("hf://"):  # the hub's HTTP library has errors of its own, which differ by version
             raise UserError(
                 f"the hub stopped answering while {path} was read ({type(error).__name__}): run the same command again,"
                 " it goes on from there"
             ) from error
-        if not isinstance(
-            error, (OSError, ValueError, EOFError, zlib.error)
-        ):  # pyarrow's errors are ValueErrors
+        if not isinstance(error, (OSError, ValueError, EOFError, zlib.error)):  # pyarrow's are ValueErrors
             raise
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise UserError(
             f"cannot read {path} ({reason}): it may be cut off or damaged; get it again, or leave it out of --source"
         ) from None

@@ -10,6 +10,7 @@ at any moment and started again, it goes on, and the folder ends the same, byte 
 """
 
 import heapq
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 
 from articles import Batch, documents, read_batches
 from command_line import parse_config
-from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest
+from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Split
 from errors import UserError, run_command
 from shards import (
     SHARD_NAME,
@@ -32,17 +33,18 @@ from shards import (
     write_text,
 )
 from sources import Source, find_source, looked_at_again
-from tokenizer import TOKENIZER_FILE, Tokenizer, open_tokenizer, train_bpe
+from tokenizer import TOKENIZER_FILE, Tokenizer, bpe_size, open_tokenizer, train_bpe
 from workers import WorkerPool
 
 BPE_TRAINING_BYTES = 32_000_000
 BPE_DOCUMENT_BYTES = 4_000_000  # of one document at the most: a single huge one must not be all of the sample
 PROGRESS_SECONDS = 2.0
+MIN_SHARD_TOKENS = 10_000  # all of English Wikipedia in less than a million files
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """What to prepare, from where, and how."""
+    """What to prepare, from where, and how. Raises ValueError for what makes no sense."""
 
     out_dir: str = "data/wikipedia"  # the folder for shards, tokenizer and manifest
     source: str = "hub"  # hub, builtin, a folder like a hub dataset, or globs: *.parquet, *.jsonl[.gz], *.txt
@@ -51,20 +53,19 @@ class PrepareConfig:
     n_shards: int = 1  # how many of its parquet files to read, 0 for all (hub and folder)
     tokenizer: str = "gpt2"  # a tiktoken encoding, bpe:N (trained on this text), bytes, or a saved one
     validation_fraction: float = 0.01  # part of the articles, by a hash of their ids, kept for validation
-    shard_tokens: int = 100_000_000  # tokens to a shard file
+    shard_tokens: int = 100_000_000  # tokens to a shard file, 10,000 at the least
     workers: int = 0  # tokenizing processes, 0 for one to a core (at most 8); the result is always the same
     verify: bool = False  # only check every hash of a finished out_dir
 
     def __post_init__(self) -> None:
+        bpe_size(self.tokenizer)
         if not 0 <= self.validation_fraction < 1:
-            raise UserError(
-                f"--validation_fraction={self.validation_fraction} must be at least 0 and below 1"
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction}: must be at least 0 and below 1"
             )
-        if self.shard_tokens < 1:
-            raise UserError(f"--shard_tokens={self.shard_tokens} must be at least 1")
-        for key in ("workers", "n_shards"):
-            if getattr(self, key) < 0:
-                raise UserError(f"--{key}={getattr(self, key)} must not be negative")
+        for name, least in (("shard_tokens", MIN_SHARD_TOKENS), ("n_shards", 0), ("workers", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least {least}")
 
 
 def prepare(config: PrepareConfig) -> None:
@@ -76,7 +77,9 @@ def prepare(config: PrepareConfig) -> None:
             manifest = Manifest.read(out_dir)
             refuse_other_options(out_dir, manifest.options, options)
             remove_journal(out_dir)
-            print(f"{out_dir} is complete, nothing to do (--verify checks its hashes)")
+            note = f"; the files of {config.source} have changed since: another --out_dir prepares them"
+            changed = note if source_has_changed(config, manifest) else ""
+            print(f"{out_dir} is complete, nothing to do (--verify checks its hashes){changed}")
             return
         started = time.perf_counter()
         with WorkerPool(config.workers) as pool:
@@ -86,7 +89,7 @@ def prepare(config: PrepareConfig) -> None:
                 tokenize(config, pool, writer)
                 refuse_empty_splits(config, writer.journal)
                 manifest = writer.finish(tokenizer)
-        print_summary(manifest, out_dir, time.perf_counter() - started)
+        print_summary(manifest, out_dir, time.perf_counter() - started, n_tokens(journal.splits))
 
 
 def content_options(config: PrepareConfig) -> dict[str, Any]:
@@ -114,6 +117,17 @@ def refuse_other_options(out_dir: Path, before: dict[str, Any], now: dict[str, A
         raise UserError(
             f"{out_dir} was prepared with other options: {'; '.join(differing)}: choose another --out_dir or delete it"
         )
+
+
+def source_has_changed(config: PrepareConfig, manifest: Manifest) -> bool:
+    """Return whether the source of a finished folder has other local files now, or other sizes, or is gone."""
+    if config.source == "hub":
+        return False  # the files of a revision never change
+    try:
+        source = find_source(config.source, config.dataset, config.subset, config.n_shards)
+    except UserError:
+        return True
+    return source.to_dict() != manifest.source
 
 
 def begin_or_go_on(
@@ -159,16 +173,14 @@ def go_on(journal: Journal, out_dir: Path, options: dict[str, Any]) -> tuple[Jou
 
 def make_tokenizer(config: PrepareConfig, source: Source) -> Tokenizer:
     """Open the tokenizer that `config` names, or train it on a sample of the training articles."""
-    name, _, n_tokens = config.tokenizer.partition(":")
-    if name != "bpe" or Path(config.tokenizer).exists():
+    vocab_size = bpe_size(config.tokenizer)
+    if vocab_size is None:
         return open_tokenizer(config.tokenizer)
-    if not n_tokens.isdecimal():
-        raise UserError(f"--tokenizer={config.tokenizer}: bpe:N needs a number of tokens, like bpe:8192")
     started = time.perf_counter()
     sample = training_sample(read_batches(source), config.validation_fraction)
     size = sum(map(len, sample)) / 1e6
     print(f"training {config.tokenizer} on {size:,.1f} MB of {len(sample):,} training articles", flush=True)
-    tokenizer = train_bpe((document.decode(errors="ignore") for document in sample), int(n_tokens))
+    tokenizer = train_bpe((document.decode(errors="ignore") for document in sample), vocab_size)
     print(f"trained {config.tokenizer} in {time.perf_counter() - started:.1f} s")
     return tokenizer
 
@@ -227,44 +239,56 @@ class Progress:
         then, done_then, text_bytes_then = self._first
         speed = (text_bytes - text_bytes_then) / (now - then) / 1e6
         minutes, seconds = divmod(round((1 - done) * (now - then) / max(1e-9, done - done_then)), 60)
-        n_documents, n_tokens = (
-            sum(split.documents for split in splits),
-            sum(split.tokens for split in splits),
-        )
+        n_documents = sum(split.documents for split in splits)
         print(
-            f"{n_documents:,} articles, {n_tokens:,} tokens, {speed:.1f} MB/s, {done:.0%},"
+            f"{n_documents:,} articles, {n_tokens(journal.splits):,} tokens, {speed:.1f} MB/s, {done:.0%},"
             f" {minutes} min {seconds:02} s left",
             flush=True,
         )
 
 
 def refuse_empty_splits(config: PrepareConfig, journal: Journal) -> None:
-    """Raise UserError if no article fell in a split that was asked for."""
-    wanted = SPLITS if config.validation_fraction else ("train",)
-    n_documents = sum(split.documents for split in journal.splits.values())
-    for name in wanted:
-        if not journal.splits[name].documents:
-            raise UserError(
-                f"no article for the split {name!r}: {n_documents} have text, {journal.skipped_documents} have none,"
-                f" --validation_fraction={config.validation_fraction}; delete {config.out_dir} and prepare more text,"
-                " or another fraction (0: no validation split)"
-            )
+    """Raise UserError if no article fell in a split that was asked for, and let the folder be begun anew."""
+    fraction = config.validation_fraction
+    documents = {name: split.documents for name, split in journal.splits.items()}
+    empty = [name for name in (SPLITS if fraction else SPLITS[:1]) if not documents[name]]
+    if not empty:
+        return
+    anew = Journal(journal.options, journal.source, journal.tokenizer_hash)  # of no batch: it binds nothing
+    anew.save(Path(config.out_dir))
+    n_documents = sum(documents.values())
+    if not n_documents:
+        raise UserError(
+            f"no article of --source={config.source} has text ({journal.skipped_documents} are empty): give it text"
+        )
+    # A fraction of 3 / n misses all of n articles once in twenty times.
+    likely = max(2 * fraction, 3 / n_documents) if empty == ["val"] else fraction / 2
+    suggestion = f"--validation_fraction={likely:.2g}, " if likely < 1 else ""
+    raise UserError(
+        f"--validation_fraction={fraction} leaves no article for the split {empty[0]!r} of the {n_documents} with text:"
+        f" run the same command with {suggestion}--validation_fraction=0 (no validation split) or more text"
+    )
 
 
-def print_summary(manifest: Manifest, out_dir: Path, seconds: float) -> None:
-    """Print what a finished folder holds."""
+def n_tokens(splits: dict[str, Split]) -> int:
+    """Return how many tokens all splits hold together."""
+    return sum(split.tokens for split in splits.values())
+
+
+def print_summary(manifest: Manifest, out_dir: Path, seconds: float, tokens_before: int) -> None:
+    """Print what a finished folder holds, and the speed of this command, which found `tokens_before` done."""
     print(f"\n{'split':8}{'articles':>12}{'tokens':>16}{'text bytes':>16}{'bytes/token':>13}{'shards':>8}")
     for name, split in manifest.splits.items():
         ratio = split.text_bytes / max(1, split.tokens)
         print(
             f"{name:8}{split.documents:12,}{split.tokens:16,}{split.text_bytes:16,}{ratio:13.2f}{len(split.shards):8}"
         )
-    tokens = sum(split.tokens for split in manifest.splits.values())
     print(f"{manifest.skipped_documents:,} articles without text were skipped")
     print(
         f"tokenizer {manifest.tokenizer['name']}, {manifest.tokenizer['vocab_size']:,} tokens, {manifest.dtype}"
     )
-    print(f"{out_dir} is complete: {seconds:.1f} s, {tokens / seconds:,.0f} tokens/s")
+    speed = (n_tokens(manifest.splits) - tokens_before) / seconds
+    print(f"{out_dir} is complete: {seconds:.1f} s, {speed:,.0f} tokens/s")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -281,4 +305,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which ends the worker processes in order
     run_command(main)

@@ -51,7 +51,7 @@ class Journal:
             return cls(**content)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"cannot read {path} ({error}): delete {out_dir} and prepare it again") from None
 
     def save(self, out_dir: Path) -> None:
@@ -265,7 +265,11 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def only_writer(out_dir: Path) -> Iterator[None]:
-    """Keep other preparations out of the folder, which is made if it is not there, while the block runs."""
+    """Keep other preparations out of the folder while the block runs.
+
+    The folder is made if it is not there, and goes again if the block leaves it empty: nothing was begun.
+    """
+    is_new = not out_dir.exists()
     with writing(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -275,4 +279,8 @@ def only_writer(out_dir: Path) -> Iterator[None]:
             raise UserError(
                 f"another preparation is writing to {out_dir}: wait for it, or choose another --out_dir"
             ) from None
-        yield
+        try:
+            yield
+        finally:
+            if is_new and not any(out_dir.iterdir()):
+                out_dir.rmdir()

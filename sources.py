@@ -60,8 +60,8 @@ def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source
     if Path(source).is_dir():
         return _dataset_files("folder", source, subset, n_shards)
     paths: list[str] = []
-    for pattern in source.split(","):
-        found = sorted(path for path in glob.glob(pattern, recursive=True) if not os.path.isdir(path))
+    for pattern in [source] if _matching(source) else source.split(","):  # a name may have commas
+        found = _matching(pattern)
         if not found:
             raise UserError(
                 f"--source={source}: no file matches {pattern!r}; quote globs, and look with `ls {pattern}`"
@@ -89,6 +89,12 @@ def looked_at_again(source: Source, begun: int) -> Source:
                 " out_dir to start anew, or choose another"
             )
     return Source(source.kind, files, source.dataset)
+
+
+def _matching(pattern: str) -> list[str]:
+    if os.path.isfile(pattern):
+        return [pattern]  # whatever glob would make of its name
+    return sorted(path for path in glob.glob(pattern, recursive=True) if not os.path.isdir(path))
 
 
 def _size(path: str) -> int:
@@ -125,7 +131,7 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
     try:
         found = datasets.load_dataset_builder(dataset, subset).config.data_files or {}
     except Exception as error:  # datasets, the hub's library and its HTTP library share no other ancestor
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).partition("\n")[0] or type(error).__name__
         local = f"; give another --subset, or --source='{dataset}/*.parquet'"
         ways_on = f"; {WAYS_ON}" if kind == "hub" else local
         raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}{ways_on}") from error

@@ -26,6 +26,7 @@ from server import reachable
 END_OF_TEXT = "<|endoftext|>"
 TOKENIZER_FILE = "tokenizer.json"
 FILE_FORMAT = 1
+MIN_BPE_TOKENS = 257
 VOCABULARY_SERVER = "https://openaipublic.blob.core.windows.net/"
 
 # GPT-4's split pattern, with at most two digits to a number (as nanochat: three would spend a small vocabulary on
@@ -169,16 +170,25 @@ def open_tokenizer(spec: str) -> Tokenizer:
     raise UserError(f"no tokenizer named {spec!r} and no file of that name: {hint}")
 
 
+def bpe_size(spec: str) -> int | None:
+    """Return the N of `bpe:N`, None if `spec` names another tokenizer; raises ValueError for an N that cannot be."""
+    name, colon, size = spec.partition(":")
+    if name != "bpe" or not colon:
+        return None
+    if not size.isdecimal() or int(size) < MIN_BPE_TOKENS:
+        raise ValueError(
+            f"tokenizer={spec}: bpe:N needs a number of tokens, at least {MIN_BPE_TOKENS} (256 bytes and end-of-text)"
+        )
+    return int(size)
+
+
 def train_bpe(documents: Iterable[str], vocab_size: int) -> Tokenizer:
     """Train a byte-level BPE of `vocab_size` tokens, end-of-text (the last id) included.
 
     The same documents give the same tokenizer. Words and white space longer than MAX_TRAINING_WORD characters are
     cut, for training only. Raises UserError if the documents are too few for `vocab_size`.
     """
-    if vocab_size < 257:
-        raise UserError(
-            f"bpe:{vocab_size} is too small: 256 bytes and end-of-text make 257 tokens at the least"
-        )
+    assert vocab_size >= MIN_BPE_TOKENS, vocab_size
     vocabulary = _trained(documents, vocab_size - 1).get_vocab()
     largest = len(vocabulary) + 1
     if largest != vocab_size:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -83,6 +84,36 @@ def test_killed_at_random_moments_it_goes_on_and_ends_the_same(tmp_path: Path) -
     assert content(tmp_path / "killed") == content(tmp_path / "undisturbed")
 
 
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_terminated_it_ends_in_one_line_and_goes_on_later(tmp_path: Path, whole_group: bool) -> None:
+    rows = [row | {"text": row["text"] * 100} for row in some_articles(1_000)]  # of about 20 batches
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    command = [
+        sys.executable,
+        "prepare_data.py",
+        f"--source={tmp_path}/a.jsonl",
+        "--tokenizer=bytes",
+        "--workers=2",
+        f"--out_dir={tmp_path / 'out'}",
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not journaled_batch(tmp_path / "out") and process.poll() is None:
+        time.sleep(0.001)
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGTERM)
+    stderr = process.communicate(timeout=60)[1]  # returns when the last worker has let go of the pipe
+    assert stderr == "interrupted: the same command goes on from what is saved\n"
+    assert process.returncode == 130
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "going on in" in done.stdout
+
+
 class Crash(BaseException):
     """The end of the process, for all that the code under test can know."""
 
@@ -90,6 +121,7 @@ class Crash(BaseException):
 def test_ended_before_any_step_to_the_disk_it_goes_on_and_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_processes: None
 ) -> None:
+    monkeypatch.setattr(prepare_data, "MIN_SHARD_TOKENS", 1)
     monkeypatch.setattr(articles, "BATCH_CHARACTERS", 1_500)
     monkeypatch.setattr(shards, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(shards.os, "fsync", lambda file: None)  # no power is cut here, only processes end
@@ -138,14 +170,20 @@ def test_complete_it_does_nothing_and_other_options_are_refused(
     write_jsonl(tmp_path / "a.jsonl", some_articles(50))
     prepare(tmp_path / "out", tmp_path / "a.jsonl")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
-    (tmp_path / "a.jsonl").unlink()  # is not needed any more
     prepare(tmp_path / "out", tmp_path / "a.jsonl", workers=7)
-    assert "is complete, nothing to do" in capsys.readouterr().out
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith("out is complete, nothing to do (--verify checks its hashes)")
+    write_jsonl(tmp_path / "a.jsonl", some_articles(51))
+    prepare(tmp_path / "out", tmp_path / "a.jsonl")
+    (tmp_path / "a.jsonl").unlink()  # is not needed any more
+    prepare(tmp_path / "out", tmp_path / "a.jsonl")
+    for line in capsys.readouterr().out.splitlines():
+        assert re.search(r"is complete, nothing to do .*; the files of .*a\.jsonl have changed since: ", line)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
     with pytest.raises(
-        UserError, match=r"tokenizer was 'bytes' and is 'gpt2'; shard_tokens was 100000000 and is 5:"
+        UserError, match=r"tokenizer was 'bytes' and is 'gpt2'; shard_tokens was 100000000 and is 50000:"
     ):
-        prepare(tmp_path / "out", tmp_path / "a.jsonl", tokenizer="gpt2", shard_tokens=5)
+        prepare(tmp_path / "out", tmp_path / "a.jsonl", tokenizer="gpt2", shard_tokens=50_000)
 
 
 def stop_after(n_batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,6 +262,31 @@ def test_two_preparations_of_one_folder_are_refused(tmp_path: Path, no_processes
     ):
         prepare(tmp_path / "out", tmp_path / "a.jsonl")
     prepare(tmp_path / "out", tmp_path / "a.jsonl")
+
+
+def test_the_speed_is_of_what_this_command_has_done(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_processes: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(articles, "BATCH_CHARACTERS", 1_000)
+    monkeypatch.setattr(shards, "SAVE_SECONDS", 0.0)
+    write_jsonl(tmp_path / "a.jsonl", some_articles(50))
+    with monkeypatch.context() as patch:
+        stop_after(3, patch)
+        with pytest.raises(Crash):
+            prepare(tmp_path / "out", tmp_path / "a.jsonl")
+    journal = shards.Journal.read(tmp_path / "out")
+    assert journal is not None
+    times = iter([100.0, 101.0])  # the beginning and the end, where no progress is reported
+    monkeypatch.setattr(prepare_data.Progress, "report", lambda *_: None)
+    monkeypatch.setattr(prepare_data.time, "perf_counter", lambda: next(times))
+    prepare(tmp_path / "out", tmp_path / "a.jsonl")
+    done = prepare_data.n_tokens(TokenDataset(tmp_path / "out").manifest.splits)
+    before = prepare_data.n_tokens(journal.splits)
+    assert 0 < before < done
+    assert f" is complete: 1.0 s, {done - before:,} tokens/s" in capsys.readouterr().out
 
 
 def test_verify_names_every_damaged_shard(

@@ -66,6 +66,19 @@ def test_text_files_are_a_document_each_and_globs_add_up(tmp_path: Path, no_proc
     assert files[0]["bytes"] == len(texts[10])
 
 
+def test_a_name_with_commas_or_brackets_is_taken_as_it_is(tmp_path: Path) -> None:
+    for name in ("a,b.txt", "c[1].txt", "d.txt"):
+        (tmp_path / name).write_text(name)
+    for source, names in (
+        ("a,b.txt", ["a,b.txt"]),
+        ("?,b.txt", ["a,b.txt"]),
+        ("c[1].txt", ["c[1].txt"]),
+        (f"c[1].txt,{tmp_path}/d.txt", ["c[1].txt", "d.txt"]),
+    ):
+        found = sources.find_source(f"{tmp_path}/{source}", "", "", 0)
+        assert [Path(file.path).name for file in found.files] == names
+
+
 def test_a_parquet_file_is_read_piece_by_piece_even_in_one_row_group(tmp_path: Path) -> None:
     rows = [{"id": str(number), "title": "t", "text": "word " * 200} for number in range(30_000)]
     pyarrow.parquet.write_table(

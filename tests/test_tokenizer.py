@@ -12,7 +12,7 @@ import tiktoken
 
 import tokenizer as tokenizer_module
 from errors import UserError
-from tokenizer import MAX_PART_CHARACTERS, Tokenizer, open_tokenizer, train_bpe
+from tokenizer import MAX_PART_CHARACTERS, Tokenizer, bpe_size, open_tokenizer, train_bpe
 
 WORDS = "the quick brown fox jumps over a lazy dog and counts 1987 days, isn't it? naïve café 中文 😀".split()
 ODD_TEXTS = [
@@ -114,8 +114,16 @@ def test_a_text_too_small_for_the_vocabulary_names_the_largest_one() -> None:
         train_bpe(["one two three"], 5000)
     largest = int(str(refused.value).partition("--tokenizer=bpe:")[2].split()[0])
     assert train_bpe(["one two three"], largest).vocab_size == largest
-    with pytest.raises(UserError, match="257 tokens at the least"):
-        train_bpe(["one two three"], 256)
+
+
+def test_the_size_of_a_bpe_is_read_from_its_name() -> None:
+    assert bpe_size("bpe:257") == 257
+    assert [bpe_size(spec) for spec in ("gpt2", "./bpe:9", "bpe")] == [None] * 3
+    for spec in ("bpe:256", "bpe:abc", "bpe:", "bpe:-300"):
+        with pytest.raises(
+            ValueError, match=f"tokenizer={spec}: bpe:N needs a number of tokens, at least 257"
+        ):
+            bpe_size(spec)
 
 
 def test_the_hash_is_of_content_not_of_the_name(trained: Tokenizer) -> None:
