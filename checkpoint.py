@@ -7,7 +7,7 @@ same run, and the rest of the run's folder, is `run_folder.py`'s.
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from errors import UserError
 from files import file_hash, flush_to_disk, replace_file
-from model import GPT, GPTConfig, choose_attention
+from model import GPT, GPTConfig
 from tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
@@ -39,6 +39,7 @@ class Progress:
     )
     val_loss: float | None = None  # nats per token at this step
     best_val_loss: float | None = None  # the lowest so far, this step's included
+    val_bits_per_byte: float | None = None  # this step's loss per UTF-8 byte of text
 
 
 def save(
@@ -116,9 +117,11 @@ def find(spec: str | Path) -> Path:
     found = pointed(path, "best") or pointed(path, "last")
     if found:
         return found
-    others = sorted(folder.name for folder in path.parent.glob("step_*") if folder.suffix != ".tmp")
+    others = _all(path.parent)
     if not path.is_dir() and others:
-        raise UserError(f"no checkpoint {path}: {path.parent} has {', '.join(others)}")
+        raise UserError(
+            f"no checkpoint {path}: {path.parent} has {', '.join(other.name for other in others)}"
+        )
     if not path.is_dir():
         raise UserError(
             f"no checkpoint folder {path}: train one with `python train.py --out_dir={path}` first"
@@ -164,34 +167,30 @@ def read_info(folder: Path) -> dict[str, Any]:
 
 def progress_of(info: dict[str, Any]) -> Progress:
     """Return the progress that checkpoint.json records."""
-    return Progress(info["step"], info["sequences"], info["val_loss"], info["best_val_loss"])
+    return Progress(**{field.name: info[field.name] for field in fields(Progress) if field.name in info})
 
 
-def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> GPT:
-    """Build the network that a checkpoint describes, with its weights, on the device and for computing in dtype."""
-    info = read_info(folder)
+def read_config(folder: Path) -> GPTConfig:
+    """Return the network that a checkpoint describes."""
     try:
-        config = GPTConfig(**info["model"])
-    except (TypeError, ValueError) as error:
+        return GPTConfig(**read_info(folder)["model"])
+    except (TypeError, ValueError, KeyError) as error:
         raise UserError(
             f"{folder / INFO}: its model cannot be built ({error}): choose another checkpoint"
         ) from None
-    model = GPT(config, choose_attention("auto", config, device, dtype))
-    load_weights(folder, model)
-    return model.to(device)
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's weights, as the model that was saved gave them."""
+    return _load_tensors(folder / WEIGHTS)
 
 
 def load_weights(folder: Path, model: GPT) -> None:
     """Copy a checkpoint's weights into the model; raise UserError where names or shapes differ."""
     try:
-        model.load_weights(_load_tensors(folder / WEIGHTS))
+        model.load_weights(read_weights(folder))
     except ValueError as error:
         raise UserError(f"{folder / WEIGHTS}: {error}") from None
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Return the tokenizer that a checkpoint carries."""
-    return Tokenizer.load(folder / TOKENIZER)
 
 
 def load_optimizer(folder: Path, model: GPT, optimizer: torch.optim.Optimizer) -> None:
@@ -221,8 +220,13 @@ def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"cannot read {path} ({error}): choose another checkpoint") from None
 
 
+def _all(out_dir: Path) -> list[Path]:
+    """Return the run's finished checkpoints, the oldest first."""
+    return sorted(folder for folder in out_dir.glob("step_*") if folder.suffix != ".tmp")
+
+
 def _remove_old(out_dir: Path, keep: int) -> None:
-    folders = sorted(folder for folder in out_dir.glob("step_*") if folder.suffix != ".tmp")
+    folders = _all(out_dir)
     kept = {pointed(out_dir, "best"), pointed(out_dir, "last"), *folders[-keep:]}
     for folder in folders:
         if folder not in kept:

@@ -47,12 +47,16 @@ class TrainConfig:
     wandb: Literal["online", "offline", "disabled"] = "disabled"  # Weights & Biases logging
     wandb_project: str = "wikigpt"  # its project there
     extend: bool = False  # allow max_steps to differ from the run's in out_dir
+    init_from: str = ""  # begin with this model's weights: a checkpoint, a Hugging Face folder or a hub name
     branch_from: str = ""  # start a new run in out_dir from this checkpoint, weights and optimizer state
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.batch_tokens) < 0 or (self.batch_size and self.batch_tokens):
             found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
             raise ValueError(f"{found}: give one of the two and set the other to 0")
+        if self.init_from and self.branch_from:
+            found = f"init_from={self.init_from}, branch_from={self.branch_from}"
+            raise ValueError(f"{found}: give one of the two")
         if self.batch_tokens % self.model.block_size:
             lower = self.batch_tokens // self.model.block_size * self.model.block_size
             near = " or ".join(str(n) for n in (lower, lower + self.model.block_size) if n)
@@ -83,7 +87,9 @@ OPERATIONAL = frozenset(
 class SampleConfig:
     """What is sampled, from where and how: the settings of `sample.py`. Raises ValueError for what makes no sense."""
 
-    checkpoint: str = "out/demo"  # a run's folder (its best checkpoint, else the last) or one step_... folder
+    checkpoint: str = (
+        "out/demo"  # a run's folder (its best checkpoint), a step_..., Hugging Face folder or hub name
+    )
     prompt: str = "The history of"  # text to continue
     prompt_file: str = ""  # file with a prompt per line, instead of prompt
     n_samples: int = 1  # continuations of each prompt
@@ -179,6 +185,28 @@ def with_vocabulary(config: TrainConfig, vocab_size: int) -> TrainConfig:
             f"{found}: the tokenizer of {config.data_dir} has {vocab_size} tokens: set 0 to take that"
         )
     return dataclasses.replace(config, model=dataclasses.replace(config.model, vocab_size=vocab_size))
+
+
+def with_network(config: TrainConfig, network: GPTConfig) -> TrainConfig:
+    """Return the config with the network of the model it starts from, but its own dropout and block_size.
+
+    What the config leaves at its default is the model's to say. Raises UserError for a setting that makes another
+    network, or longer sequences than the model knows.
+    """
+    default, own = GPTConfig(), config.model
+    for key in (item.name for item in dataclasses.fields(GPTConfig)):
+        asked, there = getattr(own, key), getattr(network, key)
+        fits = asked <= there if key == "block_size" else asked == there or key == "dropout"
+        if not fits and asked != getattr(default, key):
+            raise UserError(
+                f"{key}={asked}: the model of init_from={config.init_from} has {key}={there}: leave it out"
+            )
+    block_size = min(own.block_size, network.block_size)
+    model = dataclasses.replace(network, dropout=own.dropout, block_size=block_size)
+    try:
+        return dataclasses.replace(config, model=model)
+    except ValueError as error:  # batch_tokens was fine for another block_size
+        raise UserError(str(error)) from None
 
 
 def share_batch(config: TrainConfig, n_processes: int) -> tuple[int, int]:

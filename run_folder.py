@@ -44,8 +44,12 @@ class Run:
         return self.checkpoint is not None and self.checkpoint.parent == self.out_dir
 
 
-def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
+def open_run(
+    config: TrainConfig, data_hash: str, tokenizer: Tokenizer, data: dict[str, str | int] | None = None
+) -> Run:
     """Return the run of `config` in its out_dir: new, branched, or as far as its last checkpoint.
+
+    `data` is the data in words, for whoever reads a checkpoint.
 
     Only reads. Raises UserError where the folder holds another run, with the differing keys.
     """
@@ -63,13 +67,13 @@ def open_run(config: TrainConfig, data_hash: str, tokenizer: Tokenizer) -> Run:
     progress = checkpoint.progress_of(checkpoint.read_info(folder)) if folder else Progress()
     branches = folder is not None and folder.parent != out_dir
     if branches:  # the best is of this run, not of its origin
-        progress = replace(progress, val_loss=None, best_val_loss=None)
+        progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None)
     if progress.step + branches > config.max_steps:  # a branch has to train at least a step
         raise UserError(
             f"max_steps={config.max_steps}: {folder} is already at step {progress.step}: give more"
         )
     run_id = earlier["run_id"] if earlier else uuid.uuid4().hex[:8]
-    about = {"config": asdict(config), "identity": ours, "run_id": run_id, **_surroundings()}
+    about = {"config": asdict(config), "identity": ours, "data": data, "run_id": run_id, **_surroundings()}
     return Run(
         out_dir, about, folder, progress, _changes(earlier["config"] if earlier else {}, about["config"])
     )

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import checkpoint
 import hardware
+import pretrained
 from command_line import parse_config
 from config import SampleConfig
 from errors import UserError, run_command
@@ -19,10 +19,10 @@ from tokenizer import Tokenizer
 
 def samples(config: SampleConfig, prompts: Sequence[str]) -> Iterator[list[str]]:
     """Yield the `n_samples` continuations of each prompt; raise UserError for a missing or damaged checkpoint."""
-    folder = checkpoint.find(config.checkpoint)
+    found = pretrained.find(config.checkpoint)
     device = hardware.choose_device(config.device)
     dtype, _ = hardware.choose_precision(config.precision, device)
-    model, tokenizer = checkpoint.load_model(folder, device, dtype), checkpoint.load_tokenizer(folder)
+    tokenizer, model = found.tokenizer(), pretrained.load_model(found, device, dtype)
     for prompt in prompts:
         with hardware.autocast(device, dtype):
             texts = continuations(model, tokenizer, prompt, config)

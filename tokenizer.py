@@ -113,8 +113,8 @@ class Tokenizer:
         """Write the tokenizer to one JSON file."""
         Path(path).write_text(self.to_json(), encoding="utf-8")
 
-    @classmethod
-    def load(cls, path: str | Path) -> "Tokenizer":
+    @staticmethod
+    def load(path: str | Path) -> "Tokenizer":
         """Read a file written by `save`, refusing one whose content is not what its hash says."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -122,8 +122,7 @@ class Tokenizer:
                 raise UserError(
                     f"{path} has tokenizer format {content['format']}, this code reads {FILE_FORMAT}"
                 )
-            ranks = {base64.b64decode(value): index for value, index in content["ranks"].items()}
-            tokenizer = cls(content["name"], ranks, content["pattern"], content["special_tokens"])
+            tokenizer = _from_identity(content["name"], content)
             is_whole = tokenizer.hash == content["hash"]
         except OSError as error:
             raise UserError(f"cannot read the tokenizer {path}: {error.strerror}") from None
@@ -151,13 +150,59 @@ class Tokenizer:
         }
 
 
+class ForeignTokenizer(Tokenizer):
+    """A byte-level tokenizer of another project's tokenizer.json, run by the `tokenizers` library.
+
+    Its identity is that content. It may change a text before splitting it (Qwen's brings it to Unicode's form C):
+    decoding gives the changed text.
+    """
+
+    def __init__(self, name: str, content: dict[str, Any], end_of_text: int) -> None:
+        import tokenizers
+
+        self.name = name
+        # How the library is to fill up and cut off batches is no part of what the tokens are.
+        self.content = {**content, "truncation": None, "padding": None}
+        self.end_of_text = end_of_text
+        self._library = tokenizers.Tokenizer.from_str(json.dumps(self.content))
+        self._library.encode_special_tokens = True  # a special token's name in a text is text
+        added = self.content["added_tokens"]
+        self.special_tokens = {token["content"]: token["id"] for token in added if token["special"]}
+        self.vocab_size = max(self._library.get_vocab().values()) + 1
+        words = {token["content"]: token["id"] for token in added if not token["special"]}
+        names = self.special_tokens | words
+        vocabulary = self.content["model"]["vocab"].items()
+        self.ranks = {_characters_to_bytes(token): index for token, index in vocabulary if token not in names}
+        self.ranks |= {word.encode(): index for word, index in words.items()}
+
+    def encode_to_array(self, text: str) -> np.ndarray:
+        text.encode()  # the library would name a lone surrogate less clearly
+        return np.array(self._library.encode(text, add_special_tokens=False).ids, dtype=np.uint32)
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """Return the bytes of `ids`; those past the last token, which a model may have rows for, are nothing."""
+        return super().decode_bytes(index for index in ids if index < self.vocab_size)
+
+    def _identity(self) -> dict[str, object]:
+        return {"huggingface": self.content, "end_of_text": self.end_of_text}
+
+
+def _from_identity(name: str, content: dict[str, Any]) -> Tokenizer:
+    if "huggingface" in content:
+        return ForeignTokenizer(name, content["huggingface"], content["end_of_text"])
+    ranks = {base64.b64decode(value): index for value, index in content["ranks"].items()}
+    return Tokenizer(name, ranks, content["pattern"], content["special_tokens"])
+
+
 def open_tokenizer(spec: str) -> Tokenizer:
-    """Return the tokenizer that `spec` names: a tiktoken encoding, `bytes`, or a saved file or the folder it is in."""
+    """Return the tokenizer that `spec` names: a tiktoken encoding, `bytes`, a saved file, the folder it is in, or a run's folder."""
     if spec == "bytes":
         return _byte_tokenizer()
     if spec in tiktoken.list_encoding_names():
         return _tiktoken_tokenizer(spec)
     path = Path(spec) / TOKENIZER_FILE if Path(spec).is_dir() else Path(spec)
+    if (Path(spec) / "last").is_file():  # a run's folder: its checkpoints all have the same
+        path = Path(spec) / (Path(spec) / "last").read_text().strip() / TOKENIZER_FILE
     if path.exists():
         return Tokenizer.load(path)
     if spec.startswith("bpe:"):
@@ -278,7 +323,7 @@ def _tiktoken_tokenizer(name: str) -> Tokenizer:
 
 def _characters_to_bytes(token: str) -> bytes:
     """Undo the byte-level alphabet of GPT-2 and `tokenizers`, in which every byte is one printable character."""
-    return bytes(_BYTE_OF_CHARACTER[character] for character in token)
+    return bytes(BYTE_OF_CHARACTER[character] for character in token)
 
 
 def _byte_alphabet() -> dict[str, int]:
@@ -287,4 +332,4 @@ def _byte_alphabet() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
-_BYTE_OF_CHARACTER = _byte_alphabet()
+BYTE_OF_CHARACTER = _byte_alphabet()

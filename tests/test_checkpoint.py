@@ -20,7 +20,8 @@ from errors import UserError
 from files import file_hash
 from model import GPT, GPTConfig
 from optim import OptimizerConfig, make_optimizer
-from tokenizer import open_tokenizer
+from pretrained import find, load_model
+from tokenizer import Tokenizer, open_tokenizer
 
 TINY = GPTConfig(vocab_size=257, block_size=8, n_layer=1, n_head=2, n_embd=16)
 CPU = torch.device("cpu")
@@ -66,8 +67,12 @@ def test_everything_comes_back_bit_for_bit(tmp_path: Path, changes: dict) -> Non
     info = checkpoint.read_info(folder)
     assert checkpoint.progress_of(info) == Progress(7, 56, 2.5, 2.25)
     assert info["note"] == "x"
-    assert checkpoint.load_tokenizer(folder).hash == open_tokenizer("bytes").hash == info["tokenizer_hash"]
-    again = checkpoint.load_model(folder, CPU, torch.float32)
+    assert (
+        Tokenizer.load(folder / checkpoint.TOKENIZER).hash
+        == open_tokenizer("bytes").hash
+        == info["tokenizer_hash"]
+    )
+    again = load_model(find(str(folder)), CPU, torch.float32)
     assert again.config == model.config
     torch.manual_seed(1)
     other = GPT(model.config)
@@ -175,7 +180,7 @@ def test_find_nothing(tmp_path: Path) -> None:
 
 def refused(folder: Path) -> str:
     with pytest.raises(UserError) as error:
-        checkpoint.load_model(folder, CPU, torch.float32)
+        load_model(find(str(folder)), CPU, torch.float32)
     assert "\n" not in str(error.value)
     assert str(folder) in str(error.value)
     return str(error.value)
@@ -246,8 +251,8 @@ def test_nothing_is_unpickled(tmp_path: Path, name: str, kind: str) -> None:
     if name != "checkpoint.json":  # as whoever made the trap would
         change_info(folder, sha256={name: file_hash(folder / name)})
     with pytest.raises(UserError) as refusal:  # noqa: PT012 - whichever reads the file refuses
-        checkpoint.load_model(folder, CPU, torch.float32)
-        checkpoint.load_tokenizer(folder)
+        load_model(find(str(folder)), CPU, torch.float32)
+        Tokenizer.load(folder / checkpoint.TOKENIZER)
         checkpoint.load_optimizer(folder, model, optimizer)
     assert name in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -326,7 +331,7 @@ def test_a_reader_sees_a_whole_checkpoint_whenever_the_writer_dies(
         monkeypatch.undo()
         last, best = checkpoint.pointed(out_dir, "last"), checkpoint.find(out_dir)
         for folder in (last, best):
-            checkpoint.load_model(folder, CPU, torch.float32)
+            load_model(find(str(folder)), CPU, torch.float32)
         info = checkpoint.read_info(last)
         if info["val_loss"] == info["best_val_loss"] and info["step"] == 3:
             assert best == last, "a run that goes on from `last` never says again which is best"

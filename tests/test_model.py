@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
+from huggingface import weights_here
 from model import GPT, IGNORED, CausalSelfAttention, GPTConfig, choose_attention, rotary_angles
 
 SMALL = GPTConfig(vocab_size=65, block_size=32, n_layer=2, n_head=4, n_embd=48)
@@ -74,46 +75,10 @@ def large_model(config: GPTConfig, **kwargs: Any) -> GPT:
     return model.eval()
 
 
-def pad_rows(weight: Tensor, config: GPTConfig) -> Tensor:
-    return F.pad(weight, (0, 0, 0, config.padded_vocab_size - config.vocab_size))
-
-
-def copy_gpt2_weights(reference: GPT2LMHeadModel, model: GPT) -> None:
-    state = dict(reference.state_dict())
-    for name, weight in state.items():
-        if name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
-            state[name] = weight.T  # its Conv1D keeps (in, out)
-        if name in ("transformer.wte.weight", "lm_head.weight"):
-            state[name] = pad_rows(weight, model.config)
-    model.load_state_dict(state)
-
-
-def copy_qwen3_weights(reference: Qwen3ForCausalLM, model: GPT) -> None:
-    theirs = reference.state_dict()
-    ours = {
-        "transformer.wte.weight": pad_rows(theirs["model.embed_tokens.weight"], model.config),
-        "transformer.ln_f.weight": theirs["model.norm.weight"],
-        "lm_head.weight": pad_rows(theirs["lm_head.weight"], model.config),
-    }
-    for layer in range(model.config.n_layer):
-        source, target = f"model.layers.{layer}", f"transformer.h.{layer}"
-        qkv = [theirs[f"{source}.self_attn.{part}_proj.weight"] for part in "qkv"]
-        gate_and_up = [theirs[f"{source}.mlp.{part}_proj.weight"] for part in ("gate", "up")]
-        ours |= {
-            f"{target}.ln_1.weight": theirs[f"{source}.input_layernorm.weight"],
-            f"{target}.attn.c_attn.weight": torch.cat(qkv),
-            f"{target}.attn.q_norm.weight": theirs[f"{source}.self_attn.q_norm.weight"],
-            f"{target}.attn.k_norm.weight": theirs[f"{source}.self_attn.k_norm.weight"],
-            f"{target}.attn.c_proj.weight": theirs[f"{source}.self_attn.o_proj.weight"],
-            f"{target}.ln_2.weight": theirs[f"{source}.post_attention_layernorm.weight"],
-            f"{target}.mlp.c_fc.weight": torch.cat(gate_and_up),
-            f"{target}.mlp.c_proj.weight": theirs[f"{source}.mlp.down_proj.weight"],
-        }
-    model.load_state_dict(ours)
-
-
 @torch.no_grad()
-def assert_same_logits(model: GPT, reference: torch.nn.Module) -> None:
+def assert_same_logits(config: GPTConfig, reference: torch.nn.Module) -> None:
+    model = GPT(config)
+    model.load_weights(weights_here(config, reference.state_dict()))
     tokens = random_tokens(model.config)
     expected = reference.eval()(tokens).logits
     assert expected.std() > 0.5  # logits that hardly differ would prove nothing
@@ -150,9 +115,7 @@ def test_logits_equal_gpt2(vocab_size, block_size, n_layer, n_head, n_embd, n_in
     config = GPTConfig(
         vocab_size, block_size, n_layer, n_head, n_embd=n_embd, n_inner=n_inner, tie_embeddings=tied
     )
-    model = GPT(config)
-    copy_gpt2_weights(reference, model)
-    assert_same_logits(model, reference)
+    assert_same_logits(config, reference)
 
 
 @pytest.mark.parametrize(
@@ -193,9 +156,7 @@ def test_logits_equal_qwen3(
     )
     assert reference.config.rms_norm_eps == config.eps == 1e-6
     enlarge_weights(reference)
-    model = GPT(config)
-    copy_qwen3_weights(reference, model)
-    assert_same_logits(model, reference)
+    assert_same_logits(config, reference)
 
 
 def test_parameter_names_and_sizes_are_gpt2s():

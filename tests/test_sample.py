@@ -144,10 +144,12 @@ def test_prompt_longer_than_the_block_is_continued(checkpoint_dir: Path) -> None
 
 def test_missing_checkpoint_is_one_line(run) -> None:
     message = one_line_error(run("sample.py", "--checkpoint=out/nothing"))
-    assert (
-        message
-        == "no checkpoint folder out/nothing: train one with `python train.py --out_dir=out/nothing` first"
-    )
+    for words in (
+        "no folder out/nothing here",
+        "`python train.py --out_dir=out/nothing`",
+        "hf download out/nothing",
+    ):
+        assert words in message
 
 
 @pytest.mark.parametrize(

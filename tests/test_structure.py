@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-VERBS = {"prepare_data", "train", "sample"}
+VERBS = {"prepare_data", "train", "sample", "tools"}
 # The data's side: what preparation imports. It runs in a fresh process for each core, without torch.
 WITHOUT_TORCH = {
     "prepare_data",
@@ -22,6 +22,8 @@ WITHOUT_TORCH = {
     "workers",
     "errors",
     "command_line",
+    "hub",
+    "hf_tokenizer",
 }
 # The lowest layer of our own: what these may import of ours.
 LOWEST = {
@@ -29,6 +31,7 @@ LOWEST = {
     "model": set(),
     "optim": set(),
     "tokenizer": {"errors", "server"},
+    "hub": {"errors", "server"},
     "server": set(),
     "files": set(),
 }

@@ -1,0 +1,77 @@
+"""A trained model to start from, wherever it is: a checkpoint of ours, a folder in Hugging Face's layout, a hub name.
+
+Owns telling them apart. Reading each kind is checkpoint.py's, huggingface.py's and hub.py's.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import checkpoint
+import hf_tokenizer
+import hub
+import huggingface
+from errors import UserError
+from model import GPT, GPTConfig, choose_attention
+from tokenizer import TOKENIZER_FILE, Tokenizer
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model on disk, found to be one that our network can be; its weights are not read yet."""
+
+    folder: Path
+    config: GPTConfig
+    is_ours: bool
+
+    def load_weights(self, model: GPT) -> None:
+        """Copy the weights into a model; raise UserError where names or shapes differ.
+
+        The model's learned positions may be fewer than there: the first ones are taken.
+        """
+        tensors = (
+            checkpoint.read_weights(self.folder) if self.is_ours else huggingface.read_tensors(self.folder)
+        )
+        try:
+            weights = tensors if self.is_ours else huggingface.weights_here(self.config, tensors)
+            positions = weights.get("transformer.wpe.weight")
+            if positions is not None:
+                weights["transformer.wpe.weight"] = positions[: model.config.block_size]
+            model.load_weights(weights)
+        except ValueError as error:
+            where = self.folder / checkpoint.WEIGHTS if self.is_ours else self.folder
+            raise UserError(f"{where}: {error}") from None
+
+    def tokenizer(self) -> Tokenizer:
+        """Return the model's tokenizer; raise UserError for one with more tokens than the model knows."""
+        tokenizer = (
+            Tokenizer.load(self.folder / TOKENIZER_FILE)
+            if self.is_ours
+            else hf_tokenizer.read_tokenizer(self.folder)
+        )
+        if tokenizer.vocab_size > self.config.vocab_size:
+            raise UserError(
+                f"{self.folder}: its tokenizer has {tokenizer.vocab_size} tokens, its model knows"
+                f" {self.config.vocab_size}: they do not belong together"
+            )
+        return tokenizer
+
+
+def find(spec: str) -> Pretrained:
+    """Return the model that `spec` names; raise UserError where there is none, or none that our network can be.
+
+    A run's folder means its best checkpoint, else the last; a name that is no folder here, owner/name, is the hub's.
+    """
+    folder = hub.find_folder(spec)
+    if hub.is_model_folder(folder):
+        return Pretrained(folder, huggingface.read_config(folder), is_ours=False)
+    folder = checkpoint.find(folder)
+    return Pretrained(folder, checkpoint.read_config(folder), is_ours=True)
+
+
+def load_model(pretrained: Pretrained, device: torch.device, dtype: torch.dtype) -> GPT:
+    """Build the network with its weights, on the device and for computing in dtype."""
+    model = GPT(pretrained.config, choose_attention("auto", pretrained.config, device, dtype))
+    pretrained.load_weights(model)
+    return model.to(device)
