@@ -92,8 +92,9 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """A function that runs one of the project's commands in a process of its own, in an empty folder."""
 
     def run_in_process(script: str, *argv: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / script), *argv]
-        environment = command_environment()
+        is_tool = script.startswith("tools.")  # which runs as a module, from the project's folder
+        command = [sys.executable, *(("-m", script) if is_tool else (str(ROOT / script),)), *argv]
+        environment = command_environment() | ({"PYTHONPATH": str(ROOT)} if is_tool else {})
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
         )

@@ -1,0 +1,220 @@
+"""Our models there: opened by transformers without code of ours, with our logits, losses and text; and in CTranslate2."""
+
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import pytest
+import torch
+from conftest import one_line_error
+from test_huggingface import enlarge, largest_difference
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+import checkpoint
+import pretrained
+from checkpoint import Progress
+from config import TrainConfig, with_vocabulary
+from data import TokenDataset
+from distributed import World
+from errors import UserError
+from evaluate import evaluate
+from generate import generate
+from model import GPT, GPTConfig
+from optim import make_optimizer
+from run_folder import open_run, write_config
+from tokenizer import Tokenizer, open_tokenizer, train_bpe
+from tools.export_hf import ExportConfig, export
+from train import train
+
+CPU = torch.device("cpu")
+TEXT = (
+    "the river runs north past old stone walls where café owners learn 数字 and sing 12345 times, isn't it? "
+)
+QWEN3 = {"position": "rotary", "norm": "rmsnorm", "mlp": "swiglu", "qk_norm": True, "bias": False}
+SHAPES: list[dict[str, Any]] = [
+    {},
+    {"n_layer": 3, "n_head": 8, "n_embd": 64, "n_inner": 100},
+    {"tie_embeddings": False, "norm_eps": 1e-3},
+    {"dropout": 0.1, "n_layer": 1, "n_head": 1, "n_embd": 24},
+    {**QWEN3},
+    {**QWEN3, "tie_embeddings": False, "n_kv_head": 2},
+    {**QWEN3, "n_kv_head": 1, "head_dim": 34, "rope_theta": 1e6},
+    {**QWEN3, "n_head": 6, "n_kv_head": 3, "n_embd": 40, "head_dim": 10, "norm_eps": 1e-5},
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_bpe([TEXT * 50], 301)
+
+
+def checkpointed(config: TrainConfig, tokenizer: Tokenizer, **shape: Any) -> GPT:
+    """Write a checkpoint of a model of `shape`, with weights at which every part shows; return the model."""
+    sizes = {"block_size": 96, "n_layer": 2, "n_head": 4, "n_embd": 48, **shape}
+    config = with_vocabulary(replace(config, model=GPTConfig(**sizes)), tokenizer.vocab_size)
+    torch.manual_seed(2)
+    model = GPT(config.model)
+    enlarge(model)
+    run = open_run(config, "d" * 64, tokenizer, {"source": "invented articles", "train_tokens": 12345})
+    write_config(run)
+    optimizer = make_optimizer(model, config.optimizer)
+    progress = Progress(7, 56, 3.25, 3.25, 1.5)
+    checkpoint.save(Path(config.out_dir), model, optimizer, tokenizer, progress, run.about, 2)
+    return model.eval()
+
+
+def exported(config: TrainConfig) -> Path:
+    out_dir = Path(config.out_dir).parent / "hf"
+    export(ExportConfig(config.out_dir, str(out_dir)))
+    return out_dir
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_transformers_computes_our_logits_and_greedy_text(shape, config, tokenizer):
+    ours = checkpointed(config, tokenizer, **shape)
+    folder = exported(config)
+    theirs = AutoModelForCausalLM.from_pretrained(folder).eval()
+    assert sum(p.numel() for p in theirs.parameters()) == ours.n_params()
+    assert largest_difference(ours, theirs, tokenizer.vocab_size, 96) < 1e-5
+    prompt = tokenizer.encode("the river runs")
+    [[expected]] = generate(
+        ours.double(), [prompt], max_new_tokens=64, temperature=0, end_of_text=tokenizer.end_of_text
+    )
+    inputs = torch.tensor([prompt])
+    options = {"do_sample": False, "max_new_tokens": 64, "attention_mask": torch.ones_like(inputs)}
+    found = theirs.double().generate(inputs, **options)[0, len(prompt) :].tolist()
+    assert found[: len(expected)] == expected
+    assert len(expected) == 64 or found[len(expected)] == tokenizer.end_of_text
+    again = pretrained.find(str(folder))
+    assert not again.is_ours
+    assert again.tokenizer().hash == tokenizer.hash
+    assert (
+        largest_difference(pretrained.load_model(again, CPU, torch.float32).eval(), theirs.float(), 301, 96)
+        < 1e-5
+    )
+
+
+@pytest.mark.parametrize("shape", [{}, QWEN3], ids=["gpt2", "qwen3"])
+def test_the_perplexity_of_a_trained_model_is_the_same_there(shape, config):
+    config = replace(config, max_steps=40, eval_interval=40, checkpoint_interval=40, eval_windows=0)
+    train(replace(config, model=replace(config.model, block_size=32, **shape)))
+    validation = TokenDataset(config.data_dir, "val")
+    tokenizer = validation.tokenizer()
+    found = pretrained.find(config.out_dir)
+    starts = validation.validation_starts(32, None)
+    world = World(0, 1, CPU)
+    ours = pretrained.load_model(found, CPU, torch.float32)
+    losses = evaluate(ours, validation, starts, 8, tokenizer.token_byte_lengths(), world, torch.float32)
+    folder = exported(config)
+    theirs = AutoModelForCausalLM.from_pretrained(folder).eval()
+    nats = []
+    with torch.no_grad():
+        for start in starts.tolist():
+            tokens = torch.from_numpy(validation.read(start, 33).astype(np.int64))[None]
+            logits = theirs(tokens[:, :-1]).logits
+            nats.append(torch.nn.functional.cross_entropy(logits[0], tokens[0, 1:], reduction="sum").item())
+    perplexity = math.exp(sum(nats) / losses.n_tokens)
+    assert perplexity == pytest.approx(math.exp(losses.nats_per_token), rel=1e-4)
+    assert perplexity < 200, "it has learned something"
+    assert f"{losses.bits_per_byte:.4f} bits per byte" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[2], SHAPES[5]], ids=["gpt2", "gpt2 untied", "qwen3"])
+def test_ctranslate2_continues_alike(shape, config, tokenizer, tmp_path):
+    """Token by token: where the two largest logits are not within rounding, the next token is the same."""
+    ours = checkpointed(config, tokenizer, **shape)
+    converter = ctranslate2.converters.TransformersConverter(str(exported(config)))
+    converter.convert(str(tmp_path / "ct2"))
+    theirs = ctranslate2.Generator(str(tmp_path / "ct2"), compute_type="float32", intra_threads=1)
+    names = AutoTokenizer.from_pretrained(exported_folder(config)).convert_ids_to_tokens(
+        range(tokenizer.vocab_size)
+    )
+    tokens, compared = tokenizer.encode("the river runs"), 0
+    for _ in range(40):
+        with torch.no_grad():
+            logits = ours(torch.tensor([tokens]), last_only=True)[0, -1]
+        first, second = logits.topk(2).values.tolist()
+        prompt = [[names[token] for token in tokens]]
+        options = {"max_length": 1, "sampling_topk": 1, "include_prompt_in_result": False, "end_token": []}
+        [[found]] = theirs.generate_batch(prompt, **options)[0].sequences_ids
+        if first - second > 1e-3:
+            assert found == int(logits.argmax())
+            compared += 1
+        tokens.append(int(logits.argmax()))
+    assert compared > 30
+    assert len(set(tokens[3:])) > 5, "a text that repeats one token would prove little"
+
+
+def exported_folder(config: TrainConfig) -> Path:
+    return Path(config.out_dir).parent / "hf"
+
+
+def test_the_card_says_what_the_model_is_and_learned_from(config, tokenizer):
+    checkpointed(config, tokenizer)
+    folder = exported(config)
+    card = (folder / "README.md").read_text()
+    for words in (
+        "invented articles",
+        "3.2500 nats per token, 1.5000 bits per byte",
+        "split_special_tokens=True",
+        "<|endoftext|>",
+        "learning_rate 0.003",
+        "| n_embd | 48 |",
+        "llama.cpp's",
+    ):
+        assert words.lower() in card.lower()
+    generation = GenerationConfig.from_pretrained(folder)
+    assert generation.eos_token_id == tokenizer.end_of_text
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.json", "generation_config.json", "model.safetensors", "README.md"),
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    }
+    config_there = json.loads((folder / "config.json").read_text())
+    assert config_there["n_ctx"] == 96
+
+
+def test_what_transformers_does_not_have_is_refused_and_nothing_is_written(run, config, tokenizer):
+    checkpointed(config, tokenizer, position="rotary")
+    out_dir = Path(config.out_dir).parent / "hf"
+    arguments = [f"--checkpoint={config.out_dir}", f"--out_dir={out_dir}"]
+    message = one_line_error(run("tools.export_hf", *arguments))
+    assert "neither GPT-2 nor Qwen3" in message
+    assert not out_dir.exists()
+
+
+def test_a_folder_that_is_there_is_not_written_over(config, tokenizer):
+    checkpointed(config, tokenizer)
+    folder = exported(config)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UserError, match="exists: delete it"):
+        exported(config)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_full_disk_leaves_nothing_that_looks_whole(monkeypatch, config, tokenizer):
+    checkpointed(config, tokenizer)
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tools.export_hf.hf_tokenizer.write_tokenizer", full)
+    with pytest.raises(UserError, match="No space left"):
+        exported(config)
+    assert not list(Path(config.out_dir).parent.glob("hf*"))
+
+
+def test_a_tokenizer_of_another_model_is_refused(config, tokenizer, tmp_path):
+    checkpointed(config, tokenizer)
+    folder = exported(config)
+    content = json.loads((folder / "config.json").read_text())
+    bytes_tokenizer = open_tokenizer("bytes")
+    assert bytes_tokenizer.vocab_size < tokenizer.vocab_size
+    small = GPT(replace(GPTConfig(**asdict(pretrained.find(str(folder)).config)), vocab_size=200))
+    assert content["vocab_size"] == 301
+    (folder / "config.json").write_text(json.dumps({**content, "vocab_size": small.config.vocab_size}))
+    with pytest.raises(UserError, match="tokenizer has 301 tokens, its model knows 200"):
+        pretrained.find(str(folder)).tokenizer()

@@ -1,0 +1,1 @@
+"""Secondary commands, run as `python -m tools.<name>`: they import the modules beside this folder, and nothing imports them."""
