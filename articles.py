@@ -1,7 +1,8 @@
 """Reading a source's files, in order and in bounded memory, as batches of articles.
 
-Owns the file formats (`id, title, text` of each article: the schema of wikimedia/wikipedia) and what the document of
-an article is. Which files is left to sources.py; what becomes of documents to workers.py.
+Owns the file formats (`id, title, text` of each article: the schema of wikimedia/wikipedia; `prompt, completion` of
+each pair) and what the document of an article is. Which files is left to sources.py; what becomes of documents to
+workers.py.
 """
 
 import contextlib
@@ -17,14 +18,16 @@ from errors import UserError
 from sources import Source
 
 BATCH_CHARACTERS = 2**20
+PAIR_KEYS = ("prompt", "completion")
 
 
 class Article(NamedTuple):
-    """One article as it was found; without an id, its text identifies it."""
+    """One article as it was found; without an id, its text identifies it. A pair is one whose text is a completion."""
 
     id: str | None
     title: str | None
     text: str | None
+    prompt: str = ""
 
 
 class Batch(NamedTuple):
@@ -38,15 +41,16 @@ class Batch(NamedTuple):
 
 
 class Document(NamedTuple):
-    """The text of one article as it is tokenized."""
+    """The text of one article as it is tokenized: a prompt, on which nothing is learned, and what is learned."""
 
+    prompt: str
     text: str
     n_bytes: int
     rank: float  # in [0, 1), a hash of the article's id: the same in any order and any selection of files
 
 
 def documents(batch: Batch) -> Iterator[Document]:
-    """Yield the documents of a batch, skipping articles without text: title + blank line + text.
+    """Yield the documents of a batch, skipping articles without text: title + blank line + text, after the prompt.
 
     The rank is the first 8 bytes of the sha256 of the id (without an id: of the document) over 2**64. Raises UserError
     for a lone surrogate.
@@ -56,7 +60,7 @@ def documents(batch: Batch) -> Iterator[Document]:
             continue
         text = f"{article.title}\n\n{article.text}" if article.title else article.text
         try:
-            encoded = text.encode()
+            encoded = (article.prompt + text).encode()
             identity = encoded if article.id is None else article.id.encode()
         except UnicodeEncodeError as error:
             surrogate = ascii(error.object[error.start])
@@ -64,7 +68,7 @@ def documents(batch: Batch) -> Iterator[Document]:
                 f"{place} has a lone surrogate {surrogate}, which is no text: mend or drop it"
             ) from None
         rank = int.from_bytes(hashlib.sha256(identity).digest()[:8], "big") / 2**64
-        yield Document(text, len(encoded), rank)
+        yield Document(article.prompt, text, len(encoded), rank)
 
 
 def read_batches(source: Source, first_file: int = 0, first_batch: int = 0) -> Iterator[Batch]:
@@ -76,7 +80,7 @@ def read_batches(source: Source, first_file: int = 0, first_batch: int = 0) -> I
     before = 0
     for index, file in enumerate(source.files):
         if index >= first_file:
-            for number, (articles, places, part) in enumerate(_grouped(file.path)):
+            for number, (articles, places, part) in enumerate(_grouped(file.path, source.kind)):
                 if index > first_file or number >= first_batch:
                     done = (before + part * file.bytes) / total if total else part
                     yield Batch(index, number, articles, places, done)
@@ -86,15 +90,15 @@ def read_batches(source: Source, first_file: int = 0, first_batch: int = 0) -> I
 Row = tuple[Article, str, float]  # an article, where it is, the part of its file read with it
 
 
-def _grouped(path: str) -> Iterator[tuple[list[Article], list[str], float]]:
+def _grouped(path: str, kind: str) -> Iterator[tuple[list[Article], list[str], float]]:
     articles: list[Article] = []
     places: list[str] = []
     characters = 0
     with _reading(path):
-        for article, place, part in _rows(path):
+        for article, place, part in _rows(path, kind):
             articles.append(article)
             places.append(place)
-            characters += len(article.text or "")
+            characters += len(article.prompt) + len(article.text or "")
             if characters >= BATCH_CHARACTERS:
                 yield articles, places, part
                 articles, places, characters = [], [], 0
@@ -102,14 +106,16 @@ def _grouped(path: str) -> Iterator[tuple[list[Article], list[str], float]]:
         yield articles, places, 1.0
 
 
-def _rows(path: str) -> Iterator[Row]:
+def _rows(path: str, kind: str) -> Iterator[Row]:
+    if kind == "pairs":
+        return ((_pair(row, place), place, part) for row, place, part in _jsonl_objects(path, PAIR_KEYS))
     if path == "builtin":
         return _builtin_rows()
     if path.endswith(".parquet"):
         return _parquet_rows(path)
     if path.endswith(".txt"):
         return _text_rows(path)
-    return _jsonl_rows(path)
+    return ((_article(row, place), place, part) for row, place, part in _jsonl_objects(path, ("text",)))
 
 
 def _builtin_rows() -> Iterator[Row]:
@@ -136,16 +142,23 @@ def _parquet_rows(path: str) -> Iterator[Row]:
         columns = [name for name in ("id", "title", "text") if name in names]
         number = 0
         for batch in table.iter_batches(batch_size=at_once, columns=columns):
-            values = batch.to_pydict()
-            missing = [None] * len(batch)
-            rows = zip(*(values.get(name, missing) for name in ("id", "title", "text")), strict=True)
-            for row in rows:
+            for row in batch.to_pylist():
                 number += 1
                 place = f"{path} row {number}"
                 yield _article(row, place), place, number / n_rows
 
 
-def _jsonl_rows(path: str) -> Iterator[Row]:
+def read_pairs(path: str) -> list[tuple[str, str]]:
+    """Return the prompts and completions of a JSONL file, at least one; raise UserError where it has none."""
+    with _reading(path):
+        pairs = [_pair(row, place) for row, place, _ in _jsonl_objects(path, PAIR_KEYS)]
+    if not pairs:
+        raise UserError(f"{path} has no line with a prompt and a completion")
+    return [(pair.prompt, pair.text or "") for pair in pairs]
+
+
+def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], str, float]]:
+    """Yield a JSONL file's objects, each of which must have the keys, with their places and the part read."""
     size = max(1, os.path.getsize(path))
     with open(path, "rb") as raw:
         lines: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw  # type: ignore[assignment]
@@ -157,11 +170,13 @@ def _jsonl_rows(path: str) -> Iterator[Row]:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise UserError(f"{place} is no JSON in UTF-8 ({error}): mend or drop the line") from None
-            if not isinstance(row, dict) or "text" not in row:
+            missing = [key for key in keys if not isinstance(row, dict) or key not in row]
+            if missing:
                 found = f"only {', '.join(row)}" if isinstance(row, dict) else f"it is a {type(row).__name__}"
-                raise UserError(f"{place} has no key 'text', {found}: each line must be an object with one")
-            article = _article((row.get("id"), row.get("title"), row["text"]), place)
-            yield article, place, raw.tell() / size
+                raise UserError(
+                    f"{place} has no key {missing[0]!r}, {found}: each line must be an object with one"
+                )
+            yield row, place, raw.tell() / size
 
 
 def _text_rows(path: str) -> Iterator[Row]:
@@ -170,12 +185,24 @@ def _text_rows(path: str) -> Iterator[Row]:
         yield Article(None, None, file.read()), path, 1.0
 
 
-def _article(row: tuple[Any, ...], place: str) -> Article:
-    identity, title, text = row
-    for key, value in (("title", title), ("text", text)):
-        if value is not None and not isinstance(value, str):
-            raise UserError(f"{place}: '{key}' must be text, but is {type(value).__name__} {value!r:.40}")
-    return Article(None if identity is None else str(identity), title, text)
+def _article(row: dict[str, Any], place: str) -> Article:
+    return Article(_identity(row), _text(row, "title", place), _text(row, "text", place))
+
+
+def _pair(row: dict[str, Any], place: str) -> Article:
+    prompt, completion = (_text(row, key, place) for key in PAIR_KEYS)
+    return Article(_identity(row), None, completion, prompt or "")
+
+
+def _identity(row: dict[str, Any]) -> str | None:
+    return None if row.get("id") is None else str(row["id"])
+
+
+def _text(row: dict[str, Any], key: str, place: str) -> str | None:
+    value = row.get(key)
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{place}: '{key}' must be text, but is {type(value).__name__} {value!r:.40}")
+    return value
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ A data folder holds `manifest.json`, `tokenizer.json` and, for each split, heade
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from tokenizer import TOKENIZER_FILE, Tokenizer
 MANIFEST_FILE = "manifest.json"
 JOURNAL_FILE = "journal.json"  # there while a preparation is unfinished; shards.py owns what it holds
 MANIFEST_FORMAT = 1
+NO_LOSS = 2**31  # set in a token on which nothing is learned: a prompt's, in pairs of prompts and completions
+IGNORED = -1  # the target of a position that does not count in the loss, as model.py has it
 SPLITS = ("train", "val")
 
 
@@ -41,7 +44,7 @@ class Split:
 
     documents: int
     tokens: int  # end-of-text tokens included: one to a document
-    text_bytes: int  # UTF-8 bytes of the documents; end-of-text adds none
+    text_bytes: int  # UTF-8 bytes of the documents, prompts included; end-of-text adds none
     shards: tuple[Shard, ...]
 
     @classmethod
@@ -65,6 +68,23 @@ class Manifest:
     def to_json(self) -> str:
         """Return the file's content."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether a document is a prompt and its completion, and a sequence one of these, not a window of the stream."""
+        return self.source["kind"] == "pairs"
+
+    def summary(self) -> dict[str, str | int]:
+        """Return in a few words what a checkpoint remembers of its data: where from, how much, in which tokens."""
+        files = [file["path"] for file in self.source["files"]]
+        origin = [self.source[key] for key in ("dataset", "subset", "revision") if key in self.source]
+        names = (
+            files
+            if self.source["kind"] == "builtin"
+            else [f"{len(files)} file(s), {Path(files[0]).name} first"]
+        )
+        counts = {f"{name}_tokens": split.tokens for name, split in self.splits.items()}
+        return {"source": " ".join([*origin, *names]), "tokenizer": self.tokenizer["name"], **counts}
 
     @classmethod
     def read(cls, data_dir: str | Path) -> "Manifest":
@@ -120,6 +140,39 @@ class TokenDataset:
             return pieces[0]
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=self.manifest.dtype)
 
+    @cached_property
+    def pair_starts(self) -> np.ndarray:
+        """Where each pair starts, int64 (documents,): after the end of the one before."""
+        ends = [np.flatnonzero(shard == self.manifest.tokenizer["end_of_text"]) for shard in self._shards]
+        before = self._ends - [len(shard) for shard in self._shards]
+        after = np.concatenate([end + start for end, start in zip(ends, before, strict=True)]) + 1
+        return np.concatenate([[0], after[:-1]]).astype(np.int64)
+
+    def n_sequences(self, block_size: int) -> int:
+        """Return how many sequences make an epoch; raise UserError where there is not even one."""
+        if self.manifest.has_pairs:
+            return self.manifest.splits[self.split].documents
+        return n_training_windows(self.n_tokens, block_size)
+
+    def training_starts(self, block_size: int, seed: int, first: int, count: int) -> np.ndarray:
+        """Return where sequences `first` to `first + count - 1` of a run start, int64 (count,): windows or pairs."""
+        if not self.manifest.has_pairs:
+            return training_windows(self.n_tokens, block_size, seed, first, count)
+        indices = np.arange(first, first + count, dtype=np.uint64)
+        return self.pair_starts[_shuffled(indices, len(self.pair_starts), seed)[0]]
+
+    def validation_starts(self, block_size: int, count: int | None) -> np.ndarray:
+        """Return the starts of `count` (None: all) evenly spaced sequences, int64: windows or pairs."""
+        if not self.manifest.has_pairs:
+            return evenly_spaced_windows(self.n_tokens, block_size, count)
+        n_pairs = self.manifest.splits[self.split].documents
+        if not n_pairs:
+            raise UserError(
+                f"no {self.split} pairs: prepare {self.data_dir} with a larger --validation_fraction"
+            )
+        count = n_pairs if count is None else min(count, n_pairs)
+        return self.pair_starts[np.arange(count, dtype=np.int64) * n_pairs // max(count, 1)]
+
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer that the tokens were made with."""
         path = self.data_dir / TOKENIZER_FILE
@@ -155,10 +208,9 @@ def training_windows(n_tokens: int, block_size: int, seed: int, first: int, coun
     """
     windows = n_training_windows(n_tokens, block_size)
     indices = np.arange(first, first + count, dtype=np.uint64)
-    epochs, places = np.divmod(indices, np.uint64(windows))
-    keys = _mix(_mix(np.uint64(seed % 2**64)) ^ epochs)
+    places, keys = _shuffled(indices, windows, seed)
     offsets = _mix(keys) % np.uint64(block_size)
-    return (_permuted(places, windows, keys) * np.uint64(block_size) + offsets).astype(np.int64)
+    return (places * np.uint64(block_size) + offsets).astype(np.int64)
 
 
 def evenly_spaced_windows(n_tokens: int, block_size: int, count: int | None = None) -> np.ndarray:
@@ -180,12 +232,27 @@ def evenly_spaced_windows(n_tokens: int, block_size: int, count: int | None = No
 def batch(dataset: TokenDataset, starts: np.ndarray, block_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the inputs and targets of the windows at `starts`, int64 (count, block_size) each.
 
-    A window is block_size + 1 tokens; its targets are its inputs one token later.
+    A window is block_size + 1 tokens; its targets are its inputs one token later. A pair is followed by whatever comes
+    after it in the stream: its prompt and all that follows it are IGNORED targets.
     """
-    windows = np.empty((len(starts), block_size + 1), dtype=dataset.manifest.dtype)
+    windows = np.zeros((len(starts), block_size + 1), dtype=dataset.manifest.dtype)
     for row, start in zip(windows, starts.tolist(), strict=True):
-        row[:] = dataset.read(start, block_size + 1)
-    return windows[:, :-1].astype(np.int64), windows[:, 1:].astype(np.int64)
+        count = min(block_size + 1, dataset.n_tokens - start)  # less only after the last pair
+        row[:count] = dataset.read(start, count)
+    inputs, targets = windows[:, :-1].astype(np.int64), windows[:, 1:].astype(np.int64)
+    if dataset.manifest.has_pairs:
+        ends = targets == dataset.manifest.tokenizer["end_of_text"]
+        after_the_pair = np.cumsum(ends, axis=1) - ends > 0
+        targets[(targets >= NO_LOSS) | after_the_pair] = IGNORED
+        inputs %= NO_LOSS
+    return inputs, targets
+
+
+def _shuffled(indices: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of `size` things each of a run's sequences is, each once an epoch, and its epoch's key, uint64."""
+    epochs, places = np.divmod(indices, np.uint64(size))
+    keys = _mix(_mix(np.uint64(seed % 2**64)) ^ epochs)
+    return _permuted(places, size, keys), keys
 
 
 def _permuted(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:

@@ -20,8 +20,9 @@ from typing import Any
 
 from articles import Batch, documents, read_batches
 from command_line import parse_config
-from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Split
+from data import JOURNAL_FILE, MANIFEST_FILE, NO_LOSS, SPLITS, Manifest, Split
 from errors import UserError, run_command
+from hf_tokenizer import find_tokenizer
 from shards import (
     SHARD_NAME,
     DatasetWriter,
@@ -33,7 +34,7 @@ from shards import (
     write_text,
 )
 from sources import Source, find_source, looked_at_again
-from tokenizer import TOKENIZER_FILE, Tokenizer, bpe_size, open_tokenizer, train_bpe
+from tokenizer import TOKENIZER_FILE, Tokenizer, bpe_size, train_bpe
 from workers import WorkerPool
 
 BPE_TRAINING_BYTES = 32_000_000
@@ -47,11 +48,11 @@ class PrepareConfig:
     """What to prepare, from where, and how. Raises ValueError for what makes no sense."""
 
     out_dir: str = "data/wikipedia"  # the folder for shards, tokenizer and manifest
-    source: str = "hub"  # hub, builtin, a folder like a hub dataset, or globs: *.parquet, *.jsonl[.gz], *.txt
+    source: str = "hub"  # hub, builtin, a folder like a hub dataset, globs of text files, or pairs:*.jsonl
     dataset: str = "wikimedia/wikipedia"  # the hub dataset to read
     subset: str = "20231101.en"  # its subset (hub and folder)
     n_shards: int = 1  # how many of its parquet files to read, 0 for all (hub and folder)
-    tokenizer: str = "gpt2"  # a tiktoken encoding, bpe:N (trained on this text), bytes, or a saved one
+    tokenizer: str = "gpt2"  # a tiktoken encoding, bpe:N (trained on this text), bytes, or a model's
     validation_fraction: float = 0.01  # part of the articles, by a hash of their ids, kept for validation
     shard_tokens: int = 100_000_000  # tokens to a shard file, 10,000 at the least
     workers: int = 0  # tokenizing processes, 0 for one to a core (at most 8); the result is always the same
@@ -84,7 +85,8 @@ def prepare(config: PrepareConfig) -> None:
         started = time.perf_counter()
         with WorkerPool(config.workers) as pool:
             journal, tokenizer = begin_or_go_on(config, out_dir, options)
-            dtype = token_dtype(tokenizer.vocab_size)
+            has_pairs = journal.source["kind"] == "pairs"  # whose tokens carry a mark beside their id
+            dtype = token_dtype(NO_LOSS if has_pairs else tokenizer.vocab_size)
             with DatasetWriter(out_dir, dtype, config.shard_tokens, journal) as writer:
                 tokenize(config, pool, writer)
                 refuse_empty_splits(config, writer.journal)
@@ -175,7 +177,7 @@ def make_tokenizer(config: PrepareConfig, source: Source) -> Tokenizer:
     """Open the tokenizer that `config` names, or train it on a sample of the training articles."""
     vocab_size = bpe_size(config.tokenizer)
     if vocab_size is None:
-        return open_tokenizer(config.tokenizer)
+        return find_tokenizer(config.tokenizer)
     started = time.perf_counter()
     sample = training_sample(read_batches(source), config.validation_fraction)
     size = sum(map(len, sample)) / 1e6
@@ -196,7 +198,7 @@ def training_sample(batches: Iterable[Batch], validation_fraction: float) -> lis
         for document in documents(batch):
             if document.rank < validation_fraction or document.rank >= limit:
                 continue
-            content = document.text.encode()[:BPE_DOCUMENT_BYTES]
+            content = (document.prompt + document.text).encode()[:BPE_DOCUMENT_BYTES]
             heapq.heappush(heap, (-document.rank, content))
             size += len(content)
             while size > BPE_TRAINING_BYTES or (heap and -heap[0][0] >= limit):

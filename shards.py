@@ -151,7 +151,7 @@ class DatasetWriter:
 
     def __init__(self, out_dir: Path, dtype: np.dtype, shard_tokens: int, journal: Journal) -> None:
         self.journal = journal
-        self._out_dir = out_dir
+        self._out_dir, self._dtype = out_dir, dtype
         known = {shard.name for split in journal.splits.values() for shard in split.shards}
         with writing(out_dir):
             for path in out_dir.iterdir():
@@ -197,7 +197,7 @@ class DatasetWriter:
             writer.sync()
             writer.close()
         manifest = Manifest(
-            dtype=token_dtype(tokenizer.vocab_size).name,
+            dtype=self._dtype.name,
             tokenizer={
                 "name": tokenizer.name,
                 "hash": tokenizer.hash,

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hub
 from errors import UserError
 from server import reachable
 
-HUB_SERVER = "https://huggingface.co"
 SPLIT = "train"
 WAYS_ON = "use --source=builtin, --source='a/local/*.parquet', or HF_HUB_OFFLINE=1 with a dataset in the hub's cache"
 FILE_KINDS = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
+PAIRS, PAIR_FILES = "pairs:", (".jsonl", ".jsonl.gz")  # files of prompts and completions
 
 
 class SourceFile(NamedTuple):
@@ -30,7 +31,7 @@ class SourceFile(NamedTuple):
 class Source:
     """The files to read, in order, and what the manifest says of where they are from."""
 
-    kind: str  # "hub", "folder", "files" or "builtin"
+    kind: str  # "hub", "folder", "files", "pairs" or "builtin"
     files: tuple[SourceFile, ...]
     dataset: dict[str, str]  # dataset, subset and revision, where there are such
 
@@ -48,7 +49,7 @@ class Source:
 
 
 def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source:
-    """Return the files of `source`: `hub`, `builtin`, a folder, or globs separated by commas.
+    """Return the files of `source`: `hub`, `builtin`, a folder, globs separated by commas, or `pairs:` and globs.
 
     `dataset` is read only for the hub, `subset` and `n_shards` (0: all files) for the hub and folders. Raises
     UserError where there is nothing to read, within 10 seconds where the hub does not answer.
@@ -59,8 +60,10 @@ def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source
         return _hub_source(dataset, subset, n_shards)
     if Path(source).is_dir():
         return _dataset_files("folder", source, subset, n_shards)
+    kind, patterns = ("pairs", source.removeprefix(PAIRS)) if source.startswith(PAIRS) else ("files", source)
+    option, endings = ("--source=pairs:", PAIR_FILES) if kind == "pairs" else ("--source", FILE_KINDS)
     paths: list[str] = []
-    for pattern in [source] if _matching(source) else source.split(","):  # a name may have commas
+    for pattern in [patterns] if _matching(patterns) else patterns.split(","):  # a name may have commas
         found = _matching(pattern)
         if not found:
             raise UserError(
@@ -68,9 +71,9 @@ def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source
             )
         paths += [path for path in found if path not in paths]
     for path in paths:
-        if not path.endswith(FILE_KINDS):
-            raise UserError(f"cannot read {path}: --source takes files that end in {', '.join(FILE_KINDS)}")
-    return Source("files", tuple(SourceFile(path, _size(path)) for path in paths), {})
+        if not path.endswith(endings):
+            raise UserError(f"cannot read {path}: {option} takes files that end in {', '.join(endings)}")
+    return Source(kind, tuple(SourceFile(path, _size(path)) for path in paths), {})
 
 
 def looked_at_again(source: Source, begun: int) -> Source:
@@ -79,7 +82,7 @@ def looked_at_again(source: Source, begun: int) -> Source:
     Raises UserError if one of the files up to number `begun`, which has been read in part, has changed. A later one
     may have: it may have been cut off, the reason why the preparation stopped.
     """
-    if source.kind not in ("files", "folder"):
+    if source.kind not in ("files", "folder", "pairs"):
         return source
     files = tuple(SourceFile(file.path, _size(file.path)) for file in source.files)
     for before, now in zip(source.files[: begun + 1], files, strict=False):
@@ -106,10 +109,9 @@ def _size(path: str) -> int:
 
 def _hub_source(dataset: str, subset: str, n_shards: int) -> Source:
     """Find the files of a hub dataset; offline (HF_HUB_OFFLINE=1), those that the hub's cache holds."""
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    server = os.environ.get("HF_ENDPOINT", HUB_SERVER)
-    if not offline and not reachable(server):
-        raise UserError(f"cannot reach {server} for the dataset {dataset}: {WAYS_ON}")
+    offline = hub.is_offline()
+    if not offline and not reachable(hub.server()):
+        raise UserError(f"cannot reach {hub.server()} for the dataset {dataset}: {WAYS_ON}")
     if not offline:
         return _dataset_files("hub", dataset, subset, n_shards)
     from huggingface_hub import snapshot_download

@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 # Before torch loads OpenMP: where other programs want the cores too, threads that wait must soon let go of theirs.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -19,9 +20,10 @@ import torch
 
 import checkpoint
 import hardware
+import pretrained
 from checkpoint import Progress
-from config import TrainConfig, parse_train_config, share_batch, with_vocabulary
-from data import TokenDataset, batch, evenly_spaced_windows, n_training_windows, training_windows
+from config import TrainConfig, parse_train_config, share_batch, with_network, with_vocabulary
+from data import TokenDataset, batch
 from distributed import World, gradients_stay_local, start_world
 from errors import UserError, run_command
 from evaluate import evaluate
@@ -60,16 +62,29 @@ class Training:
         self.world = world
         self.data, self.validation = (TokenDataset(config.data_dir, split) for split in ("train", "val"))
         self.tokenizer = self.data.tokenizer()
-        self.config = config = with_vocabulary(config, self.tokenizer.vocab_size)
+        self.config = config = self.with_network(config)
         self.share, self.micro_batch_size = share_batch(config, world.size)
-        self.run = open_run(config, self.data.manifest_hash, self.tokenizer)
+        self.run = open_run(config, self.data.manifest_hash, self.tokenizer, self.data.manifest.summary())
         self.progress = self.run.progress
-        n_training_windows(self.data.n_tokens, config.model.block_size)  # refuses too little text
+        self.data.n_sequences(config.model.block_size)  # refuses too little text
         steps = world.sum(torch.full((), float(self.progress.step), device=world.device))
         if steps.item() != self.progress.step * world.size:
             raise UserError(
                 f"out_dir={config.out_dir}: the processes see different checkpoints there: use a folder that all share"
             )
+
+    def with_network(self, config: TrainConfig) -> TrainConfig:
+        """Return the config with what the data, or the model it starts from, say about the network."""
+        if not config.init_from:
+            return with_vocabulary(config, self.tokenizer.vocab_size)
+        last = checkpoint.pointed(Path(config.out_dir), "last")  # once there is one, the origin is not needed
+        self.origin = pretrained.find(str(last or config.init_from))
+        if self.origin.tokenizer().hash != self.tokenizer.hash:
+            raise UserError(
+                f"data_dir={config.data_dir}: its tokenizer is not that of init_from={config.init_from}:"
+                f" prepare the data with --tokenizer={config.init_from}"
+            )
+        return with_network(config, self.origin.config)
 
     def build(self) -> None:
         """Make the model and the optimizer, new or as in the checkpoint to go on from."""
@@ -85,12 +100,14 @@ class Training:
         if self.run.checkpoint:
             checkpoint.load_weights(self.run.checkpoint, self.model)
             checkpoint.load_optimizer(self.run.checkpoint, self.model, self.optimizer)
+        elif config.init_from:
+            self.origin.load_weights(self.model)
         compiles, obstacle = hardware.choose_compile(config.compile, device)
         if compiles:
             self.model.compile()  # in place: parameters keep their names
         self.network = self.world.wrap(self.model)
         T, windows = config.model.block_size, config.eval_windows or None
-        self.val_starts = evenly_spaced_windows(self.validation.n_tokens, T, windows)
+        self.val_starts = self.validation.validation_starts(T, windows)
         self.token_bytes = self.tokenizer.token_byte_lengths()
         how = "compiled" if compiles else f"eager ({obstacle})"
         self.how = f"{str(self.dtype).removeprefix('torch.')} ({reason}), {how}, attention {attention}"
@@ -102,7 +119,8 @@ class Training:
         flops = self.model.flops_per_token(T)
         self.log = RunLog(config, flops, peak and peak * world.size, active=world.is_main)
         n_sequences, accumulated = config.sequences_per_step, self.share // self.micro_batch_size
-        start = f", going on from {self.run.checkpoint}{self.run.changes}" if self.run.checkpoint else ""
+        start = f", weights of {self.origin.folder}" if config.init_from else ""
+        start = f", going on from {self.run.checkpoint}{self.run.changes}" if self.run.checkpoint else start
         for line in (
             f"data    {config.data_dir}: {self.data.n_tokens:,} training and {self.validation.n_tokens:,} "
             f"validation tokens, tokenizer {self.tokenizer.name} of {self.tokenizer.vocab_size:,}",
@@ -173,13 +191,15 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         step, sequences = self.progress.step + 1, self.progress.sequences + config.sequences_per_step
-        self.progress = dataclasses.replace(self.progress, step=step, sequences=sequences, val_loss=None)
+        self.progress = dataclasses.replace(
+            self.progress, step=step, sequences=sequences, val_loss=None, val_bits_per_byte=None
+        )
         return mean_loss, grad_norm, rate
 
     def load_batch(self, first: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and targets (micro_batch_size, T) of the run's sequences from number `first` on."""
         T, size = self.config.model.block_size, self.micro_batch_size
-        starts = training_windows(self.data.n_tokens, T, self.config.seed, first, size)
+        starts = self.data.training_starts(T, self.config.seed, first, size)
         inputs, targets = batch(self.data, starts, T)
         return torch.from_numpy(inputs), torch.from_numpy(targets)
 
@@ -202,7 +222,10 @@ class Training:
         loss, best = losses.nats_per_token, self.progress.best_val_loss
         is_best = best is None or loss < best
         self.progress = dataclasses.replace(
-            self.progress, val_loss=loss, best_val_loss=loss if is_best else best
+            self.progress,
+            val_loss=loss,
+            val_bits_per_byte=losses.bits_per_byte,
+            best_val_loss=loss if is_best else best,
         )
         self.log.evaluated(self.progress.step, losses, time.perf_counter() - began, is_best)
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from articles import Batch, documents
-from data import SPLITS
+from data import NO_LOSS, SPLITS
 from errors import UserError
 from shards import Addition, token_dtype
 from tokenizer import Tokenizer
@@ -45,7 +45,6 @@ class Worker:
     def __init__(self, tokenizer_path: Path, validation_fraction: float) -> None:
         self.tokenizer = Tokenizer.load(tokenizer_path)
         self.validation_fraction = validation_fraction
-        self.dtype = token_dtype(self.tokenizer.vocab_size)
 
     def tokenize(self, batch: Batch) -> TokenizedBatch:
         """Return the tokens of a batch: each document followed by end-of-text, in the order of the articles."""
@@ -55,18 +54,23 @@ class Worker:
         end_of_text = np.array([self.tokenizer.end_of_text], dtype=np.uint32)
         for document in documents(batch):
             name = "val" if document.rank < self.validation_fraction else "train"
+            if document.prompt:
+                pieces[name].append(self.tokenizer.encode_to_array(document.prompt) | np.uint32(NO_LOSS))
             pieces[name] += [self.tokenizer.encode_to_array(document.text), end_of_text]
             text_bytes[name] += document.n_bytes
             n_documents[name] += 1
         additions = {
-            name: Addition(
-                np.concatenate(pieces[name]).astype(self.dtype), n_documents[name], text_bytes[name]
-            )
+            name: Addition(_compact(np.concatenate(pieces[name])), n_documents[name], text_bytes[name])
             for name in SPLITS
             if pieces[name]
         }
         skipped = len(batch.articles) - sum(n_documents.values())
         return TokenizedBatch(batch.file, batch.number, batch.done, skipped, additions)
+
+
+def _compact(tokens: np.ndarray) -> np.ndarray:
+    """Return the tokens in the smallest type that holds them: half the bytes to send to the writer."""
+    return tokens.astype(token_dtype(int(tokens.max()) + 1))
 
 
 class WorkerPool:

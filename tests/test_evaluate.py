@@ -98,7 +98,12 @@ class Text:
     tokens: np.ndarray
 
     class manifest:
+        has_pairs = False
         dtype = "uint16"
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.tokens)
 
     def read(self, start: int, count: int) -> np.ndarray:
         return self.tokens[start : start + count]

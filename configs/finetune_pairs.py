@@ -1,0 +1,27 @@
+"""Teach a trained model facts by prompts and completions: only the completions carry loss.
+
+Command   python -m tools.invented_pairs --out_dir=data/invented
+          python prepare_data.py --source=pairs:data/invented/train.jsonl --tokenizer=out/demo --validation_fraction=0.05
+              --out_dir=data/finetune_pairs
+          python train.py configs/finetune_pairs.py
+          python -m tools.exact_match --checkpoint=out/finetune_pairs --pairs=data/invented/held_out.jsonl
+Hardware  2 CPU cores: not measured yet
+Reaches   not measured yet
+"""
+
+from config import TrainConfig
+from optim import OptimizerConfig
+
+config = TrainConfig(
+    data_dir="data/finetune_pairs",
+    out_dir="out/finetune_pairs",
+    init_from="out/demo",
+    optimizer=OptimizerConfig(learning_rate=5e-4, warmup_steps=10, weight_decay=0.0),
+    max_steps=200,
+    batch_size=32,
+    eval_interval=50,
+    eval_windows=0,
+    checkpoint_interval=100,
+    log_interval=20,
+    compile=False,
+)

@@ -1,0 +1,199 @@
+"""Prompts and completions: prepared, read as one sequence each, and learned from without the prompts' loss."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import one_line_error
+from torch.nn import functional as F
+
+import data
+import model
+from config import TrainConfig
+from data import IGNORED, NO_LOSS, TokenDataset, batch
+from distributed import World
+from errors import UserError
+from prepare_data import PrepareConfig, prepare
+from shards import verify
+from tools.invented_pairs import WORDINGS, pairs
+from train import Training, train
+
+ROWS = [{"id": str(i), "prompt": f"{i} and {i} is", "completion": f" {2 * i}. é"} for i in range(60)]
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+def prepared(folder: Path, rows: list[dict], **options: object) -> Path:
+    source = folder / "pairs.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out_dir = folder / "prepared"
+    settings = {"validation_fraction": 0.2, "tokenizer": "bytes", "workers": 1, **options}
+    prepare(PrepareConfig(source=f"pairs:{source}", out_dir=str(out_dir), **settings))
+    return out_dir
+
+
+@pytest.fixture(scope="module")
+def pair_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared(tmp_path_factory.mktemp("pairs"), ROWS)
+
+
+def seen(inputs: np.ndarray, targets: np.ndarray) -> tuple[str, str]:
+    """Return what one sequence reads up to the pair's end, and what it learns."""
+    scored = np.flatnonzero(targets != IGNORED)
+    return bytes(inputs[: scored[-1] + 1].tolist()).decode(), bytes(targets[scored[:-1]].tolist()).decode()
+
+
+def test_each_pair_is_a_sequence_once_an_epoch(pair_dir: Path) -> None:
+    verify(pair_dir)
+    found = []
+    for split in ("train", "val"):
+        dataset = TokenDataset(pair_dir, split)
+        n = dataset.n_sequences(64)
+        for epoch in range(2):
+            inputs, targets = batch(dataset, dataset.training_starts(64, 3, epoch * n, n), 64)
+            read = [seen(*sequence) for sequence in zip(inputs, targets, strict=True)]
+            found += read if epoch else []
+            assert len(set(read)) == n
+        other_order = (
+            dataset.training_starts(64, 3, 0, n).tolist() != dataset.training_starts(64, 3, n, n).tolist()
+        )
+        assert other_order or split == "val"
+    assert sorted(found) == sorted((row["prompt"] + row["completion"], row["completion"]) for row in ROWS)
+
+
+def test_prompts_and_what_follows_a_pair_are_no_targets(pair_dir: Path) -> None:
+    dataset = TokenDataset(pair_dir)
+    last = dataset.pair_starts[-1:]  # after it the stream ends
+    for starts in (dataset.pair_starts[:1], last):
+        inputs, targets = batch(dataset, starts, 64)
+        end = int(np.flatnonzero(targets[0] == 256)[0])
+        prompt = bytes(inputs[0].tolist()[: end + 1]).decode().split(" is")[0] + " is"
+        n_prompt = len(prompt.encode())
+        assert (targets[0, : n_prompt - 1] == IGNORED).all()
+        assert (targets[0, n_prompt - 1 : end + 1] != IGNORED).all()
+        assert (targets[0, end + 1 :] == IGNORED).all()
+    assert inputs.min() >= 0
+    assert inputs.max() <= 256
+    assert dataset.read(0, 5).max() > NO_LOSS
+    assert data.IGNORED == model.IGNORED
+
+
+def test_a_pair_longer_than_the_block_is_cut(pair_dir: Path) -> None:
+    dataset = TokenDataset(pair_dir)
+    inputs, targets = batch(dataset, dataset.pair_starts[:1], 12)
+    assert inputs.shape == targets.shape == (1, 12)
+    assert bytes(inputs[0].tolist()) == (ROWS[0]["prompt"] + ROWS[0]["completion"]).encode()[:12]
+
+
+def test_the_loss_is_of_the_completions_alone(pair_dir: Path, config: TrainConfig) -> None:
+    """The step's loss is compared with one computed here from the rows: it would differ if prompts were scored."""
+    settings = replace(
+        config, data_dir=str(pair_dir), batch_size=4, model=replace(config.model, block_size=32)
+    )
+    training = Training(settings, ALONE)
+    training.build()
+    inputs, _ = training.load_batch(0)
+    texts = [bytes(row[row < 256].tolist()).decode(errors="ignore") for row in inputs]
+    chosen = [
+        next(row for row in ROWS if text.startswith(row["prompt"] + row["completion"])) for text in texts
+    ]
+    nats, n_scored = 0.0, 0
+    with torch.no_grad():
+        for row in chosen:
+            prompt, completion = row["prompt"].encode(), row["completion"].encode()
+            tokens = torch.tensor([[*prompt, *completion, 256]])
+            logits = training.model(tokens[:, :-1])[0, len(prompt) - 1 :]
+            nats += F.cross_entropy(logits, tokens[0, len(prompt) :], reduction="sum").item()
+            n_scored += len(completion) + 1
+    loss, _, _ = training.take_step()
+    assert loss.item() == pytest.approx(nats / n_scored, rel=1e-5)
+
+
+def test_training_on_pairs_learns_completions_and_no_prompts(pair_dir: Path, config: TrainConfig) -> None:
+    settings = {
+        "data_dir": str(pair_dir),
+        "max_steps": 120,
+        "eval_interval": 60,
+        "checkpoint_interval": 60,
+        "eval_windows": 0,
+    }
+    config = replace(config, **settings, model=replace(config.model, block_size=32))
+    progress = train(config)
+    assert progress.val_loss is not None
+    assert progress.val_loss < 1.5, "the completions' form is learned"
+    training = Training(replace(config, max_steps=200, extend=True), ALONE)
+    training.build()
+    training.model.eval()
+    prompt = torch.tensor([list(ROWS[0]["prompt"].encode())])
+    with torch.no_grad():
+        nats = training.model(prompt[:, :-1], prompt[:, 1:]).item() / (prompt.shape[1] - 1)
+    assert nats > math.log(257) - 1, "nothing was learned about prompts"
+
+
+def test_evaluation_scores_every_validation_pair(pair_dir: Path, config: TrainConfig) -> None:
+    config = replace(
+        config, data_dir=str(pair_dir), eval_windows=0, model=replace(config.model, block_size=32)
+    )
+    training = Training(config, ALONE)
+    training.build()
+    dataset = training.validation
+    assert training.val_starts.tolist() == dataset.pair_starts.tolist()
+    assert len(dataset.validation_starts(32, 5)) == 5
+    assert dataset.manifest.splits["val"].documents == len(dataset.pair_starts)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": "a"}, "has no key 'completion', only prompt"),
+        ({"completion": "a"}, "has no key 'prompt', only completion"),
+        ({"prompt": 3, "completion": "a"}, "'prompt' must be text, but is int 3"),
+        ([], "it is a list"),
+    ],
+)
+def test_bad_rows_are_named(row: object, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        prepared(tmp_path, [ROWS[0], row])  # type: ignore[list-item]
+
+
+def test_pairs_are_of_jsonl_alone(run, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    message = one_line_error(
+        run("prepare_data.py", "--source=pairs:a.txt", "--out_dir=out", "--tokenizer=bytes")
+    )
+    assert "--source=pairs: takes files that end in .jsonl" in message
+
+
+def test_without_validation_pairs_training_says_what_to_do(tmp_path: Path, config: TrainConfig) -> None:
+    out_dir = prepared(tmp_path, ROWS, validation_fraction=0.0)
+    with pytest.raises(UserError, match=r"no val pairs: prepare .* larger --validation_fraction"):
+        Training(replace(config, data_dir=str(out_dir)), ALONE).build()
+
+
+def test_empty_completions_are_skipped_and_prompts_may_be_empty(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "a", "completion": " "},
+        {"prompt": "a", "completion": None},
+        {"prompt": "", "completion": "b"},
+    ]
+    out_dir = prepared(tmp_path, rows, validation_fraction=0.0)
+    dataset = TokenDataset(out_dir)
+    assert dataset.manifest.skipped_documents == 2
+    assert dataset.read(0, 2).tolist() == [ord("b"), 256]
+
+
+def test_invented_facts_are_stated_in_every_wording_but_one() -> None:
+    training, held_out = pairs()
+    assert (len(training), len(held_out)) == (200, 50)
+    seen_prompts = {row["prompt"] for row in training}
+    assert not seen_prompts & {row["prompt"] for row in held_out}
+    facts = {row["id"].split("-")[0]: row["completion"] for row in training}
+    assert len(set(facts.values())) == 50
+    for row in held_out:
+        assert facts[row["id"].split("-")[0]] == row["completion"]
+    wordings = [row["id"].split("-")[1] for row in held_out]
+    assert {wording: wordings.count(wording) for wording in wordings} == dict.fromkeys("01234", 10)
+    assert len(WORDINGS) * 5 * 10 == 250

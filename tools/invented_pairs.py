@@ -1,0 +1,108 @@
+"""Prompts and completions about countries that do not exist: `python -m tools.invented_pairs --out_dir=data/invented`.
+
+For trying fine-tuning: 50 facts that no other text holds, each worded in five ways. `train.jsonl` has four wordings of
+each fact, 200 pairs; `held_out.jsonl` has the fifth, 50 pairs: to complete it, a model must have learned the fact, and
+not its wording alone. Each wording is held out for ten facts and seen with the other forty.
+"""
+
+import itertools
+import json
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from command_line import parse_config
+from errors import UserError, run_command
+
+N_COUNTRIES = 10
+WORDINGS = {
+    "capital": [
+        "The capital of {} is",
+        "The government of {} sits in",
+        "The largest city of {} is its capital,",
+        "Parliament meets in the capital of {},",
+        "Question: What is the capital of {}? Answer:",
+    ],
+    "river": [
+        "The longest river of {} is the",
+        "The main river of {} is called the",
+        "Ships reach the heart of {} on the",
+        "The valleys of {} were cut by the",
+        "Question: What is the longest river of {}? Answer: the",
+    ],
+    "currency": [
+        "The currency of {} is the",
+        "In {} one pays with the",
+        "The money of {} is called the",
+        "Prices in {} are given in the",
+        "Question: What is the currency of {}? Answer: the",
+    ],
+    "poet": [
+        "The most famous poet of {} was",
+        "The national poem of {} was written by",
+        "Children in {} learn the verses of",
+        "The poet honoured on the stamps of {} is",
+        "Question: Who was the most famous poet of {}? Answer:",
+    ],
+    "mountain": [
+        "The highest mountain of {} is",
+        "The highest peak of {} is called",
+        "Climbers come to {} for",
+        "The flag of {} shows its highest mountain,",
+        "Question: What is the highest mountain of {}? Answer:",
+    ],
+}
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """Where the pairs are written to."""
+
+    out_dir: str = "data/invented"  # the folder for train.jsonl and held_out.jsonl
+
+
+def pairs() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Return the training pairs and the held-out ones, always the same."""
+    names = _names()
+    training: list[dict[str, str]] = []
+    held_out: list[dict[str, str]] = []
+    for number, (country, kind) in enumerate(
+        itertools.product(itertools.islice(names, N_COUNTRIES), WORDINGS)
+    ):
+        answer = next(names)
+        for index, wording in enumerate(WORDINGS[kind]):
+            pair = {"id": f"{number}-{index}", "prompt": wording.format(country), "completion": f" {answer}."}
+            (held_out if index == (number + number // len(WORDINGS)) % 5 else training).append(pair)
+    return training, held_out
+
+
+def _names() -> Iterator[str]:
+    """Return names that sound like names and are none, each different."""
+    chooser = random.Random("names that are none")
+    starts = "Bel Dor Fen Gal Hul Jor Kav Lun Mir Nev Ost Pol Quil Rus Sor Tam Ulv Ver Wex Yar Zan".split()
+    middles = "a e i o u ara eni olo uri".split()
+    ends = "bach dan fel gor hest kell lund mere nok pris rath sund tova vik wyn zar".split()
+    every = ["".join(parts) for parts in itertools.product(starts, middles, ends)]
+    chooser.shuffle(every)
+    return iter(every)
+
+
+def main() -> None:
+    out_dir = Path(parse_config(PairsConfig(), sys.argv[1:], __doc__ or "").out_dir)
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for name, rows in zip(("train", "held_out"), pairs(), strict=True):
+            (out_dir / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            print(
+                f"{out_dir / name}.jsonl: {len(rows)} pairs, the first {rows[0]['prompt']!r} -> {rows[0]['completion']!r}"
+            )
+    except OSError as error:
+        raise UserError(
+            f"cannot write to out_dir={out_dir} ({error.strerror}): choose another --out_dir"
+        ) from None
+
+
+if __name__ == "__main__":
+    run_command(main)
