@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
 from errors import UserError
-from sources import Source
+from sources import Source, SourceFile
 
 BATCH_CHARACTERS = 2**20
 PAIR_KEYS = ("prompt", "completion")
@@ -150,11 +150,13 @@ def _parquet_rows(path: str) -> Iterator[Row]:
 
 def read_pairs(path: str) -> list[tuple[str, str]]:
     """Return the prompts and completions of a JSONL file, at least one; raise UserError where it has none."""
-    with _reading(path):
-        pairs = [_pair(row, place) for row, place, _ in _jsonl_objects(path, PAIR_KEYS)]
+    if not os.path.isfile(path):
+        raise UserError(f"no file {path}: give one with a prompt and a completion in each line")
+    source = Source("pairs", (SourceFile(path, os.path.getsize(path)),), {})
+    pairs = [(pair.prompt, pair.text) for batch in read_batches(source) for pair in documents(batch)]
     if not pairs:
         raise UserError(f"{path} has no line with a prompt and a completion")
-    return [(pair.prompt, pair.text or "") for pair in pairs]
+    return pairs
 
 
 def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], str, float]]:

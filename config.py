@@ -54,9 +54,6 @@ class TrainConfig:
         if min(self.batch_size, self.batch_tokens) < 0 or (self.batch_size and self.batch_tokens):
             found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
             raise ValueError(f"{found}: give one of the two and set the other to 0")
-        if self.init_from and self.branch_from:
-            found = f"init_from={self.init_from}, branch_from={self.branch_from}"
-            raise ValueError(f"{found}: give one of the two")
         if self.batch_tokens % self.model.block_size:
             lower = self.batch_tokens // self.model.block_size * self.model.block_size
             near = " or ".join(str(n) for n in (lower, lower + self.model.block_size) if n)
@@ -174,6 +171,10 @@ def identity(config: TrainConfig) -> dict[str, Any]:
     fields = {key: value for key, value, _ in flat_fields(config) if key not in OPERATIONAL}
     fields["batch_size"] = config.sequences_per_step
     del fields["batch_tokens"]
+    if (
+        not config.init_from
+    ):  # then it is no part of what the run is, nor was it before there was such a setting
+        del fields["init_from"]
     return fields
 
 

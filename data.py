@@ -148,6 +148,23 @@ class TokenDataset:
         after = np.concatenate([end + start for end, start in zip(ends, before, strict=True)]) + 1
         return np.concatenate([[0], after[:-1]]).astype(np.int64)
 
+    def cut_pairs(self, block_size: int) -> str:
+        """Return in words how many pairs are longer than a sequence, empty for none.
+
+        Raises UserError where no completion begins within one, so that there is nothing to learn.
+        """
+        if not self.manifest.has_pairs or not self.manifest.splits[self.split].documents:
+            return ""
+        ends = np.append(self.pair_starts[1:], self.n_tokens)
+        scored = np.concatenate([[0], np.cumsum(self.read(0, self.n_tokens) < NO_LOSS)])
+        n_scored = scored[ends] - scored[self.pair_starts]
+        n_cut = int((ends - self.pair_starts > block_size + 1).sum())
+        unscored = ends - n_scored - self.pair_starts > block_size  # the prompt alone is longer
+        if unscored.all():
+            found = f"block_size={block_size}: no completion of the {self.split} pairs begins within it"
+            raise UserError(f"{found}: use a larger one")
+        return f", pairs cut at block_size: {n_cut} ({unscored.sum()} to nothing)" if n_cut else ""
+
     def n_sequences(self, block_size: int) -> int:
         """Return how many sequences make an epoch; raise UserError where there is not even one."""
         if self.manifest.has_pairs:

@@ -1,8 +1,8 @@
 """Tokenizers in Hugging Face's layout, tokenizer.json and friends, to ours and from ours.
 
-Owns the translation. A byte-level BPE that is all there is to a tokenizer.json becomes ranks that tiktoken runs, so
-that GPT-2's is one and the same tokenizer wherever it comes from; any other byte-level one stays as it is and is run
-by the `tokenizers` library, behind the same interface.
+Owns the translation. What is a byte-level BPE with a split that we know, and nothing else, becomes ranks that tiktoken
+runs, so that GPT-2's is one and the same tokenizer wherever it comes from; any other byte-level one stays as it is and
+is run by the `tokenizers` library, behind the same interface.
 """
 
 import json
@@ -18,23 +18,31 @@ import hub
 from errors import UserError
 from tokenizer import (
     BYTE_OF_CHARACTER,
+    BYTES_PATTERN,
     END_OF_TEXT,
+    SPLIT_PATTERN,
     TOKENIZER_FILE,
     ForeignTokenizer,
     Tokenizer,
+    characters_to_bytes,
     open_tokenizer,
 )
 
 TOKENIZER_CONFIG, GENERATION_CONFIG = "tokenizer_config.json", "generation_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
+# The two libraries' regular expressions are not the same language: these mean the same in both.
+KNOWN_PATTERNS = (GPT2_PATTERN, SPLIT_PATTERN, BYTES_PATTERN)
 _CHARACTER_OF_BYTE = {byte: character for character, byte in BYTE_OF_CHARACTER.items()}
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
 _ABSENT = ("unk_token", "dropout", "continuing_subword_prefix", "end_of_word_suffix")
 _OFF = dict.fromkeys(("fuse_unk", "byte_fallback", "ignore_merges"), False)
 
 
-def read_tokenizer(folder: Path) -> Tokenizer:
-    """Return the tokenizer of a model's folder; raise UserError for one that is not byte-level BPE, or has no end."""
+def read_tokenizer(folder: Path, name: str) -> Tokenizer:
+    """Return the tokenizer of a model's folder, called `name`.
+
+    Raises UserError for one that is not byte-level BPE, or has no end of text.
+    """
     path = folder / TOKENIZER_FILE
     content = _read_json(path)
     try:
@@ -45,12 +53,12 @@ def read_tokenizer(folder: Path) -> Tokenizer:
             raise UserError(
                 f"{path} is a {kind} tokenizer, decoded by {decoder.get('type')}: supported is byte-level BPE"
             )
-        special = {token["content"]: token["id"] for token in content["added_tokens"] if token["special"]}
-        end = _end_of_text(folder, special)
+        added = {token["content"]: token["id"] for token in content["added_tokens"]}
+        end = _end_of_text(folder, added)
         ranks, pattern = _plain_ranks(content), _split_pattern(content)
-        if ranks and pattern and special == {END_OF_TEXT: end}:
-            return Tokenizer(folder.name, ranks, pattern, special)
-        return ForeignTokenizer(folder.name, content, end)
+        if ranks and pattern in KNOWN_PATTERNS and added == {END_OF_TEXT: end}:
+            return Tokenizer(name, ranks, pattern, added)
+        return ForeignTokenizer(name, content, end)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{path} is not a tokenizer.json that can be read here ({error!r})") from None
 
@@ -58,23 +66,29 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 def find_tokenizer(spec: str) -> Tokenizer:
     """Return the tokenizer of the model that `spec` names (a folder or a hub name), or one that `open_tokenizer` knows."""
     folder = hub.find_folder(spec, weights=False)
-    return read_tokenizer(folder) if hub.is_model_folder(folder) else open_tokenizer(spec)
+    return read_tokenizer(folder, spec) if hub.is_model_folder(folder) else open_tokenizer(spec)
 
 
-def _end_of_text(folder: Path, special: dict[str, int]) -> int:
-    """Return the token that ends a text: what the tokenizer's settings say, else the model's."""
+def _end_of_text(folder: Path, added: dict[str, int]) -> int:
+    """Return the token that ends a text: <|endoftext|> where the model ends with it, else what its settings name.
+
+    Chat models end an answer with another token than a text, and list both.
+    """
+    ends: list[int] = []
+    for file in (GENERATION_CONFIG, hub.CONFIG):
+        found = _read_json(folder / file, missing={}).get("eos_token_id")
+        ends += found if isinstance(found, list) else [found]
+    if added.get(END_OF_TEXT, -1) in ends:
+        return added[END_OF_TEXT]
     name = _read_json(folder / TOKENIZER_CONFIG, missing={}).get("eos_token")
     name = name.get("content") if isinstance(name, dict) else name
-    if name in special:
-        return special[name]
-    for file in (GENERATION_CONFIG, hub.CONFIG):
-        index = _read_json(folder / file, missing={}).get("eos_token_id")
-        index = index[0] if isinstance(index, list) else index
-        if isinstance(index, int):
-            return index
-    raise UserError(
-        f"{folder}: none of its files names an end-of-text token (eos_token): add one to {TOKENIZER_CONFIG}"
-    )
+    ends = [added.get(name, -1), *ends]
+    known = [end for end in ends if end in added.values()]
+    if not known:
+        raise UserError(
+            f"{folder}: none of its files names an end-of-text token (eos_token): add one to {TOKENIZER_CONFIG}"
+        )
+    return known[0]
 
 
 def _plain_ranks(content: dict[str, Any]) -> dict[bytes, int] | None:
@@ -84,15 +98,11 @@ def _plain_ranks(content: dict[str, Any]) -> dict[bytes, int] | None:
         return None
     added = {token["content"] for token in content["added_tokens"]}
     vocabulary = {token: index for token, index in model["vocab"].items() if token not in added}
+    ranks = {characters_to_bytes(token): index for token, index in vocabulary.items()}
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
-    merged = [vocabulary.get(left + right, -1) for left, right in merges]
-    singles = sum(len(token) == 1 for token in vocabulary)
-    if merged != sorted(set(merged)) or len(merged) + singles != len(vocabulary) or singles != 256:
-        return None
-    return {
-        bytes(BYTE_OF_CHARACTER[character] for character in token): index
-        for token, index in vocabulary.items()
-    }
+    ours = [[_characters(left), _characters(right)] for left, right in _merges(ranks)]
+    n_bytes = sum(len(token) == 1 for token in ranks)
+    return ranks if merges == ours and n_bytes == 256 and len(ranks) == 256 + len(ours) else None
 
 
 def _split_pattern(content: dict[str, Any]) -> str | None:
@@ -116,13 +126,19 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     end = tokenizer.decode([tokenizer.end_of_text])
     # Every byte is a token, so that nothing is unknown; but converters ask what stands for it.
     named = dict.fromkeys(("bos_token", "eos_token", "unk_token"), end)
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **named}
-    content = tokenizer.content if isinstance(tokenizer, ForeignTokenizer) else _tokenizer_there(tokenizer)
+    settings: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        **named,
+    }
+    # transformers 4 would else hand the model token types, which GPT-2 takes for tokens.
+    settings["model_input_names"] = ["input_ids", "attention_mask"]
+    content = tokenizer.content if isinstance(tokenizer, ForeignTokenizer) else _content(tokenizer)
     for name, value in ((TOKENIZER_FILE, content), (TOKENIZER_CONFIG, settings), (SPECIAL_TOKENS, named)):
         (folder / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _tokenizer_there(tokenizer: Tokenizer) -> dict[str, Any]:
+def _content(tokenizer: Tokenizer) -> dict[str, Any]:
     """Return tokenizer.json: ranks become a vocabulary and merges, in the byte-level alphabet."""
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     added = [{"id": index, "content": name, **special} for name, index in tokenizer.special_tokens.items()]

@@ -4,7 +4,6 @@ Owns how a model's name becomes a folder: the hub's cache, offline mode, a downl
 huggingface.py's and hf_tokenizer.py's; datasets are sources.py's.
 """
 
-import json
 import os
 import re
 from pathlib import Path
@@ -16,7 +15,7 @@ NAME = re.compile(r"[\w.-]+/[\w.-]+")
 CONFIG = "config.json"
 # Everything a model is here; never the pickles, which lie beside the weights of many.
 FILES = [CONFIG, "generation_config.json", "tokenizer*.json"]
-WEIGHTS = ["*.safetensors", "*.safetensors.index.json"]
+WEIGHT_FILES = ["*.safetensors", "*.safetensors.index.json"]
 
 
 def server() -> str:
@@ -32,9 +31,10 @@ def is_offline() -> bool:
 def is_model_folder(folder: Path) -> bool:
     """Return whether the folder holds a model in Hugging Face's layout (a run's own config.json is another file)."""
     try:
-        return "model_type" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+        content = (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return False
+    return '"model_type"' in content or any(folder.glob("*.safetensors"))
 
 
 def find_folder(spec: str, weights: bool = True) -> Path:
@@ -46,10 +46,10 @@ def find_folder(spec: str, weights: bool = True) -> Path:
     if not NAME.fullmatch(spec) or Path(spec).parent.exists():
         return Path(spec)
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     online = not is_offline() and reachable(server())
-    files = [*FILES, *WEIGHTS] if weights else FILES
+    files = [*FILES, *WEIGHT_FILES] if weights else FILES
     try:
         return Path(snapshot_download(spec, allow_patterns=files, local_files_only=not online))
     except LocalEntryNotFoundError:
@@ -58,6 +58,12 @@ def find_folder(spec: str, weights: bool = True) -> Path:
             f"no folder {spec} here, and no model of that name in the hub's cache ({asked}): train one with `python"
             f" train.py --out_dir={spec}`, or, with a network, get the hub's with `hf download {spec}`"
         ) from None
+    except GatedRepoError:
+        raise UserError(
+            f"{spec} is gated: accept its terms at {server()}/{spec}, then `hf auth login`"
+        ) from None
+    except RepositoryNotFoundError:
+        raise UserError(f"no folder {spec} here, and the hub has no model of that name") from None
     except Exception as error:  # the hub's library and its HTTP library share no other ancestor
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"no folder {spec} here, and the hub gives no model of that name: {reason}") from None
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        raise UserError(f"cannot get {spec} from the hub ({reason}): try again, or make room") from None

@@ -23,8 +23,8 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 Family = Literal["gpt2", "qwen3"]
 Shapes = dict[str, tuple[int, ...]]
 
-# What transformers takes for a key that config.json lacks, and for our own use what each key must be: a setting with
-# another value computes something that our network does not.
+# What each key must be, the first being what transformers takes where config.json lacks the key: with another value a
+# model computes something that our network does not.
 REQUIRED: dict[str, dict[str, tuple[Any, ...]]] = {
     "gpt2": {
         "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
@@ -32,12 +32,14 @@ REQUIRED: dict[str, dict[str, tuple[Any, ...]]] = {
         "scale_attn_by_inverse_layer_idx": (False,),
         "reorder_and_upcast_attn": (False, True),  # the same but for rounding
         "add_cross_attention": (False,),
+        "quantization_config": (None,),
     },
     "qwen3": {
         "hidden_act": ("silu",),
         "attention_bias": (False,),
         "use_sliding_window": (False,),
         "rope_type": ("default",),
+        "quantization_config": (None,),
     },
 }
 # GPT-2's matrices lie the other way round there: Conv1D keeps (in, out), Linear (out, in).
@@ -100,7 +102,7 @@ def _refuse_other_arithmetic(path: Path, kind: str, content: dict[str, Any]) -> 
     for key, allowed in REQUIRED[kind].items():
         if found.get(key, allowed[0]) not in allowed:
             wanted = " or ".join(map(repr, allowed))
-            raise UserError(f"{path}: {key}={found[key]!r} is not supported, only {wanted}")
+            raise UserError(f"{path}: {key}={found[key]!r:.60} is not supported, only {wanted}")
     layers = set(content.get("layer_types") or ["full_attention"])
     if layers != {"full_attention"}:
         raise UserError(
@@ -149,7 +151,7 @@ def _qwen3_config(content: dict[str, Any]) -> GPTConfig:
     )
 
 
-def config_there(config: GPTConfig, end_of_text: int) -> dict[str, Any]:
+def hf_config(config: GPTConfig, end_of_text: int) -> dict[str, Any]:
     """Return config.json for a network of ours, readable by transformers 4 and 5 and by llama.cpp's converter."""
     tokens = {"bos_token_id": end_of_text, "eos_token_id": end_of_text}
     common = {
@@ -196,7 +198,7 @@ def config_there(config: GPTConfig, end_of_text: int) -> dict[str, Any]:
     }
 
 
-def parts(config: GPTConfig) -> dict[str, Shapes]:
+def layout(config: GPTConfig) -> dict[str, Shapes]:
     """Return, for each of our weights, the ones there that it is made of, joined along its rows, with their shapes."""
     with torch.device("meta"):
         ours = {name: tuple(weight.shape) for name, weight in GPT(config).weights().items()}
@@ -214,7 +216,7 @@ def parts(config: GPTConfig) -> dict[str, Shapes]:
     return found
 
 
-def weights_here(config: GPTConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def our_weights(config: GPTConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors of a model there as our network's weights.
 
     Raises ValueError where a name is missing or left over, or a shape is another.
@@ -226,32 +228,40 @@ def weights_here(config: GPTConfig, tensors: dict[str, Tensor]) -> dict[str, Ten
             for name in tensors
         }
         tensors = {bare[name]: tensor for name, tensor in tensors.items()}
-    layout = parts(config)
-    expected = {part: shape for shapes in layout.values() for part, shape in shapes.items()}
+    pieces = layout(config)
+    expected = {part: shape for shapes in pieces.values() for part, shape in shapes.items()}
     left_over = {name for name in tensors.keys() - expected.keys() if not BUFFER.fullmatch(name)}
     if config.tie_embeddings and "lm_head.weight" in left_over:
-        embedding = tensors.get(next(iter(layout["transformer.wte.weight"])))
+        embedding = tensors.get(next(iter(pieces["transformer.wte.weight"])))
         if embedding is not None and torch.equal(tensors["lm_head.weight"], embedding):
             left_over.remove("lm_head.weight")  # the tied matrix, once more
     missing = expected.keys() - tensors.keys()
     if missing or left_over:
-        raise ValueError(
-            f"weights do not fit config.json: missing {sorted(missing)}, left over {sorted(left_over)}"
-        )
+        found = f"missing {_few(missing)}, left over {_few(left_over)}"
+        raise ValueError(f"weights do not fit config.json: {found}")
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
             raise ValueError(f"{name} has shape {tuple(tensors[name].shape)}, config.json makes it {shape}")
-    joined = {name: torch.cat([tensors[part] for part in shapes]) for name, shapes in layout.items()}
+    joined = {name: _joined([tensors[part] for part in shapes]) for name, shapes in pieces.items()}
     return {
         name: weight.T if gpt2 and name.endswith(TRANSPOSED) else weight for name, weight in joined.items()
     }
 
 
-def weights_there(config: GPTConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _joined(tensors: list[Tensor]) -> Tensor:
+    return torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+
+
+def _few(names: set[str]) -> str:
+    first = ", ".join(sorted(names)[:2])
+    return f"{first} ... ({len(names)})" if len(names) > 2 else first or "nothing"
+
+
+def hf_weights(config: GPTConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return our network's weights under the names and in the shapes they have there."""
     gpt2 = family(config) == "gpt2"
     found: dict[str, Tensor] = {}
-    for name, shapes in parts(config).items():
+    for name, shapes in layout(config).items():
         weight = weights[name].T if gpt2 and name.endswith(TRANSPOSED) else weights[name]
         pieces = weight.split([shape[0] for shape in shapes.values()])
         found |= {part: piece.contiguous() for part, piece in zip(shapes, pieces, strict=True)}
@@ -264,22 +274,23 @@ def _flip(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """Return the tensors of a folder's safetensors, in one file or in several that an index names."""
-    if not (folder / INDEX).is_file():
+    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
         return _read_file(folder, WEIGHTS)
     try:
         places = dict(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"])
+        files = sorted(set(places.values()))
+        elsewhere = [file for file in files if Path(file).name != file]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot read {folder / INDEX} ({error}): get it again") from None
+    if elsewhere:
+        raise UserError(f"{folder / INDEX} names {elsewhere[0]!r}: its files must be in the same folder")
     tensors: dict[str, Tensor] = {}
-    for file in sorted(set(places.values())):
-        if Path(file).name != file:
-            raise UserError(f"{folder / INDEX} names {file!r}: its files must be in the same folder")
+    for file in files:
         tensors |= _read_file(folder, file)
     missing = sorted(places.keys() - tensors.keys())
     if missing:
-        raise UserError(
-            f"{folder}: {places[missing[0]]} lacks {missing[0]}, which {INDEX} promises: get it again"
-        )
+        lacking = f"{places[missing[0]]} lacks {missing[0]}"
+        raise UserError(f"{folder}: {lacking}, which {INDEX} promises: get it again")
     return tensors
 
 

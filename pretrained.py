@@ -21,6 +21,7 @@ from tokenizer import TOKENIZER_FILE, Tokenizer
 class Pretrained:
     """A model on disk, found to be one that our network can be; its weights are not read yet."""
 
+    name: str  # as the user gave it
     folder: Path
     config: GPTConfig
     is_ours: bool
@@ -30,11 +31,10 @@ class Pretrained:
 
         The model's learned positions may be fewer than there: the first ones are taken.
         """
-        tensors = (
-            checkpoint.read_weights(self.folder) if self.is_ours else huggingface.read_tensors(self.folder)
-        )
+        read = checkpoint.read_weights if self.is_ours else huggingface.read_tensors
+        weights = read(self.folder)
         try:
-            weights = tensors if self.is_ours else huggingface.weights_here(self.config, tensors)
+            weights = weights if self.is_ours else huggingface.our_weights(self.config, weights)
             positions = weights.get("transformer.wpe.weight")
             if positions is not None:
                 weights["transformer.wpe.weight"] = positions[: model.config.block_size]
@@ -45,11 +45,9 @@ class Pretrained:
 
     def tokenizer(self) -> Tokenizer:
         """Return the model's tokenizer; raise UserError for one with more tokens than the model knows."""
-        tokenizer = (
-            Tokenizer.load(self.folder / TOKENIZER_FILE)
-            if self.is_ours
-            else hf_tokenizer.read_tokenizer(self.folder)
-        )
+        if self.is_ours:
+            return Tokenizer.load(self.folder / TOKENIZER_FILE)
+        tokenizer = hf_tokenizer.read_tokenizer(self.folder, self.name)
         if tokenizer.vocab_size > self.config.vocab_size:
             raise UserError(
                 f"{self.folder}: its tokenizer has {tokenizer.vocab_size} tokens, its model knows"
@@ -65,9 +63,9 @@ def find(spec: str) -> Pretrained:
     """
     folder = hub.find_folder(spec)
     if hub.is_model_folder(folder):
-        return Pretrained(folder, huggingface.read_config(folder), is_ours=False)
+        return Pretrained(spec, folder, huggingface.read_config(folder), is_ours=False)
     folder = checkpoint.find(folder)
-    return Pretrained(folder, checkpoint.read_config(folder), is_ours=True)
+    return Pretrained(spec, folder, checkpoint.read_config(folder), is_ours=True)
 
 
 def load_model(pretrained: Pretrained, device: torch.device, dtype: torch.dtype) -> GPT:

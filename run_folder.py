@@ -45,11 +45,15 @@ class Run:
 
 
 def open_run(
-    config: TrainConfig, data_hash: str, tokenizer: Tokenizer, data: dict[str, str | int] | None = None
+    config: TrainConfig,
+    data_hash: str,
+    tokenizer: Tokenizer,
+    data: dict[str, str | int] | None = None,
+    init_folder: Path | None = None,
 ) -> Run:
     """Return the run of `config` in its out_dir: new, branched, or as far as its last checkpoint.
 
-    `data` is the data in words, for whoever reads a checkpoint.
+    `data` is the data in words, for whoever reads a checkpoint; `init_folder` is what `init_from` was found to be.
 
     Only reads. Raises UserError where the folder holds another run, with the differing keys.
     """
@@ -73,10 +77,25 @@ def open_run(
             f"max_steps={config.max_steps}: {folder} is already at step {progress.step}: give more"
         )
     run_id = earlier["run_id"] if earlier else uuid.uuid4().hex[:8]
-    about = {"config": asdict(config), "identity": ours, "data": data, "run_id": run_id, **_surroundings()}
+    about = {
+        "config": asdict(config),
+        "identity": ours,
+        "data": data or {},
+        "run_id": run_id,
+        **_surroundings(),
+    }
+    about["init_folder"] = (earlier or {}).get("init_folder") or (init_folder and str(init_folder))
     return Run(
         out_dir, about, folder, progress, _changes(earlier["config"] if earlier else {}, about["config"])
     )
+
+
+def recorded_origin(out_dir: Path) -> str | None:
+    """Return the folder of the model that the run began with, on record from its first command on.
+
+    What was asked for, a run's best checkpoint or a hub name, may be another model by now.
+    """
+    return (_read_config(out_dir) or {}).get("init_folder")
 
 
 def _origin(config: TrainConfig, earlier: dict[str, Any] | None) -> str:

@@ -1,9 +1,9 @@
-"""One tokenizer interface: tiktoken's encodings, a trained byte-level BPE, plain bytes, or a saved one.
+"""One tokenizer interface: tiktoken's encodings, a trained byte-level BPE, plain bytes, a saved or a foreign one.
 
 Owns what a tokenizer is (ranks + split pattern + special tokens), its identity (a sha256 over exactly these; the
-name is only a label: `gpt2` and `r50k_base` are the same tokenizer), and its file, one JSON. tiktoken runs every
-tokenizer from its ranks; the `tokenizers` library only trains, and is imported only then. Which documents a BPE is
-trained on is left to prepare_data.py.
+name is only a label: `gpt2` and `r50k_base` are the same tokenizer), and its file, one JSON. tiktoken runs a tokenizer
+from its ranks; the `tokenizers` library trains, and runs what another project's tokenizer.json says beyond ranks. It is
+imported only then. Which documents a BPE is trained on is left to prepare_data.py, tokenizer.json to hf_tokenizer.py.
 """
 
 import base64
@@ -32,6 +32,9 @@ VOCABULARY_SERVER = "https://openaipublic.blob.core.windows.net/"
 # GPT-4's split pattern, with at most two digits to a number (as nanochat: three would spend a small vocabulary on
 # numbers), and without possessive quantifiers, which tokenizers' regex engine reads differently after {1,2}.
 SPLIT_PATTERN = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+BYTES_PATTERN = (
+    r"[\s\S]{1,256}"  # without merges the split changes nothing; this one keeps tiktoken's pieces short
+)
 
 # Longer texts are encoded in parts: a million spaces overflow the stack of tiktoken's regex engine, and one unbroken
 # word of 10 MB takes seconds and half a gigabyte. See `_parts` for where the cuts fall.
@@ -164,7 +167,10 @@ class ForeignTokenizer(Tokenizer):
         # How the library is to fill up and cut off batches is no part of what the tokens are.
         self.content = {**content, "truncation": None, "padding": None}
         self.end_of_text = end_of_text
-        self._library = tokenizers.Tokenizer.from_str(json.dumps(self.content))
+        try:
+            self._library = tokenizers.Tokenizer.from_str(json.dumps(self.content))
+        except Exception as error:  # the library raises nothing narrower
+            raise ValueError(str(error)) from None
         self._library.encode_special_tokens = True  # a special token's name in a text is text
         added = self.content["added_tokens"]
         self.special_tokens = {token["content"]: token["id"] for token in added if token["special"]}
@@ -172,7 +178,7 @@ class ForeignTokenizer(Tokenizer):
         words = {token["content"]: token["id"] for token in added if not token["special"]}
         names = self.special_tokens | words
         vocabulary = self.content["model"]["vocab"].items()
-        self.ranks = {_characters_to_bytes(token): index for token, index in vocabulary if token not in names}
+        self.ranks = {characters_to_bytes(token): index for token, index in vocabulary if token not in names}
         self.ranks |= {word.encode(): index for word, index in words.items()}
 
     def encode_to_array(self, text: str) -> np.ndarray:
@@ -241,7 +247,7 @@ def train_bpe(documents: Iterable[str], vocab_size: int) -> Tokenizer:
             f"the text is too small for bpe:{vocab_size}: it gives {largest} tokens at the most,"
             f" so use --tokenizer=bpe:{largest} or fewer, or more text"
         )
-    ranks = {_characters_to_bytes(token): index for token, index in vocabulary.items()}
+    ranks = {characters_to_bytes(token): index for token, index in vocabulary.items()}
     return _with_end_of_text(f"bpe:{vocab_size}", ranks, SPLIT_PATTERN)
 
 
@@ -288,8 +294,7 @@ def _training_texts(documents: Iterable[str]) -> Iterator[str]:
 
 
 def _byte_tokenizer() -> Tokenizer:
-    # Without merges the split changes nothing; this one keeps tiktoken's pieces short.
-    return _with_end_of_text("bytes", {bytes([value]): value for value in range(256)}, r"[\s\S]{1,256}")
+    return _with_end_of_text("bytes", {bytes([value]): value for value in range(256)}, BYTES_PATTERN)
 
 
 def _with_end_of_text(name: str, ranks: Mapping[bytes, int], pattern: str) -> Tokenizer:
@@ -321,7 +326,7 @@ def _tiktoken_tokenizer(name: str) -> Tokenizer:
     return Tokenizer(name, encoding._mergeable_ranks, encoding._pat_str, encoding._special_tokens)
 
 
-def _characters_to_bytes(token: str) -> bytes:
+def characters_to_bytes(token: str) -> bytes:
     """Undo the byte-level alphabet of GPT-2 and `tokenizers`, in which every byte is one printable character."""
     return bytes(BYTE_OF_CHARACTER[character] for character in token)
 

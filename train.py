@@ -30,7 +30,8 @@ from evaluate import evaluate
 from metrics import RunLog, draw_losses
 from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate
-from run_folder import only_writer, open_run, write_config
+from pretrained import Pretrained
+from run_folder import only_writer, open_run, recorded_origin, write_config
 
 
 def train(config: TrainConfig) -> Progress:
@@ -57,16 +58,26 @@ def train(config: TrainConfig) -> Progress:
 class Training:
     """A run in memory: data, model, optimizer and progress, and the chapters of a training loop over them."""
 
+    origin: Pretrained | None  # the model whose weights and network it begins with
+
     def __init__(self, config: TrainConfig, world: World) -> None:
-        """Open the data and the run's folder; only read, and refuse what does not fit together."""
+        """Open the data and the run's folder; write nothing there, and refuse what does not fit together."""
         self.world = world
         self.data, self.validation = (TokenDataset(config.data_dir, split) for split in ("train", "val"))
         self.tokenizer = self.data.tokenizer()
         self.config = config = self.with_network(config)
         self.share, self.micro_batch_size = share_batch(config, world.size)
-        self.run = open_run(config, self.data.manifest_hash, self.tokenizer, self.data.manifest.summary())
+        self.run = open_run(
+            config,
+            self.data.manifest_hash,
+            self.tokenizer,
+            self.data.manifest.summary(),
+            self.origin.folder if self.origin else None,
+        )
         self.progress = self.run.progress
         self.data.n_sequences(config.model.block_size)  # refuses too little text
+        self.cut = self.data.cut_pairs(config.model.block_size)
+        self.validation.cut_pairs(config.model.block_size)
         steps = world.sum(torch.full((), float(self.progress.step), device=world.device))
         if steps.item() != self.progress.step * world.size:
             raise UserError(
@@ -76,9 +87,12 @@ class Training:
     def with_network(self, config: TrainConfig) -> TrainConfig:
         """Return the config with what the data, or the model it starts from, say about the network."""
         if not config.init_from:
+            self.origin = None
             return with_vocabulary(config, self.tokenizer.vocab_size)
-        last = checkpoint.pointed(Path(config.out_dir), "last")  # once there is one, the origin is not needed
-        self.origin = pretrained.find(str(last or config.init_from))
+        out_dir = Path(config.out_dir)
+        last = checkpoint.pointed(out_dir, "last")  # once there is one, the origin is not needed
+        origin = last or config.branch_from or recorded_origin(out_dir) or config.init_from
+        self.origin = pretrained.find(str(origin))
         if self.origin.tokenizer().hash != self.tokenizer.hash:
             raise UserError(
                 f"data_dir={config.data_dir}: its tokenizer is not that of init_from={config.init_from}:"
@@ -100,7 +114,7 @@ class Training:
         if self.run.checkpoint:
             checkpoint.load_weights(self.run.checkpoint, self.model)
             checkpoint.load_optimizer(self.run.checkpoint, self.model, self.optimizer)
-        elif config.init_from:
+        elif self.origin:
             self.origin.load_weights(self.model)
         compiles, obstacle = hardware.choose_compile(config.compile, device)
         if compiles:
@@ -119,11 +133,11 @@ class Training:
         flops = self.model.flops_per_token(T)
         self.log = RunLog(config, flops, peak and peak * world.size, active=world.is_main)
         n_sequences, accumulated = config.sequences_per_step, self.share // self.micro_batch_size
-        start = f", weights of {self.origin.folder}" if config.init_from else ""
+        start = f", weights of {self.origin.folder}" if self.origin else ""
         start = f", going on from {self.run.checkpoint}{self.run.changes}" if self.run.checkpoint else start
         for line in (
             f"data    {config.data_dir}: {self.data.n_tokens:,} training and {self.validation.n_tokens:,} "
-            f"validation tokens, tokenizer {self.tokenizer.name} of {self.tokenizer.vocab_size:,}",
+            f"validation tokens, tokenizer {self.tokenizer.name} of {self.tokenizer.vocab_size:,}{self.cut}",
             f"model   {self.model.n_params():,} parameters, "
             f"{self.model.n_params(embeddings=False):,} without embeddings",
             f"device  {hardware.describe(world.device)}, {self.how}",

@@ -85,10 +85,13 @@ def test_ids_are_those_of_autotokenizer_and_the_tokenizer_comes_back_the_same(na
     expected = theirs(texts, split_special_tokens=True, add_special_tokens=False)["input_ids"]
     assert [ours.encode(text) for text in texts] == expected
     assert max(map(max, expected)) > 256 or name == "bytes"
+    assert theirs.model_input_names == ["input_ids", "attention_mask"], (
+        "or transformers 4 gives GPT-2 token types"
+    )
     assert (theirs.eos_token_id, len(theirs)) == (ours.end_of_text, ours.vocab_size)
     assert theirs.convert_tokens_to_ids(theirs.unk_token) == ours.end_of_text
     assert theirs.decode(ours.encode("a café, 数字")) == "a café, 数字"
-    again = read_tokenizer(tmp_path)
+    again = read_tokenizer(tmp_path, "a name")
     assert again.hash == ours.hash
     assert not isinstance(again, ForeignTokenizer)
 
@@ -107,7 +110,7 @@ def test_gpt2s_own_ids_are_those_of_autotokenizer(folder, monkeypatch, tmp_path)
     assert [ours.encode(text) for text in texts] == expected
     content = json.loads((tmp_path / "tokenizer.json").read_text())
     assert len(content["model"]["merges"]) == 50_000
-    assert read_tokenizer(tmp_path).hash == ours.hash
+    assert read_tokenizer(tmp_path, "a name").hash == ours.hash
 
 
 def test_the_end_of_text_in_a_text_is_a_control_token_there_unless_asked(tokenizers, tmp_path):
@@ -132,7 +135,7 @@ def test_the_hubs_old_way_of_writing_gpt2s_tokenizer_is_read(tokenizers, tmp_pat
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 1024}')
     (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": ours.end_of_text}))
-    again = read_tokenizer(tmp_path)
+    again = read_tokenizer(tmp_path, "a name")
     assert again.hash == ours.hash
     assert not isinstance(again, ForeignTokenizer)
 
@@ -158,7 +161,7 @@ def like_qwen(folder: Path) -> Library:
 
 def test_a_foreign_tokenizer_is_run_by_its_library_behind_the_same_interface(tmp_path):
     library = like_qwen(tmp_path)
-    ours = read_tokenizer(tmp_path)
+    ours = read_tokenizer(tmp_path, "a name")
     assert isinstance(ours, ForeignTokenizer)
     assert ours.end_of_text == library.token_to_id("<|im_end|>")
     assert ours.vocab_size == library.get_vocab_size()
@@ -182,7 +185,7 @@ def test_a_foreign_tokenizer_is_run_by_its_library_behind_the_same_interface(tmp
 
 def test_a_foreign_tokenizer_travels_with_its_identity(tmp_path):
     like_qwen(tmp_path)
-    ours = read_tokenizer(tmp_path)
+    ours = read_tokenizer(tmp_path, "a name")
     ours.save(tmp_path / "ours.json")
     again = Tokenizer.load(tmp_path / "ours.json")
     assert isinstance(again, ForeignTokenizer)
@@ -191,11 +194,75 @@ def test_a_foreign_tokenizer_travels_with_its_identity(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     write_tokenizer(ours, out)
-    assert read_tokenizer(out).hash == ours.hash
+    assert read_tokenizer(out, "a name").hash == ours.hash
     damaged = (tmp_path / "ours.json").read_text().replace('"end_of_text": ', '"end_of_text": 1')
     (tmp_path / "ours.json").write_text(damaged)
     with pytest.raises(UserError, match="damaged"):
         Tokenizer.load(tmp_path / "ours.json")
+
+
+def test_a_word_added_to_a_known_tokenizer_is_a_token_here_too(tokenizers, tmp_path):
+    write_tokenizer(tokenizers["bpe"], tmp_path)
+    library = Library.from_file(str(tmp_path / "tokenizer.json"))
+    library.add_tokens(["<persona>"])
+    library.save(str(tmp_path / "tokenizer.json"))
+    ours = read_tokenizer(tmp_path, "a name")
+    assert ours.encode("a<persona>b") == library.encode("a<persona>b").ids
+    assert ours.vocab_size == library.get_vocab_size()
+
+
+def test_a_split_that_is_not_known_to_mean_the_same_stays_foreign(tokenizers, tmp_path):
+    """tiktoken drops what a pattern does not match, the library keeps it."""
+    write_tokenizer(tokenizers["bpe"], tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\w+"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    ours = read_tokenizer(tmp_path, "a name")
+    assert ours.decode(ours.encode("a b, c!")) == "a b, c!"
+
+
+def test_merges_that_ranks_would_do_otherwise_stay_foreign(tokenizers, tmp_path):
+    """a+bc is never joined from a, b, c where a+b comes first; by ranks alone it would be."""
+    write_tokenizer(tokenizers["bytes"], tmp_path)
+    changed(tmp_path, model={"merges": [["a", "b"], ["b", "c"], ["a", "bc"]]})
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["model"]["vocab"] |= {"ab": 257, "bc": 258, "abc": 259}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    ours = read_tokenizer(tmp_path, "a name")
+    library = Library.from_file(str(tmp_path / "tokenizer.json"))
+    assert ours.encode("abc") == library.encode("abc").ids == [257, ord("c")]
+
+
+@pytest.mark.parametrize(
+    ("generation", "settings", "name"),
+    [
+        (
+            {"eos_token_id": [602, 600]},
+            {"eos_token": "<|im_end|>"},
+            END_OF_TEXT,
+        ),  # Qwen3-0.6B: an answer's end, a text's
+        ({"eos_token_id": 602}, {"eos_token": END_OF_TEXT}, END_OF_TEXT),
+        ({"eos_token_id": [602, 601]}, {}, "<|im_end|>"),
+        ({"eos_token_id": 99999}, {"eos_token": {"content": "<|im_end|>"}}, "<|im_end|>"),
+    ],
+)
+def test_the_end_of_a_text_is_found(generation, settings, name, tmp_path):
+    library = like_qwen(tmp_path)
+    assert [library.token_to_id(word) for word in (END_OF_TEXT, "<|im_start|>", "<|im_end|>")] == [
+        600,
+        601,
+        602,
+    ]
+    (tmp_path / "generation_config.json").write_text(json.dumps(generation))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert read_tokenizer(tmp_path, "a name").end_of_text == library.token_to_id(name)
+
+
+def test_what_the_library_cannot_run_is_refused_in_one_line(tokenizers, tmp_path):
+    write_tokenizer(tokenizers["bpe"], tmp_path)
+    changed(tmp_path, model={"merges": [["a", "nothing"]]})
+    with pytest.raises(UserError, match=r"not a tokenizer.json that can be read here"):
+        read_tokenizer(tmp_path, "a name")
 
 
 def changed(folder: Path, **changes: object) -> None:
@@ -217,26 +284,26 @@ def test_what_is_not_byte_level_bpe_is_refused(changes, words, tokenizers, tmp_p
     write_tokenizer(tokenizers["bytes"], tmp_path)
     changed(tmp_path, **changes)
     with pytest.raises(UserError, match=words):
-        read_tokenizer(tmp_path)
+        read_tokenizer(tmp_path, "a name")
 
 
 def test_merges_that_ranks_cannot_say_leave_a_tokenizer_foreign(tokenizers, tmp_path):
     write_tokenizer(tokenizers["bpe"], tmp_path)
     merges = json.loads((tmp_path / "tokenizer.json").read_text())["model"]["merges"]
     changed(tmp_path, model={"merges": merges[::-1]})
-    assert isinstance(read_tokenizer(tmp_path), ForeignTokenizer)
+    assert isinstance(read_tokenizer(tmp_path, "a name"), ForeignTokenizer)
 
 
 def test_a_tokenizer_without_an_end_is_refused(tokenizers, tmp_path):
     write_tokenizer(tokenizers["bytes"], tmp_path)
     (tmp_path / "tokenizer_config.json").unlink()
     with pytest.raises(UserError, match="end-of-text token"):
-        read_tokenizer(tmp_path)
+        read_tokenizer(tmp_path, "a name")
     (tmp_path / "config.json").write_text('{"eos_token_id": [256, 255]}')
-    assert read_tokenizer(tmp_path).end_of_text == 256
+    assert read_tokenizer(tmp_path, "a name").end_of_text == 256
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(UserError, match="is missing"):
-        read_tokenizer(tmp_path)
+        read_tokenizer(tmp_path, "a name")
 
 
 def test_a_pattern_of_possessive_counts_means_the_same_there(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import one_line_error
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
@@ -16,7 +17,9 @@ import huggingface
 import pretrained
 from errors import UserError
 from generate import generate
+from hf_tokenizer import write_tokenizer
 from model import GPT, GPTConfig
+from tokenizer import open_tokenizer
 
 CPU = torch.device("cpu")
 GPT2 = {"n_positions": 96, "n_embd": 48, "n_layer": 2, "n_head": 4, "vocab_size": 65}
@@ -172,6 +175,12 @@ def test_both_spellings_of_a_config_mean_the_same(tmp_path):
         ("gpt2", "scale_attn_by_inverse_layer_idx", True, ["scale_attn_by_inverse_layer_idx=True"]),
         ("gpt2", "n_embd", 50, ["n_embd=50", "divisible"]),
         ("qwen3", "attention_bias", True, ["attention_bias=True"]),
+        (
+            "qwen3",
+            "quantization_config",
+            {"quant_method": "fp8"},
+            ["quantization_config={'quant_method': 'fp8'}"],
+        ),
         ("qwen3", "hidden_act", "gelu", ["hidden_act='gelu'", "silu"]),
         ("qwen3", "use_sliding_window", True, ["use_sliding_window=True"]),
         ("qwen3", "layer_types", ["sliding_attention", "full_attention"], ["sliding_attention"]),
@@ -218,10 +227,16 @@ def broken(folder: Path, how: str) -> str:
         del weights[gone]
         save_file(weights, first)
         return f"lacks {gone}"
+    if how == "odd index":
+        (folder / huggingface.INDEX).write_text(json.dumps({"weight_map": {"model.norm.weight": None}}))
+        return f"cannot read {folder / huggingface.INDEX}"
+    if how == "cut config":
+        (folder / "config.json").write_text('{"model_ty')
+        return "config.json: its model cannot be built"
     if how == "left over":
         weights = load_file(first)
         save_file({**weights, "model.extra.weight": torch.ones(2)}, first)
-        return "left over ['model.extra.weight']"
+        return "left over model.extra.weight"
     if how == "other shape":
         weights = load_file(first)
         name = sorted(weights)[0]
@@ -232,7 +247,17 @@ def broken(folder: Path, how: str) -> str:
     return "../elsewhere.safetensors"
 
 
-BREAKS = ["truncated", "missing file", "pickle", "missing weight", "left over", "other shape", "path"]
+BREAKS = [
+    "truncated",
+    "missing file",
+    "pickle",
+    "missing weight",
+    "left over",
+    "other shape",
+    "path",
+    "odd index",
+    "cut config",
+]
 
 
 @pytest.mark.parametrize("how", BREAKS)
@@ -243,6 +268,26 @@ def test_a_broken_folder_is_refused_with_the_file(how, tmp_path):
         opened(tmp_path)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_single_file_goes_before_an_index(tmp_path):
+    """As in transformers: an index left from another saving must not bring other weights."""
+    theirs = model_there("qwen3")
+    theirs.save_pretrained(tmp_path, max_shard_size="20KB")
+    for file in tmp_path.glob("model-*"):
+        file.unlink()
+    save_file(dict(theirs.state_dict()), tmp_path / huggingface.WEIGHTS)
+    assert (tmp_path / huggingface.INDEX).exists()
+    assert largest_difference(opened(tmp_path), theirs, 65, 96) < 1e-5
+
+
+def test_weights_of_another_model_are_named_by_a_few(tmp_path):
+    model_there("qwen3").save_pretrained(tmp_path)
+    weights = load_file(tmp_path / huggingface.WEIGHTS)
+    save_file({f"other.{name}": weight for name, weight in weights.items()}, tmp_path / huggingface.WEIGHTS)
+    with pytest.raises(UserError, match=r"missing .* \.\.\. \(\d+\), left over .* \.\.\. \(\d+\)") as error:
+        opened(tmp_path)
+    assert len(str(error.value)) < 600
 
 
 def test_queries_and_keys_of_exchanged_sizes_are_refused(tmp_path):
@@ -286,6 +331,35 @@ def test_a_hub_name_in_the_cache_is_opened_offline(monkeypatch, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="no checkpoint folder out/demo: train one"):
         pretrained.find("out/demo")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("truncated", "it may be cut off"),
+        ("missing file", "is missing"),
+        ("pickle", "a pickle can run any program"),
+        ("another architecture", "model_type 'llama'"),
+        ("hub name", "no folder nobody/nothing here"),
+        ("tokenizer", "do not belong together"),
+    ],
+)
+def test_a_command_says_what_is_wrong_in_one_line(how, words, run, tmp_path):
+    folder = tmp_path / "hf"
+    model_there("qwen3").save_pretrained(folder, max_shard_size="20KB")
+    write_tokenizer(open_tokenizer("bytes"), folder)  # of 257 tokens, where the model knows 65
+    if how != "tokenizer":
+        config = json.loads((folder / "config.json").read_text())
+        kind = "llama" if how == "another architecture" else "qwen3"
+        (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 257, "model_type": kind}))
+    if how in BREAKS:
+        broken(folder, how)
+    began = time.monotonic()
+    message = one_line_error(
+        run("sample.py", f"--checkpoint={'nobody/nothing' if how == 'hub name' else folder}")
+    )
+    assert words in message
+    assert time.monotonic() - began < 10 or how != "hub name"
 
 
 def test_what_neither_architecture_is_cannot_be_written():

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
-from huggingface import weights_here
+from huggingface import our_weights
 from model import GPT, IGNORED, CausalSelfAttention, GPTConfig, choose_attention, rotary_angles
 
 SMALL = GPTConfig(vocab_size=65, block_size=32, n_layer=2, n_head=4, n_embd=48)
@@ -78,7 +78,7 @@ def large_model(config: GPTConfig, **kwargs: Any) -> GPT:
 @torch.no_grad()
 def assert_same_logits(config: GPTConfig, reference: torch.nn.Module) -> None:
     model = GPT(config)
-    model.load_weights(weights_here(config, reference.state_dict()))
+    model.load_weights(our_weights(config, reference.state_dict()))
     tokens = random_tokens(model.config)
     expected = reference.eval()(tokens).logits
     assert expected.std() > 0.5  # logits that hardly differ would prove nothing

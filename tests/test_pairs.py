@@ -88,6 +88,18 @@ def test_a_pair_longer_than_the_block_is_cut(pair_dir: Path) -> None:
     assert bytes(inputs[0].tolist()) == (ROWS[0]["prompt"] + ROWS[0]["completion"]).encode()[:12]
 
 
+def test_cut_pairs_are_counted_and_refused_where_nothing_is_scored(tmp_path: Path) -> None:
+    rows = [{"prompt": "a" * 10, "completion": "b" * 5}, {"prompt": "a" * 20, "completion": "b"}]
+    rows.append({"prompt": "a", "completion": "b"})
+    dataset = TokenDataset(prepared(tmp_path, rows, validation_fraction=0.0))
+    assert dataset.cut_pairs(21) == ""
+    assert dataset.cut_pairs(15) == ", pairs cut at block_size: 1 (1 to nothing)"
+    assert dataset.cut_pairs(12) == ", pairs cut at block_size: 2 (1 to nothing)"
+    (tmp_path / "long").mkdir()
+    with pytest.raises(UserError, match="no completion of the train pairs begins within it"):
+        TokenDataset(prepared(tmp_path / "long", rows[:2], validation_fraction=0.0)).cut_pairs(9)
+
+
 def test_the_loss_is_of_the_completions_alone(pair_dir: Path, config: TrainConfig) -> None:
     """The step's loss is compared with one computed here from the rows: it would differ if prompts were scored."""
     settings = replace(

@@ -105,9 +105,31 @@ def test_a_batch_in_tokens_must_fit_the_models_sequences():
         with_network(config, replace(SHAPE, block_size=24))
 
 
-def test_two_origins_are_refused(run, trained):
-    message = one_line_error(run("train.py", "--init_from=a", "--branch_from=b"))
-    assert message == "init_from=a, branch_from=b: give one of the two"
+def test_a_fine_tuned_run_can_be_branched_by_the_same_command(trained):
+    tuned = beginning_with(trained.out_dir, trained, max_steps=4, checkpoint_interval=2)
+    train(tuned)
+    folder = Path(tuned.out_dir) / "step_00000002"
+    branch = replace(tuned, branch_from=str(folder), out_dir=tuned.out_dir + "_branch", max_steps=6)
+    assert train(branch).step == 6
+    assert train(branch).step == 6, "the same command says that it is finished"
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_with_the_same_weights_again(trained):
+    """out/a means its best checkpoint, which may be another by then."""
+    config = beginning_with(trained.out_dir, trained)
+    first = Training(config, ALONE)
+    first.build()
+    first.open_log()
+    (Path(trained.out_dir) / "best").write_text("step_00000005\n")
+    again = Training(config, ALONE)
+    assert first.origin.folder == again.origin.folder != pretrained.find(trained.out_dir).folder
+
+
+def test_a_run_from_before_there_was_init_from_goes_on(trained):
+    path = Path(trained.out_dir) / "config.json"
+    content = json.loads(path.read_text())
+    assert "init_from" not in content["identity"]
+    assert train(trained).step == trained.max_steps
 
 
 def test_data_in_other_tokens_are_refused_with_the_command(trained, tmp_path):

@@ -32,10 +32,13 @@ def main() -> None:
     tokenizer, model = found.tokenizer(), pretrained.load_model(found, device, dtype)
     right = wrong = 0
     for prompt, completion in pairs:
+        completion = tokenizer.decode(
+            tokenizer.encode(completion)
+        )  # a foreign tokenizer may spell it otherwise
         longest = len(tokenizer.encode(completion)) + 1
         options = {"max_new_tokens": longest, "temperature": 0, "end_of_text": tokenizer.end_of_text}
         with hardware.autocast(device, dtype):
-            [[tokens]] = generate(model, [tokenizer.encode(prompt)], **options)
+            [[tokens]] = generate(model, [tokenizer.encode(prompt) or [tokenizer.end_of_text]], **options)
         text = tokenizer.decode(tokens)
         right += text == completion
         wrong += text != completion

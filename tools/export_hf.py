@@ -25,7 +25,7 @@ from errors import UserError, run_command
 from model import GPT
 from tokenizer import ForeignTokenizer, Tokenizer
 
-CARD, GENERATION_CONFIG = "README.md", "generation_config.json"
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,13 @@ def export(config: ExportConfig) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        weights = huggingface.weights_there(found.config, model.weights())
+        weights = huggingface.hf_weights(found.config, model.weights())
         save_file(weights, partial / huggingface.WEIGHTS, metadata={"format": "pt"})
         end = tokenizer.end_of_text
-        _write_json(partial / hub.CONFIG, huggingface.config_there(found.config, end))
+        _write_json(partial / hub.CONFIG, huggingface.hf_config(found.config, end))
         _write_json(
-            partial / GENERATION_CONFIG, dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end)
+            partial / hf_tokenizer.GENERATION_CONFIG,
+            dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end),
         )
         hf_tokenizer.write_tokenizer(tokenizer, partial)
         (partial / CARD).write_text(card(found, model, tokenizer, out_dir), encoding="utf-8")
@@ -90,7 +91,7 @@ pipeline_tag: text-generation
 
 # {out_dir.name}
 
-A {huggingface.family(found.config)} language model of {model.n_params():,} parameters, trained with wikigpt.
+A {huggingface.family(found.config)} language model of {model.n_params():,} parameters{", trained with wikigpt" if info else ""}.
 {_training(info)}
 ## Use
 
@@ -103,9 +104,9 @@ inputs = tokenizer("The history of", return_tensors="pt")
 print(tokenizer.decode(model.generate(**inputs, max_new_tokens=50, do_sample=True, top_k=200)[0]))
 ```
 
-The tokenizer is {tokenizer.name}, of {tokenizer.vocab_size:,} tokens. In training a `{end}` inside an article was text like
-any other; transformers makes the control token of it, unless it is called with `split_special_tokens=True`.
-{gguf_note(tokenizer).capitalize()}.
+The tokenizer is {tokenizer.name}, of {tokenizer.vocab_size:,} tokens. Where the model was trained, a `{end}` inside a text is
+text like any other; transformers makes the control token of it, unless it is called with `split_special_tokens=True`.
+{gguf_note(tokenizer)}.
 
 ## Network
 
@@ -128,7 +129,7 @@ def _training(info: dict[str, Any]) -> str:
 
 - Data: {source or "not on record"} (manifest sha256 {info["identity"]["data"]})
 - {info["step"]:,} steps, {info["sequences"]:,} sequences of {info["model"]["block_size"]:,} tokens, seed {info["config"]["seed"]}
-- Optimizer: {optimizer}
+- Begun with {info["config"].get("init_from") or "random weights"}; optimizer: {optimizer}
 - Loss on the validation articles: {measured}
 """
 
