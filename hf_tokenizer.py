@@ -56,7 +56,7 @@ def read_tokenizer(folder: Path, name: str) -> Tokenizer:
         added = {token["content"]: token["id"] for token in content["added_tokens"]}
         end = _end_of_text(folder, added)
         ranks, pattern = _plain_ranks(content), _split_pattern(content)
-        if ranks and pattern in KNOWN_PATTERNS and added == {END_OF_TEXT: end}:
+        if ranks and pattern and pattern in KNOWN_PATTERNS and added == {END_OF_TEXT: end}:
             return Tokenizer(name, ranks, pattern, added)
         return ForeignTokenizer(name, content, end)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -74,7 +74,7 @@ def _end_of_text(folder: Path, added: dict[str, int]) -> int:
 
     Chat models end an answer with another token than a text, and list both.
     """
-    ends: list[int] = []
+    ends: list[Any] = []
     for file in (GENERATION_CONFIG, hub.CONFIG):
         found = _read_json(folder / file, missing={}).get("eos_token_id")
         ends += found if isinstance(found, list) else [found]
@@ -82,7 +82,7 @@ def _end_of_text(folder: Path, added: dict[str, int]) -> int:
         return added[END_OF_TEXT]
     name = _read_json(folder / TOKENIZER_CONFIG, missing={}).get("eos_token")
     name = name.get("content") if isinstance(name, dict) else name
-    ends = [added.get(name, -1), *ends]
+    ends.insert(0, added.get(str(name)))
     known = [end for end in ends if end in added.values()]
     if not known:
         raise UserError(
