@@ -100,10 +100,36 @@ def _write_files(
 
 def _is_best(out_dir: Path, progress: Progress) -> bool:
     """Return whether no checkpoint is better: an evaluation between checkpoints may have been, but cannot be had."""
-    best = pointed(out_dir, "best")
-    if progress.val_loss is None or best is None:
-        return progress.val_loss is not None
-    return progress.val_loss <= json.loads((best / INFO).read_text())["val_loss"]
+    if progress.val_loss is None:
+        return False
+    try:
+        best = pointed(out_dir, "best")
+        return best is None or progress.val_loss <= read_info(best, hashed=False)["val_loss"]
+    except UserError:  # damaged, or gone
+        return True
+
+
+def last_whole(out_dir: Path) -> tuple[Path | None, str]:
+    """Return the checkpoint to go on from, None where there is none, and in words what is damaged of newer ones.
+
+    It is the one that `last` names or, if that is not what it was when it was written, the newest before it that is.
+    Raises UserError where all are damaged.
+    """
+    folders, damage = _all(out_dir), []
+    try:
+        last = pointed(out_dir, "last")
+        if last is None:  # killed before the first one was pointed to
+            return None, ""
+        folders = [folder for folder in folders if folder.name <= last.name]
+    except UserError as error:
+        damage.append(str(error))
+    for folder in reversed(folders):
+        try:
+            read_info(folder)
+            return folder, "; ".join(damage)
+        except UserError as error:
+            damage.append(str(error))
+    raise UserError("; ".join(damage))
 
 
 def find(spec: str | Path) -> Path:
@@ -143,8 +169,8 @@ def pointed(out_dir: Path, pointer: str) -> Path | None:
     return folder
 
 
-def read_info(folder: Path) -> dict[str, Any]:
-    """Return checkpoint.json after comparing every file of the checkpoint with its hash there.
+def read_info(folder: Path, hashed: bool = True) -> dict[str, Any]:
+    """Return checkpoint.json after comparing every file of the checkpoint with its hash there, if `hashed`.
 
     Raises UserError for a damaged file or another format.
     """
@@ -157,7 +183,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder}: checkpoint format {version}, this version of wikigpt reads {FORMAT_VERSION}"
         )
-    for name, expected in hashes.items():
+    for name, expected in hashes.items() if hashed else ():
         if not (folder / name).is_file():
             raise UserError(f"{folder}: {name} is missing: choose another checkpoint")
         if file_hash(folder / name) != expected:

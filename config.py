@@ -38,6 +38,7 @@ class TrainConfig:
     eval_interval: int = 250  # steps between evaluations
     eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced, 0: all
     checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated as it is written
+    checkpoint_minutes: float = 0.0  # most minutes without a checkpoint, 0: any; these are not evaluated
     keep_checkpoints: int = 2  # newest checkpoints kept, besides the best, 0: all
     log_interval: int = 10  # steps between printed lines
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
@@ -62,7 +63,7 @@ class TrainConfig:
         for name in ("max_steps", "eval_interval", "checkpoint_interval", "log_interval"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
-        for name in ("micro_batch_size", "eval_windows", "keep_checkpoints", "seed"):
+        for name in ("micro_batch_size", "eval_windows", "checkpoint_minutes", "keep_checkpoints", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
 
@@ -75,7 +76,7 @@ class TrainConfig:
 # How a run is run, not what it computes: these may change when it is continued. All other fields are its identity,
 # eval_windows too: what `best` compares are losses over the same windows.
 OPERATIONAL = frozenset(
-    """data_dir out_dir micro_batch_size eval_interval checkpoint_interval keep_checkpoints log_interval
+    """data_dir out_dir micro_batch_size eval_interval checkpoint_interval checkpoint_minutes keep_checkpoints log_interval
     device precision attention compile wandb wandb_project extend branch_from""".split()
 )
 

@@ -21,6 +21,20 @@ def replace_file(path: Path, text: str) -> None:
     flush_to_disk(path.parent)
 
 
+def append_to_file(path: Path, text: str) -> None:
+    """Append to a file, whole or not at all, and wait until the disk has it; raises OSError."""
+    with open(path, "ab", buffering=0) as file:
+        before = file.tell()
+        rest = memoryview(text.encode())
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until the disk holds a file's bytes, or a folder's entries."""
     descriptor = os.open(path, os.O_RDONLY)

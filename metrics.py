@@ -3,9 +3,9 @@
 Owns the log of a run: one record a step, never a step twice. When something is logged is `train.py`'s to say.
 """
 
+import errno
 import json
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from config import TrainConfig
 from errors import UserError
 from evaluate import Losses
-from files import replace_file
+from files import append_to_file, replace_file
 
 METRICS, PLOT = "metrics.jsonl", "loss.png"
 
@@ -32,6 +32,8 @@ class RunLog:
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
         self.held: tuple[int, torch.Tensor, torch.Tensor, float, float | None] | None = None
         self.record: dict[str, float] = {}
+        self.unwritten = ""  # records that the disk did not take
+        self.refusal: OSError | None = None
         self.wandb_run: Any = None
         self.clock, self.clock_step = time.perf_counter(), 0
 
@@ -55,7 +57,11 @@ class RunLog:
     def say(self, line: str) -> None:
         """Print a line, and do not keep it back where the output goes to a file."""
         if self.active:
-            print(line, flush=True)
+            try:
+                print(line, flush=True)
+            except OSError as error:  # a log file on a full disk must not end the run
+                if error.errno != errno.ENOSPC:
+                    raise
 
     def restart_clock(
         self, step: int, wait_for: torch.Tensor | None = None, at: float | None = None
@@ -128,16 +134,28 @@ class RunLog:
             self.wandb_run.log({"step": step, **values})
 
     def write_record(self) -> None:
-        """Append the present step's record to metrics.jsonl, and wait until the disk has it."""
+        """Append the present step's record to metrics.jsonl, and wait until the disk has it.
+
+        What the disk does not take is said, kept, and tried again with the next record.
+        """
         if self.record:
+            self.unwritten += json.dumps(self.record) + "\n"
+            self.record = {}
+        if self.unwritten:
             try:
-                with open(self.path, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(self.record) + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())  # a checkpoint must not be ahead of its metrics
+                append_to_file(self.path, self.unwritten)
+                self.unwritten, self.refusal = "", None
             except OSError as error:
-                raise self.cannot_write(error) from None
-        self.record = {}
+                if not self.refusal:
+                    self.say(
+                        f"cannot write {self.path} ({error.strerror}): its records wait until there is room"
+                    )
+                self.refusal = error
+
+    def refuse_unwritten(self) -> None:
+        """Raise UserError if records are waiting for the disk."""
+        if self.refusal:
+            raise self.cannot_write(self.refusal)
 
     def cannot_write(self, error: OSError) -> UserError:
         """Return the refusal of a metrics.jsonl that the disk does not take."""
@@ -155,6 +173,8 @@ class RunLog:
     def close(self, exit_code: int = 0) -> None:
         """Finish the records and the Weights & Biases run."""
         self.write_record()
+        if exit_code == 0:
+            self.refuse_unwritten()
         if self.wandb_run:
             self.wandb_run.finish(exit_code=exit_code)
 

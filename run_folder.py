@@ -37,6 +37,7 @@ class Run:
     checkpoint: Path | None
     progress: Progress
     changes: str  # in words: operational settings that are others than last time
+    damage: str  # in words: newer checkpoints that are not what they were
 
     @property
     def continues(self) -> bool:
@@ -62,7 +63,7 @@ def open_run(
     earlier = _read_config(out_dir)
     if earlier:
         _refuse_other_run(out_dir, earlier["identity"], ours, config.extend)
-    folder = checkpoint.pointed(out_dir, "last")
+    folder, damage = checkpoint.last_whole(out_dir)
     origin = _origin(config, earlier)
     config = replace(config, branch_from=origin)
     if not folder and origin:
@@ -85,9 +86,8 @@ def open_run(
         **_surroundings(),
     }
     about["init_folder"] = (earlier or {}).get("init_folder") or (init_folder and str(init_folder))
-    return Run(
-        out_dir, about, folder, progress, _changes(earlier["config"] if earlier else {}, about["config"])
-    )
+    changes = _changes(earlier["config"] if earlier else {}, about["config"])
+    return Run(out_dir, about, folder, progress, changes, damage)
 
 
 def recorded_origin(out_dir: Path) -> str | None:

@@ -32,6 +32,7 @@ from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate
 from pretrained import Pretrained
 from run_folder import only_writer, open_run, recorded_origin, write_config
+from stopping import Requests
 
 
 def train(config: TrainConfig) -> Progress:
@@ -57,6 +58,8 @@ def train(config: TrainConfig) -> Progress:
 
 class Training:
     """A run in memory: data, model, optimizer and progress, and the chapters of a training loop over them."""
+
+    stops = False  # whether a signal ends the run before its end
 
     origin: Pretrained | None  # the model whose weights and network it begins with
 
@@ -90,7 +93,7 @@ class Training:
             self.origin = None
             return with_vocabulary(config, self.tokenizer.vocab_size)
         out_dir = Path(config.out_dir)
-        last = checkpoint.pointed(out_dir, "last")  # once there is one, the origin is not needed
+        last, _ = checkpoint.last_whole(out_dir)  # once there is one, the origin is not needed
         origin = last or config.branch_from or recorded_origin(out_dir) or config.init_from
         self.origin = pretrained.find(str(origin))
         if self.origin.tokenizer().hash != self.tokenizer.hash:
@@ -146,6 +149,8 @@ class Training:
             f"run     {config.out_dir}: step {self.progress.step} to {config.max_steps}{start}",
         ):
             self.log.say(line)
+        if self.run.damage:
+            self.log.say(f"DAMAGED {self.run.damage}: going on from {self.run.checkpoint}")
         if world.is_main:
             write_config(self.run)
         self.log.open(self.progress.step, self.run.continues, self.run.about)
@@ -153,20 +158,25 @@ class Training:
     def run_to_end(self) -> None:
         """Go from the present step to max_steps: evaluate and save where due, step, log."""
         self.open_log()
+        self.requests = Requests(self.world, self.config.checkpoint_minutes)
         config, log, first_step = self.config, self.log, self.progress.step
-        with log:
+        with log, self.requests:
             while True:
                 step = self.progress.step
+                self.stops, save_now = self.requests.agreed()
                 is_last = step == config.max_steps
-                saves = step > 0 and (is_last or step % config.checkpoint_interval == 0)
                 on_record = step == first_step and self.run.continues
-                if (saves or step % config.eval_interval == 0) and not on_record:
+                scheduled = step > 0 and (is_last or step % config.checkpoint_interval == 0)
+                saves = scheduled or ((self.stops or save_now) and step > first_step)
+                evaluates = scheduled or step % config.eval_interval == 0
+                if (saves or evaluates) and not on_record:
                     log.flush()
-                    self.evaluate()
+                    if evaluates:
+                        self.evaluate()
                     if saves:
-                        self.save()
+                        self.save(or_stop=is_last or self.stops)
                     log.restart_clock(step)
-                if is_last:
+                if is_last or self.stops:
                     break
                 loss, grad_norm, rate = self.take_step()
                 log.flush()  # of an earlier step: this one is still being computed
@@ -243,22 +253,38 @@ class Training:
         )
         self.log.evaluated(self.progress.step, losses, time.perf_counter() - began, is_best)
 
-    def save(self) -> None:
-        """Write a checkpoint of this step and draw the losses up to it, by the main process."""
-        self.log.write_record()
-        if self.world.is_main:
-            out_dir, keep = self.run.out_dir, self.config.keep_checkpoints
+    def save(self, or_stop: bool) -> None:
+        """Write a checkpoint of this step and draw the losses up to it, by the main process.
+
+        A disk that refuses costs this checkpoint alone; with `or_stop`, where no later one will be, UserError.
+        """
+        self.requests.saved()
+        if not self.world.is_main:
+            return
+        out_dir, keep = self.run.out_dir, self.config.keep_checkpoints
+        try:
+            self.log.write_record()
+            self.log.refuse_unwritten()  # a checkpoint must not be ahead of its metrics
             state = (self.model, self.optimizer, self.tokenizer, self.progress)
-            folder = checkpoint.save(out_dir, *state, self.run.about, keep)
-            self.log.say(f"saved {folder}")
-            try:
-                draw_losses(out_dir)
-            except OSError as error:  # the checkpoint is safe, and the run goes on
-                self.log.say(f"cannot draw {out_dir}/loss.png: {error.strerror}")
+            self.log.say(f"saved {checkpoint.save(out_dir, *state, self.run.about, keep)}")
+            draw_losses(out_dir)
+        except UserError as error:
+            if or_stop:
+                raise
+            self.log.say(f"NOT SAVED: {error}; the run goes on and tries again at the next checkpoint")
+        except OSError as error:  # the checkpoint is safe, and the run goes on
+            self.log.say(f"cannot draw {out_dir}/loss.png: {error.strerror}")
 
     def say_outcome(self) -> None:
-        """Say that the run is finished, how well its checkpoints do, and what to do with it."""
-        if self.world.is_main:
+        """Say that the run is finished, how well its checkpoints do, and what to do with it; or how to go on."""
+        if not self.world.is_main:
+            return
+        if self.stops and self.progress.step < self.config.max_steps:
+            reason = self.requests.signal_name or "a signal to another process"
+            print(
+                f"stopped by {reason} after step {self.progress.step}, which is saved: the same command goes on"
+            )
+        else:
             out_dir, best = self.config.out_dir, checkpoint.find(self.config.out_dir)
             best_loss = json.loads((best / checkpoint.INFO).read_text())["val_loss"]
             print(
