@@ -118,7 +118,8 @@ def _read_config(out_dir: Path) -> dict[str, Any] | None:
     """Return what config.json says of the run in the folder, None where there is no run yet."""
     try:
         content = json.loads((out_dir / CONFIG).read_text())
-        return {key: content[key] for key in ("config", "identity", "run_id")}
+        needed = {key: content[key] for key in ("config", "identity", "run_id")}
+        return {**needed, "init_folder": content.get("init_folder")}
     except FileNotFoundError:
         if checkpoint.pointed(out_dir, "last"):
             raise UserError(
