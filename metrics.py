@@ -120,7 +120,8 @@ class RunLog:
 
     def skipped(self, step: int, loss: float, grad_norm: float, reason: str) -> None:
         """Print and record that nothing was learned from `step`, whether or not it was held."""
-        self.say(f"step {step}/{self.config.max_steps} | SKIPPED: {reason}")
+        last = self.config.max_steps
+        self.say(f"step {step:>{len(str(last))}}/{last} | SKIPPED: {reason}")
         self.add(step, {"loss": loss, "grad_norm": grad_norm, "skipped": True})
 
     def add(self, step: int, figures: dict[str, float]) -> None:
