@@ -293,14 +293,14 @@ class Training:
         A disk that refuses costs this checkpoint alone; with `or_stop`, where no later one will be, UserError.
         """
         self.requests.saved()
+        self.progress = dataclasses.replace(self.progress, guard=self.guard.state())
         if not self.world.is_main:
             return
         out_dir, keep = self.run.out_dir, self.config.keep_checkpoints
         try:
             self.log.write_record()
             self.log.refuse_unwritten()  # a checkpoint must not be ahead of its metrics
-            progress = dataclasses.replace(self.progress, guard=self.guard.state())
-            state = (self.model, self.optimizer, self.tokenizer, progress)
+            state = (self.model, self.optimizer, self.tokenizer, self.progress)
             self.log.say(f"saved {checkpoint.save(out_dir, *state, self.run.about, keep)}")
             draw_losses(out_dir)
         except UserError as error:
