@@ -21,7 +21,9 @@ import guard as guard_module
 import train as train_module
 from config import TrainConfig
 from data import TokenDataset, batch
+from distributed import World
 from errors import UserError
+from evaluate import Losses
 from guard import FAR, RECENT, WINDOW, Guard
 from optim import OptimizerConfig, make_optimizer, update
 from train import Training, train
@@ -144,7 +146,11 @@ def test_stop_leaves_the_last_good_steps_weights(
 def test_report_says_what_and_where(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     add_poison(monkeypatch.setattr, config, {sequence_of(7): NAN})
     config = replace(config, micro_batch_size=2)
+    written_when_waiting = []
+    file = Path(config.out_dir) / "autopsy_step_00000007" / "report.json"
+    monkeypatch.setattr(World, "wait", lambda _world: written_when_waiting.append(file.exists()))
     ended(config)
+    assert written_when_waiting == [True], "so that no process is ended while it writes"
     report, sequences = read_autopsy(config, 7)
     assert report["reason"] == "the loss of step 7 is nan"
     assert (report["step"], report["last_good_step"], report["sequences"]) == (7, 6, 48)
@@ -232,6 +238,24 @@ def test_going_on_after_a_skip_is_undisturbed(config: TrainConfig, monkeypatch: 
     assert states[0] == states[1]
     assert states[0]["skipped"] == [3, 13]
     assert states[0]["spread"][0] == 18
+
+
+def test_stopped_run_goes_on_by_skipping(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_poison(monkeypatch.setattr, config, {sequence_of(7): NAN})
+    skipping = elsewhere(config, "skipping", on_nonfinite="skip")
+    train(skipping)
+    with pytest.raises(UserError, match="loss of step 7 is nan"):
+        train(config)
+    train(replace(config, on_nonfinite="skip"))
+    assert final_files(config) == final_files(skipping)
+    assert records(config) == records(skipping)
+
+
+def test_branch_does_not_judge_by_its_origins_losses(config: TrainConfig) -> None:
+    train(config)
+    branch = elsewhere(config, "branch", branch_from=config.out_dir, max_steps=12)
+    assert Training(config, ALONE).progress.guard is not None
+    assert Training(branch, ALONE).progress.guard is None
 
 
 def test_too_many_skips_end_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,6 +471,16 @@ def test_verdicts_come_a_step_late() -> None:
         guard.judge(step, 0, torch.tensor(2.0), torch.tensor(2.0), torch.tensor(1.0))
         assert [verdict.step for verdict in guard.verdicts(late=1)] == ([step - 1] if step > 1 else [])
     assert [verdict.step for verdict in guard.verdicts(late=0)] == [3]
+
+
+@pytest.mark.parametrize("loss", [float("inf"), NAN])
+def test_validation_loss_that_is_not_finite_is_refused(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, loss: float
+) -> None:
+    monkeypatch.setattr(train_module, "evaluate", lambda *_arguments: Losses(loss, loss, 10, 10))
+    with pytest.raises(UserError, match=rf"the validation loss of step 0 is {loss}: .*--learning_rate"):
+        train(config)
+    assert strict_records(config) == []
 
 
 def test_skipped_update_changes_nothing() -> None:
