@@ -261,14 +261,14 @@ class Training:
         first, T = verdict.sequences + self.world.rank * self.share, self.config.model.block_size
         starts = self.data.training_starts(T, self.config.seed, first, self.share)
         suspects = autopsy.Suspects(first, starts.tolist(), *batch(self.data, starts, T))
-        findings = None
-        if verdict.ends:
-            findings = autopsy.examine(self.model, suspects, self.world.device, self.dtype)
-        folder = self.run.out_dir / f"autopsy_step_{verdict.step:08d}"
+        folder, findings = self.run.out_dir / f"autopsy_step_{verdict.step:08d}", None
         try:
+            if verdict.ends:
+                findings = autopsy.examine(self.model, suspects, self.world.device, self.dtype)
             autopsy.write(folder, verdict, suspects, findings, self.tokenizer, self.world)
-        except OSError as error:
-            return f"no autopsy in {folder} ({error.strerror})"
+        except (OSError, torch.OutOfMemoryError) as error:  # must not hide what it is about
+            reason = str(error).partition("\n")[0]
+            return f"no autopsy in {folder} ({reason})"
         return f"autopsy in {folder}"
 
     def evaluate(self) -> None:

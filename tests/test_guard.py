@@ -370,17 +370,25 @@ def test_two_processes_skip_as_one_does(config: TrainConfig, monkeypatch: pytest
             assert ours[key] == (value if value is None else pytest.approx(value, rel=1e-5))
 
 
-def test_disk_that_refuses_the_autopsy_does_not_hide_the_cause(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("write", OSError(28, "No space left on device")),
+        ("examine", torch.OutOfMemoryError("CUDA\nmuch more")),
+    ],
+)
+def test_autopsy_that_fails_does_not_hide_the_cause(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
 ) -> None:
-    def full(*_arguments: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def fail(*_arguments: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(autopsy_module, "write", full)
+    monkeypatch.setattr(autopsy_module, what, fail)
     add_poison(monkeypatch.setattr, config, {sequence_of(2): NAN})
     _, words = ended(config)
     assert "loss of step 2 is nan" in words
-    assert "(No space left on device)" in words
+    assert f"no autopsy in {config.out_dir}" in words
+    assert "No space left on device" in words or "(CUDA)" in words
 
 
 def judged(guard: Guard, losses: list[float], first: int = 1, grad_norm: float = 1.0) -> list[bool]:
