@@ -40,6 +40,7 @@ class Progress:
     val_loss: float | None = None  # nats per token at this step
     best_val_loss: float | None = None  # the lowest so far, this step's included
     val_bits_per_byte: float | None = None  # this step's loss per UTF-8 byte of text
+    guard: dict[str, Any] | None = None  # what guard.py knows of the steps before
 
 
 def save(

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from command_line import flat_fields, mistyped, nearest, parse_config
 from errors import UserError
 from generate import check_sampling
+from guard import OnNonfinite
 from model import Attention, GPTConfig
 from optim import OptimizerConfig
 
@@ -41,6 +42,9 @@ class TrainConfig:
     checkpoint_minutes: float = 0.0  # most minutes without a checkpoint, 0: any; these are not evaluated
     keep_checkpoints: int = 2  # newest checkpoints kept, besides the best, 0: all
     log_interval: int = 10  # steps between printed lines
+    on_nonfinite: OnNonfinite = (
+        "stop"  # or skip, a few: steps whose loss is no number or far above the others'
+    )
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of the matrix products; weights stay float32
     attention: Attention = "auto"  # flash insists on CUDA's fused kernels, math is the plain formula
@@ -77,7 +81,7 @@ class TrainConfig:
 # eval_windows too: what `best` compares are losses over the same windows.
 OPERATIONAL = frozenset(
     """data_dir out_dir micro_batch_size eval_interval checkpoint_interval checkpoint_minutes keep_checkpoints log_interval
-    device precision attention compile wandb wandb_project extend branch_from""".split()
+    on_nonfinite device precision attention compile wandb wandb_project extend branch_from""".split()
 )
 
 

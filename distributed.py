@@ -36,6 +36,10 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
+    def wait(self) -> None:
+        """Wait until all processes have come this far."""
+        self.sum(torch.zeros((), device=self.device)).item()
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """Return the model with gradients averaged over the processes during backward."""
         if self.size == 1:

@@ -31,7 +31,7 @@ class RunLog:
         """`flops` are a token's floating-point operations; `peak` is all devices' FLOP/s, None where not known."""
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
         self.held: tuple[int, torch.Tensor, torch.Tensor, float, float | None] | None = None
-        self.record: dict[str, float] = {}
+        self.record: dict[str, float | None] = {}
         self.unwritten = ""  # records that the disk did not take
         self.refusal: OSError | None = None
         self.wandb_run: Any = None
@@ -79,16 +79,12 @@ class RunLog:
             self.held = (step, loss, grad_norm, rate, finished_at)
 
     def flush(self) -> None:
-        """Print and record the held step, if there is one; waits until the device has finished it.
-
-        Raises UserError for a loss that is not finite: every later one would not be either.
-        """
+        """Print and record the held step, if there is one; waits until the device has finished it."""
         if self.held is None:
             return
         step, loss, grad_norm, rate, finished_at = self.held
         self.held = None
         values = {"loss": loss.item(), "learning_rate": rate, "grad_norm": grad_norm.item()}
-        refuse_infinite("loss", values["loss"], step)
         values |= self.speed(step, finished_at)
         left, speed = values.pop("seconds_left", None), values.get("tokens_per_second")
         last = self.config.max_steps
@@ -113,8 +109,7 @@ class RunLog:
         return figures
 
     def evaluated(self, step: int, losses: Losses, seconds: float, is_best: bool) -> None:
-        """Print and record an evaluation of `step`; raise UserError for a loss that is not finite."""
-        refuse_infinite("validation loss", losses.nats_per_token, step)
+        """Print and record an evaluation of `step`."""
         last = self.config.max_steps
         self.say(
             f"step {step:>{len(str(last))}}/{last} | validation loss {losses.nats_per_token:.4f} | "
@@ -123,15 +118,26 @@ class RunLog:
         )
         self.add(step, {"val_loss": losses.nats_per_token, "val_bits_per_byte": losses.bits_per_byte})
 
-    def add(self, step: int, values: dict[str, float]) -> None:
-        """Put values on the record of `step`; an earlier step's record is thereby complete and is written."""
+    def skipped(self, step: int, loss: float, grad_norm: float, reason: str) -> None:
+        """Print and record that nothing was learned from `step`, whether or not it was held."""
+        last = self.config.max_steps
+        self.say(f"step {step:>{len(str(last))}}/{last} | SKIPPED: {reason}")
+        self.add(step, {"loss": loss, "grad_norm": grad_norm, "skipped": True})
+
+    def add(self, step: int, figures: dict[str, float]) -> None:
+        """Put figures on the record of `step`; an earlier step's record is thereby complete and is written.
+
+        Those that are not finite are None there: JSON has no word for them.
+        """
         if not self.active:
             return
+        values = {key: value if math.isfinite(value) else None for key, value in figures.items()}
         if self.record and self.record["step"] != step:
             self.write_record()
         self.record = {"step": step, **self.record, **values}
         if self.wandb_run:
-            self.wandb_run.log({"step": step, **values})
+            known = {key: value for key, value in values.items() if value is not None}
+            self.wandb_run.log({"step": step, **known})
 
     def write_record(self) -> None:
         """Append the present step's record to metrics.jsonl, and wait until the disk has it.
@@ -177,15 +183,6 @@ class RunLog:
             self.refuse_unwritten()
         if self.wandb_run:
             self.wandb_run.finish(exit_code=exit_code)
-
-
-def refuse_infinite(name: str, loss: float, step: int) -> None:
-    """Raise UserError for a loss that is infinite or not a number."""
-    if not math.isfinite(loss):
-        raise UserError(
-            f"the {name} of step {step} is {loss}: training diverged, use a lower --learning_rate, more "
-            "--warmup_steps or --grad_clip=1; no checkpoint was written of it"
-        )
 
 
 def start_wandb(config: TrainConfig, about: dict[str, Any]) -> Any:
@@ -236,7 +233,7 @@ def draw_losses(out_dir: Path) -> None:
     import matplotlib.pyplot as plt
 
     records = read_metrics(out_dir / METRICS)
-    train = [(record["step"], record["loss"]) for record in records if "loss" in record]
+    train = [(record["step"], record["loss"]) for record in records if record.get("loss") is not None]
     validation = [(record["step"], record["val_loss"]) for record in records if "val_loss" in record]
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     if train:

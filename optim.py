@@ -77,6 +77,18 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
     )
 
 
+def update(optimizer: torch.optim.Optimizer, skip: torch.Tensor) -> None:
+    """Do an update unless `skip` (), a boolean on the device, forbids it: then nothing changes, step counts included.
+
+    Waits for nothing but on Apple's GPUs, whose fused kernel takes no notice of what others are told so.
+    """
+    if skip.device.type != "mps":
+        setattr(optimizer, "found_inf", skip.float())  # noqa: B010  unknown to mypy
+    elif skip.item():
+        return
+    optimizer.step()
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
     """Give every parameter group the learning rate `value`."""
     for group in optimizer.param_groups:

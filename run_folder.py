@@ -71,8 +71,8 @@ def open_run(
         _refuse_other_network(folder, config.model, tokenizer)
     progress = checkpoint.progress_of(checkpoint.read_info(folder)) if folder else Progress()
     branches = folder is not None and folder.parent != out_dir
-    if branches:  # the best is of this run, not of its origin
-        progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None)
+    if branches:  # the best and the usual losses are of this run, not of its origin
+        progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
     if progress.step + branches > config.max_steps:  # a branch has to train at least a step
         raise UserError(
             f"max_steps={config.max_steps}: {folder} is already at step {progress.step}: give more"

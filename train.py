@@ -18,6 +18,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 
+import autopsy
 import checkpoint
 import hardware
 import pretrained
@@ -27,9 +28,10 @@ from data import TokenDataset, batch
 from distributed import World, gradients_stay_local, start_world
 from errors import UserError, run_command
 from evaluate import evaluate
+from guard import Guard, Verdict, refuse_infinite
 from metrics import RunLog, draw_losses
 from model import GPT, IGNORED, choose_attention
-from optim import learning_rate, make_optimizer, set_learning_rate
+from optim import learning_rate, make_optimizer, set_learning_rate, update
 from pretrained import Pretrained
 from run_folder import only_writer, open_run, recorded_origin, write_config
 from stopping import Requests
@@ -123,6 +125,8 @@ class Training:
         if compiles:
             self.model.compile()  # in place: parameters keep their names
         self.network = self.world.wrap(self.model)
+        step, guarded = self.progress.step, self.progress.guard
+        self.guard = Guard(device, config.on_nonfinite, config.sequences_per_step, step, guarded)
         T, windows = config.model.block_size, config.eval_windows or None
         self.val_starts = self.validation.validation_starts(T, windows)
         self.token_bytes = self.tokenizer.token_byte_lengths()
@@ -170,7 +174,7 @@ class Training:
                 saves = scheduled or ((self.stops or save_now) and step > first_step)
                 evaluates = scheduled or step % config.eval_interval == 0
                 if (saves or evaluates) and not on_record:
-                    log.flush()
+                    self.look_back(late=0)
                     if evaluates:
                         self.evaluate()
                     if saves:
@@ -179,16 +183,16 @@ class Training:
                 if is_last or self.stops:
                     break
                 loss, grad_norm, rate = self.take_step()
-                log.flush()  # of an earlier step: this one is still being computed
+                self.look_back(late=1)  # at an earlier step: this one is still being computed
                 if step == first_step:
                     seconds = log.restart_clock(step + 1, wait_for=loss)
                     compiling = ", compiling included" if "compiled" in self.how else ""
                     log.say(f"the first step took {seconds:.1f} s{compiling}")
                 if (step + 1) % config.log_interval == 0 or step + 1 == config.max_steps:
-                    log.hold(step + 1, self.world.sum(loss), grad_norm, rate)
+                    log.hold(step + 1, loss, grad_norm, rate)
 
     def take_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """Do one update; return this process's part of the mean loss, the gradient norm, the learning rate.
+        """Do one update, unless the guard forbids it; return the mean loss, the gradient norm, the learning rate.
 
         The loss is the sum over all scored tokens of the step divided by their count, over all micro-batches and
         processes, so that neither changes what is learned. Nothing here waits for the device.
@@ -199,7 +203,7 @@ class Training:
         batches = [self.load_batch(first) for first in firsts]
         own_scored = float(sum((targets != IGNORED).sum() for _, targets in batches))
         n_scored = world.sum(torch.full((), own_scored, device=world.device)).clamp(min=1)
-        mean_loss = torch.zeros((), device=world.device)
+        own_loss = torch.zeros((), device=world.device)
         for first, (inputs, targets) in zip(firsts, batches, strict=True):
             self.seed_dropout(first)
             is_last = first == firsts[-1]
@@ -207,14 +211,16 @@ class Training:
                 with hardware.autocast(world.device, self.dtype):
                     loss = self.network(self.on_device(inputs), self.on_device(targets)) / n_scored
                 (loss * world.size).backward()  # gradients are averaged over the processes, so sum first
-            mean_loss += loss.detach()
+            own_loss += loss.detach()
         rate = learning_rate(self.progress.step, config.max_steps, config.optimizer)
         set_learning_rate(self.optimizer, rate)
         max_norm = config.optimizer.grad_clip or float("inf")
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
         step, sequences = self.progress.step + 1, self.progress.sequences + config.sequences_per_step
+        mean_loss = world.sum(own_loss.clone())
+        skip = self.guard.judge(step, self.progress.sequences, mean_loss, own_loss, grad_norm)
+        update(self.optimizer, skip)
+        self.optimizer.zero_grad(set_to_none=True)
         self.progress = dataclasses.replace(
             self.progress, step=step, sequences=sequences, val_loss=None, val_bits_per_byte=None
         )
@@ -238,12 +244,40 @@ class Training:
         if self.config.model.dropout:
             torch.manual_seed(random.Random(f"dropout {self.config.seed} {first}").getrandbits(63))
 
+    def look_back(self, late: int) -> None:
+        """Log the steps but the last `late`, and what the guard found of them; raise UserError if that ends the run."""
+        for verdict in self.guard.verdicts(late):
+            if verdict.ends:
+                place = self.write_autopsy(verdict)
+                self.world.wait()  # for the others' parts of it
+                raise self.guard.refusal(verdict, place)
+            self.log.flush()
+            if verdict.skipped:
+                place = self.write_autopsy(verdict) if self.guard.n_skipped < autopsy.ENOUGH else "no autopsy"
+                self.log.skipped(verdict.step, verdict.loss, verdict.grad_norm, f"{verdict.reason}; {place}")
+
+    def write_autopsy(self, verdict: Verdict) -> str:
+        """Write what is known of a skipped step, from the network too while that is as it was; return where it is."""
+        first, T = verdict.sequences + self.world.rank * self.share, self.config.model.block_size
+        starts = self.data.training_starts(T, self.config.seed, first, self.share)
+        suspects = autopsy.Suspects(first, starts.tolist(), *batch(self.data, starts, T))
+        folder, findings = self.run.out_dir / f"autopsy_step_{verdict.step:08d}", None
+        try:
+            if verdict.ends:
+                findings = autopsy.examine(self.model, suspects, self.world.device, self.dtype)
+            autopsy.write(folder, verdict, suspects, findings, self.tokenizer, self.world)
+        except (OSError, torch.OutOfMemoryError) as error:  # must not hide what it is about
+            reason = str(error).partition("\n")[0]
+            return f"no autopsy in {folder} ({reason})"
+        return f"autopsy in {folder}"
+
     def evaluate(self) -> None:
         """Measure the validation loss of this step and log it."""
         began = time.perf_counter()
         arguments = (self.val_starts, self.micro_batch_size, self.token_bytes, self.world, self.dtype)
         losses = evaluate(self.model, self.validation, *arguments)
         loss, best = losses.nats_per_token, self.progress.best_val_loss
+        refuse_infinite(loss, self.progress.step)
         is_best = best is None or loss < best
         self.progress = dataclasses.replace(
             self.progress,
@@ -259,6 +293,7 @@ class Training:
         A disk that refuses costs this checkpoint alone; with `or_stop`, where no later one will be, UserError.
         """
         self.requests.saved()
+        self.progress = dataclasses.replace(self.progress, guard=self.guard.state())
         if not self.world.is_main:
             return
         out_dir, keep = self.run.out_dir, self.config.keep_checkpoints

@@ -1,0 +1,145 @@
+"""The guard of a run: nothing is learned from a step whose loss or gradient is no number, or whose loss is absurd.
+
+Owns that decision, made on the device in each step and looked at a step late, and how many steps may be skipped. What
+is written about such a step is `autopsy.py`'s.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from errors import UserError
+
+OnNonfinite = Literal["stop", "skip"]
+
+RECENT = 100  # steps that the spread of the losses is over; until there were as many, no loss is absurd
+FAR = 10.0  # deviations above the mean, from where on it is
+MAX_SKIPPED, WINDOW = 10, 1000  # the most steps skipped, among how many
+ADVICE = "use a lower --learning_rate, more --warmup_steps or --grad_clip=1"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the device found of a step, now on the host."""
+
+    step: int  # updates done, had it been one
+    sequences: int  # consumed before it
+    last_good_step: int  # the weights' step, when it was computed
+    skipped: bool  # it changed neither weights nor optimizer
+    ends: bool  # and nothing after it does
+    loss: float  # of all processes
+    own_loss: float  # this process's part of that
+    grad_norm: float
+    mean: float  # of the losses before it
+    deviation: float
+
+    @property
+    def reason(self) -> str:
+        """Why the step was skipped, in words."""
+        if not math.isfinite(self.loss):
+            return f"the loss of step {self.step} is {self.loss}"
+        if not math.isfinite(self.grad_norm):
+            return f"the gradient norm of step {self.step} is {self.grad_norm}"
+        spread = f"the {self.mean:.4f} of the steps before (deviation {self.deviation:.4f})"
+        return f"the loss of step {self.step} is {self.loss:.4f}, far above {spread}"
+
+
+class Guard:
+    """Judges each step on the device, the same in all processes, and keeps the verdicts until they are looked at.
+
+    A step is bad if its loss or gradient norm is not finite, or its loss `FAR` deviations above the mean of recent
+    ones. A bad step is skipped; with `stop`, or where too many were, all after it are skipped too.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        on_nonfinite: OnNonfinite,
+        sequences_per_step: int,
+        step: int,
+        state: dict[str, Any] | None,
+    ) -> None:
+        """Go on after `step` with the `state` that was saved of it, None where there is none."""
+        state = state or {"spread": [0.0, 0.0, 0.0], "skipped": []}
+        skipped = [-WINDOW] * (MAX_SKIPPED - len(state["skipped"])) + state["skipped"]
+        self.on_nonfinite, self.last_good_step, self.n_skipped = on_nonfinite, step, len(state["skipped"])
+        self.spread = torch.tensor(state["spread"], device=device)  # losses (up to RECENT), mean, variance
+        self.skipped = torch.tensor(skipped, device=device)  # the latest, the oldest first
+        self.ended = torch.zeros((), dtype=torch.bool, device=device)
+        # A sequence's mean loss deviates by about 1 nat from others, so a step's by less; 0.1 for the largest batches.
+        self.least_deviation = 0.1 + sequences_per_step**-0.5
+        self.held: deque[tuple[int, int, Tensor, torch.cuda.Event | None]] = deque()
+
+    def judge(self, step: int, sequences: int, loss: Tensor, own_loss: Tensor, grad_norm: Tensor) -> Tensor:
+        """Return whether to skip the update that leads to `step`, on the device and without waiting for it.
+
+        `loss` is of all processes, `own_loss` this one's part, `sequences` those consumed before.
+        """
+        n, mean, variance = self.spread.unbind()
+        deviation = variance.sqrt().clamp(min=self.least_deviation)
+        usual = (loss <= mean + FAR * deviation) | (n < RECENT)
+        bad = ~(usual & torch.isfinite(loss + grad_norm))
+        if self.on_nonfinite == "skip":
+            self.ended = self.ended | (bad & (step - self.skipped[0] < WINDOW))
+            latest = torch.cat([self.skipped[1:], torch.full_like(self.skipped[:1], step)])
+            self.skipped = torch.where(bad, latest, self.skipped)
+        else:
+            self.ended = self.ended | bad
+        skip = bad | self.ended
+        self.spread = torch.where(skip, self.spread, spread_with(loss, n, mean, variance))
+        found = torch.stack([skip, self.ended, loss, own_loss, grad_norm, mean, deviation])
+        is_cuda = found.is_cuda
+        found = found.to("cpu", non_blocking=is_cuda)  # into pinned memory, while the device goes on
+        self.held.append(
+            (step, sequences, found, torch.cuda.current_stream().record_event() if is_cuda else None)
+        )
+        return skip
+
+    def verdicts(self, late: int) -> Iterator[Verdict]:
+        """Look at the steps judged and not looked at yet, but the last `late`; wait until the device has done them."""
+        while len(self.held) > late:
+            step, sequences, found, done = self.held.popleft()
+            if done:
+                done.synchronize()
+            skipped, ends, *figures = found.tolist()
+            yield Verdict(step, sequences, self.last_good_step, bool(skipped), bool(ends), *figures)
+            if skipped:
+                self.n_skipped += 1
+            else:
+                self.last_good_step = step
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run that goes on must know to judge the same, as numbers that JSON gives back exactly."""
+        return {
+            "spread": self.spread.tolist(),
+            "skipped": [step for step in self.skipped.tolist() if step > 0],
+        }
+
+    def refusal(self, verdict: Verdict, place: str) -> UserError:
+        """Return the error that ends the run after `verdict`, with the `place` of its autopsy."""
+        other = ", or leave such steps out with --on_nonfinite=skip"
+        if self.on_nonfinite == "skip":
+            other = f"; {MAX_SKIPPED} steps were skipped among the {WINDOW} before"
+        return UserError(f"{verdict.reason}: nothing was learned from it, {place}; {ADVICE}{other}")
+
+
+def spread_with(loss: Tensor, n: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """Return count, mean and variance with one more loss: of all of them up to RECENT, then exponentially forgetting.
+
+    (3,). Source: Finch, "Incremental calculation of weighted mean and variance", 2009, section 9.
+    """
+    n = (n + 1).clamp(max=RECENT)
+    difference = loss - mean
+    step = difference / n
+    return torch.stack([n, mean + step, (1 - 1 / n) * (variance + difference * step)])
+
+
+def refuse_infinite(val_loss: float, step: int) -> None:
+    """Raise UserError for a validation loss that is infinite or no number."""
+    if not math.isfinite(val_loss):
+        raise UserError(f"the validation loss of step {step} is {val_loss}: {ADVICE}; it was not saved")

@@ -1,0 +1,508 @@
+"""The guard: steps that nothing is learned from, on one process or several, and what is left to read of them."""
+
+import json
+import math
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, arguments, command_environment, one_line_error
+from test_train import ALONE, CPU, elsewhere, final_files, records
+
+import autopsy as autopsy_module
+import guard as guard_module
+import train as train_module
+from config import TrainConfig
+from data import TokenDataset, batch
+from distributed import World
+from errors import UserError
+from evaluate import Losses
+from guard import FAR, RECENT, WINDOW, Guard
+from optim import OptimizerConfig, make_optimizer, update
+from train import Training, train
+
+Poison = Callable[..., None]
+BATCH = 8  # of the config that tests share
+
+
+def add_poison(
+    set_attribute: Poison, config: TrainConfig, factors: dict[int, float], place: str = "transformer.h.1.mlp"
+) -> None:
+    """Multiply what a module makes of these of the run's sequences, whenever it computes with them."""
+    T, dataset = config.model.block_size, TokenDataset(config.data_dir)
+    rows = {
+        number: batch(dataset, dataset.training_starts(T, config.seed, number, 1), T)[0] for number in factors
+    }
+    build = Training.build
+
+    def poisoned(training: Training) -> None:
+        build(training)
+        computed: list[torch.Tensor] = []
+        transformer = training.model.transformer
+
+        def multiply(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+            factor = torch.ones(len(computed[-1]))
+            for number, row in rows.items():
+                factor[(computed[-1] == torch.from_numpy(row)).all(dim=1)] = factors[number]
+            return output * factor[:, None, None] if (factor != 1).any() else output
+
+        transformer.register_forward_pre_hook(lambda _module, inputs: computed.append(inputs[0]))
+        training.model.get_submodule(place).register_forward_hook(multiply)
+
+    set_attribute(Training, "build", poisoned)
+
+
+NAN = float("nan")
+
+
+def sequence_of(step: int, place: int = 3) -> int:
+    """Return the number of one of the sequences of the update that leads to `step`."""
+    return (step - 1) * BATCH + place
+
+
+def ended(config: TrainConfig) -> tuple[Training, str]:
+    """Train until the guard ends it; return the run in memory and the words."""
+    training = Training(config, ALONE)
+    training.build()
+    with pytest.raises(UserError) as error:
+        training.run_to_end()
+    return training, str(error.value)
+
+
+def weights(training: Training) -> dict[str, torch.Tensor]:
+    state = {f"{name}/{key}": value for name, parameter in training.model.named_parameters() for key, value in training.optimizer.state[parameter].items()}  # fmt: skip
+    return {**training.model.weights(), **state}
+
+
+def after(config: TrainConfig, n_steps: int) -> dict[str, torch.Tensor]:
+    """Return weights and optimizer state after so many steps that nothing disturbs."""
+    training = Training(elsewhere(config, "undisturbed"), ALONE)
+    training.build()
+    for _ in range(n_steps):
+        training.take_step()
+    return weights(training)
+
+
+def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def strict_json(text: str) -> Any:
+    """Read JSON as other programs do: without the numbers that it has no words for."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(word)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def strict_records(config: TrainConfig) -> list[dict]:
+    return [strict_json(line) for line in (Path(config.out_dir) / "metrics.jsonl").read_text().splitlines()]
+
+
+def read_autopsy(
+    config: TrainConfig, step: int, rank: str = ""
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the report and the sequences in a step's autopsy."""
+    folder = Path(config.out_dir) / f"autopsy_step_{step:08d}"
+    lines = (folder / f"batch{rank}.jsonl").read_text().splitlines()
+    return strict_json((folder / f"report{rank}.json").read_text()), [strict_json(line) for line in lines]
+
+
+@pytest.mark.parametrize("step", [1, 5, 7, 10])  # the first, one that would be saved, any, the last
+def test_stop_leaves_the_last_good_steps_weights(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    expected = after(config, step - 1)
+    add_poison(monkeypatch.setattr, config, {sequence_of(step): NAN})
+    training, words = ended(config)
+    found = weights(training)
+    if step == 1:  # the optimizer's state is there already, and empty
+        expected |= {name: torch.zeros_like(found[name]) for name in found.keys() - expected.keys()}
+    assert_equal(found, expected)
+    for part in (
+        f"loss of step {step} is nan",
+        f"{config.out_dir}/autopsy_step_{step:08d}",
+        "--learning_rate",
+        "--warmup_steps",
+        "--grad_clip",
+        "--on_nonfinite=skip",
+    ):
+        assert part in words
+    saved = {path.name for path in Path(config.out_dir).glob("step_*")}
+    assert saved == {f"step_{n:08d}" for n in (5, 10) if n < step}
+    assert [record["step"] for record in strict_records(config)] == list(range(step))
+
+
+def test_report_says_what_and_where(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_poison(monkeypatch.setattr, config, {sequence_of(7): NAN})
+    config = replace(config, micro_batch_size=2)
+    written_when_waiting = []
+    file = Path(config.out_dir) / "autopsy_step_00000007" / "report.json"
+    monkeypatch.setattr(World, "wait", lambda _world: written_when_waiting.append(file.exists()))
+    ended(config)
+    assert written_when_waiting == [True], "so that no process is ended while it writes"
+    report, sequences = read_autopsy(config, 7)
+    assert report["reason"] == "the loss of step 7 is nan"
+    assert (report["step"], report["last_good_step"], report["sequences"]) == (7, 6, 48)
+    assert (report["loss"], report["grad_norm"]) == ("nan", "nan")
+    six = [record["loss"] for record in records(config) if "loss" in record]
+    assert report["mean"] == pytest.approx(sum(six) / 6, rel=1e-5)
+    assert [sequence["number"] for sequence in report["own_sequences"]] == list(range(48, 56))
+    assert [n["number"] for n in report["own_sequences"] if n["loss"] == "nan"] == [sequence_of(7)]
+    finite = [n for n in report["own_sequences"] if n["loss"] != "nan"]
+    assert all(1 < n["loss"] < 7 and 0 < n["grad_norm"] < 100 for n in finite)
+    dataset = TokenDataset(config.data_dir)
+    for row in sequences:
+        assert row["ids"] == dataset.read(row["start"], 17).tolist()
+        assert row["text"] == dataset.tokenizer().decode(row["ids"])
+    broken = [name for name, value in report["activation_norms"].items() if value == "nan"]
+    assert broken[0] == "transformer.h.1.mlp", "the first in the order of computing"
+    assert report["activation_norms"]["transformer.h.0.mlp.c_fc"] > 0
+    assert "transformer.h.0.attn.c_attn.weight" in report["gradient_norms"]
+
+
+def test_autopsy_computes_what_the_step_did(config: TrainConfig) -> None:
+    """Its losses and gradients are those of the step, and it leaves no trace in the model."""
+    training = Training(config, ALONE)
+    training.build()
+    starts = training.data.training_starts(16, config.seed, 0, BATCH)
+    suspects = autopsy_module.Suspects(0, starts.tolist(), *batch(training.data, starts, 16))
+    findings = autopsy_module.examine(training.model, suspects, CPU, torch.float32)
+    assert training.model.training
+    assert not any(module._forward_hooks for module in training.model.modules())
+    assert all(parameter.grad is None for parameter in training.model.parameters())
+    loss, grad_norm, _ = training.take_step()
+    assert sum(findings.losses) / BATCH == pytest.approx(loss.item(), rel=1e-5)
+    assert math.hypot(*findings.gradients.values()) / BATCH == pytest.approx(grad_norm.item(), rel=1e-4)
+
+
+def test_skipping_leaves_the_update_out(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_out = elsewhere(config, "left_out")
+    with monkeypatch.context() as patch:
+        calls: list[int] = []
+
+        def leave_out(optimizer: torch.optim.Optimizer, _skip: torch.Tensor) -> None:
+            calls.append(1)
+            if len(calls) not in (3, 7):
+                optimizer.step()
+
+        patch.setattr(train_module, "update", leave_out)
+        train(left_out)
+    add_poison(monkeypatch.setattr, config, {sequence_of(3): NAN, sequence_of(7): NAN})
+    config = replace(config, on_nonfinite="skip")
+    train(config)
+    assert final_files(config) == final_files(left_out)
+    found = strict_records(config)
+    assert [record["step"] for record in found] == list(range(11))
+    assert {record["step"] for record in found if record.get("skipped")} == {3, 7}
+    assert all((found[step]["loss"], found[step]["grad_norm"]) == (None, None) for step in (3, 7))
+    report, sequences = read_autopsy(config, 7)
+    assert (report["last_good_step"], report["skipped"], report["ends"]) == (6, True, False)
+    assert sequence_of(7) in [sequence["number"] for sequence in sequences]
+
+
+def test_skipped_step_is_on_record_between_two_that_are_logged(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(config, log_interval=5, on_nonfinite="skip")
+    add_poison(monkeypatch.setattr, config, {sequence_of(3): NAN})
+    train(config)
+    assert [record["step"] for record in strict_records(config)] == [0, 3, 5, 10]
+    assert "step  3/10 | SKIPPED: the loss of step 3 is nan; autopsy in" in capsys.readouterr().out
+
+
+def test_going_on_after_a_skip_is_undisturbed(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(config, on_nonfinite="skip", max_steps=20)
+    add_poison(monkeypatch.setattr, config, {sequence_of(3): NAN, sequence_of(13): NAN})
+    train(config)
+    again = elsewhere(config, "again")
+    shutil.copytree(config.out_dir, again.out_dir)
+    (Path(again.out_dir) / "last").write_text("step_00000015\n")
+    train(again)
+    assert final_files(again) == final_files(config)
+    assert records(again) == records(config)
+    states = [
+        json.loads((Path(run.out_dir) / "step_00000020" / "checkpoint.json").read_text())["guard"]
+        for run in (config, again)
+    ]
+    assert states[0] == states[1]
+    assert states[0]["skipped"] == [3, 13]
+    assert states[0]["spread"][0] == 18
+
+
+def test_stopped_run_goes_on_by_skipping(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_poison(monkeypatch.setattr, config, {sequence_of(7): NAN})
+    skipping = elsewhere(config, "skipping", on_nonfinite="skip")
+    train(skipping)
+    with pytest.raises(UserError, match="loss of step 7 is nan"):
+        train(config)
+    train(replace(config, on_nonfinite="skip"))
+    assert final_files(config) == final_files(skipping)
+    assert records(config) == records(skipping)
+
+
+def test_branch_does_not_judge_by_its_origins_losses(config: TrainConfig) -> None:
+    train(config)
+    branch = elsewhere(config, "branch", branch_from=config.out_dir, max_steps=12)
+    assert Training(config, ALONE).progress.guard is not None
+    assert Training(branch, ALONE).progress.guard is None
+
+
+def test_too_many_skips_end_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "MAX_SKIPPED", 2)
+    config = replace(config, on_nonfinite="skip")
+    expected = after(config, 2)
+    add_poison(monkeypatch.setattr, config, {sequence_of(step): NAN for step in (3, 4, 5)})
+    training, words = ended(config)
+    assert "loss of step 5 is nan" in words
+    assert "2 steps were skipped among the 1000 before" in words
+    assert "--on_nonfinite" not in words
+    assert_equal(weights(training), expected)
+    assert read_autopsy(config, 5)[0]["last_good_step"] == 2
+    assert [record["step"] for record in strict_records(config)] == [0, 1, 2, 3, 4]
+
+
+def test_planted_spike_is_found(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "RECENT", 20)
+    config = replace(config, max_steps=40, on_nonfinite="skip")
+    factors = {sequence_of(10): -100.0, sequence_of(30): -100.0}
+    add_poison(monkeypatch.setattr, config, factors, place="transformer")
+    train(config)
+    assert {record["step"] for record in strict_records(config) if record.get("skipped")} == {30}
+    reason = read_autopsy(config, 30)[0]["reason"]
+    assert "the loss of step 30 is" in reason
+    assert "far above the" in reason
+
+
+def test_guard_changes_nothing_in_an_undisturbed_run(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config)
+    unguarded = elsewhere(config, "unguarded")
+    monkeypatch.setattr(train_module, "update", lambda optimizer, _skip: optimizer.step())
+    train(unguarded)
+    assert final_files(config) == final_files(unguarded)
+    assert not list(Path(config.out_dir).glob("autopsy*"))
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{root!r}, {root!r} + "/tests"]
+import train
+from config import parse_train_config
+from errors import run_command
+from test_guard import NAN, add_poison
+add_poison(setattr, parse_train_config(sys.argv[1:], ""), {{{sequence}: NAN}})
+run_command(train.main)
+"""
+
+
+def poisoned_command(config: TrainConfig, sequence: int) -> list[str]:
+    """Return the command line, after python, of a training with a poisoned sequence."""
+    script = Path(config.out_dir).parent / f"poisoned_{sequence}.py"
+    script.write_text(SCRIPT.format(root=str(ROOT), sequence=sequence))
+    return [str(script), *arguments(config)]
+
+
+def launch(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *argv], env=command_environment(), capture_output=True, text=True, timeout=120
+    )
+
+
+def launch_two(*argv: str) -> list[tuple[int, str]]:
+    """Run two processes as torchrun does, without what it makes of their ends; return status and errors of each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    started = [
+        subprocess.Popen(
+            [sys.executable, *argv],
+            env=command_environment() | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    errors = [process.communicate(timeout=120)[1] for process in started]
+    return [(process.returncode, error) for process, error in zip(started, errors, strict=True)]
+
+
+def test_command_ends_in_one_line(config: TrainConfig) -> None:
+    message = one_line_error(launch(*poisoned_command(config, sequence_of(4))))
+    assert "the loss of step 4 is nan: nothing was learned from it, autopsy in" in message
+
+
+def test_one_rank_of_two_stops_both(config: TrainConfig) -> None:
+    ends = launch_two(*poisoned_command(config, sequence_of(7, place=6)))
+    for rank, (status, errors) in enumerate(ends):
+        assert status == 2, errors
+        assert "error: the loss of step 7 is nan" in errors
+        report, sequences = read_autopsy(config, 7, f"_rank_{rank}")
+        assert [row["number"] for row in sequences] == list(range(48 + 4 * rank, 52 + 4 * rank))
+        assert (report["own_loss"] == "nan") == (rank == 1)
+        assert report["loss"] == "nan"
+
+
+def test_two_processes_skip_as_one_does(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(config, on_nonfinite="skip")
+    two = elsewhere(config, "two")
+    ends = launch_two(*poisoned_command(two, sequence_of(7, place=6)))
+    assert [status for status, _ in ends] == [0, 0], ends
+    add_poison(monkeypatch.setattr, config, {sequence_of(7, place=6): NAN})
+    train(config)
+    assert [record["step"] for record in records(two) if record.get("skipped")] == [7]
+    for ours, theirs in zip(records(two), records(config), strict=True):
+        assert ours.keys() == theirs.keys()
+        for key, value in theirs.items():
+            assert ours[key] == (value if value is None else pytest.approx(value, rel=1e-5))
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("write", OSError(28, "No space left on device")),
+        ("examine", torch.OutOfMemoryError("CUDA\nmuch more")),
+    ],
+)
+def test_autopsy_that_fails_does_not_hide_the_cause(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(autopsy_module, what, fail)
+    add_poison(monkeypatch.setattr, config, {sequence_of(2): NAN})
+    _, words = ended(config)
+    assert "loss of step 2 is nan" in words
+    assert f"no autopsy in {config.out_dir}" in words
+    assert "No space left on device" in words or "(CUDA)" in words
+
+
+def judged(guard: Guard, losses: list[float], first: int = 1, grad_norm: float = 1.0) -> list[bool]:
+    """Return for each loss whether the guard skips its step."""
+    norm = torch.tensor(grad_norm)
+    for step, loss in enumerate(losses, first):
+        guard.judge(step, 0, torch.tensor(loss), torch.tensor(loss), norm)
+    return [verdict.skipped for verdict in guard.verdicts(late=0)]
+
+
+def new_guard(on_nonfinite: Any = "skip", sequences: int = 400, state: dict | None = None) -> Guard:
+    return Guard(CPU, on_nonfinite, sequences, 0, state)
+
+
+NOISY = [4.0 + 0.2 * (-1) ** step for step in range(RECENT)]  # deviation 0.2, above the least one of 0.15
+
+
+@pytest.mark.parametrize(
+    ("loss", "skipped"),
+    [(4.0 + 0.2 * (FAR + 0.1), True), (4.0 + 0.2 * (FAR - 0.1), False), (-100.0, False), (NAN, True)],
+)
+def test_far_above_is_ten_deviations(loss: float, skipped: bool) -> None:
+    assert judged(new_guard(), [*NOISY, loss])[-1] is skipped
+    assert judged(new_guard(), [*NOISY[1:], loss])[-1] is (loss != loss), "too few to tell"
+
+
+@pytest.mark.parametrize(("sequences", "far"), [(1, 11.0), (25, 3.0), (10_000, 1.1)])
+def test_deviation_has_a_floor_that_falls_with_the_batch(sequences: int, far: float) -> None:
+    for distance, skipped in ((far + 0.01, True), (far - 0.01, False)):
+        assert judged(new_guard(sequences=sequences), [*[2.0] * RECENT, 2.0 + distance])[-1] is skipped
+
+
+@pytest.mark.parametrize("norm", [float("inf"), NAN])
+def test_gradient_norm_that_is_not_finite_is_bad(norm: float) -> None:
+    guard = new_guard()
+    guard.judge(1, 0, torch.tensor(2.0), torch.tensor(2.0), torch.tensor(norm))
+    (verdict,) = guard.verdicts(late=0)
+    assert verdict.skipped
+    assert verdict.reason == f"the gradient norm of step 1 is {norm}"
+
+
+def test_skipped_losses_are_not_in_the_spread() -> None:
+    clean, disturbed = new_guard(), new_guard()
+    judged(clean, NOISY)
+    judged(disturbed, [*NOISY, NAN, 1e30])
+    assert clean.state()["spread"] == disturbed.state()["spread"]
+    assert disturbed.state()["skipped"] == [RECENT + 1, RECENT + 2]
+
+
+def test_spread_is_mean_and_deviation_of_the_first_losses() -> None:
+    guard = new_guard()
+    judged(guard, NOISY[:50])
+    n, mean, variance = guard.state()["spread"]
+    assert n == 50
+    assert mean == pytest.approx(4.0, abs=1e-5)
+    assert variance == pytest.approx(0.04, rel=1e-4)
+
+
+def test_state_comes_back_exactly() -> None:
+    guard = new_guard()
+    judged(guard, [10.0 / (step + 3) for step in range(77)] + [NAN])
+    state = json.loads(json.dumps(guard.state()))
+    other = new_guard(state=state)
+    assert torch.equal(other.spread, guard.spread)
+    assert torch.equal(other.skipped, guard.skipped)
+
+
+def test_ten_skips_in_a_thousand_steps_are_the_limit() -> None:
+    def ends(*steps: int) -> list[bool]:
+        guard = new_guard()
+        for step in steps:
+            guard.judge(step, 0, torch.tensor(NAN), torch.tensor(NAN), torch.tensor(NAN))
+        return [verdict.ends for verdict in guard.verdicts(late=0)]
+
+    assert ends(*range(1, 11)) == [False] * 10
+    assert ends(*range(1, 11), WINDOW) == [False] * 10 + [True]
+    assert ends(*range(1, 11), WINDOW + 1) == [False] * 11, "the first of the ten is forgotten"
+
+
+def test_nothing_is_learned_after_the_end() -> None:
+    guard = new_guard("stop")
+    assert judged(guard, [3.0, NAN, 3.0, 3.0]) == [False, True, True, True]
+
+
+def test_verdicts_come_a_step_late() -> None:
+    guard = new_guard()
+    for step in (1, 2, 3):
+        guard.judge(step, 0, torch.tensor(2.0), torch.tensor(2.0), torch.tensor(1.0))
+        assert [verdict.step for verdict in guard.verdicts(late=1)] == ([step - 1] if step > 1 else [])
+    assert [verdict.step for verdict in guard.verdicts(late=0)] == [3]
+
+
+@pytest.mark.parametrize("loss", [float("inf"), NAN])
+def test_validation_loss_that_is_not_finite_is_refused(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, loss: float
+) -> None:
+    monkeypatch.setattr(train_module, "evaluate", lambda *_arguments: Losses(loss, loss, 10, 10))
+    with pytest.raises(UserError, match=rf"the validation loss of step 0 is {loss}: .*--learning_rate"):
+        train(config)
+    assert strict_records(config) == []
+
+
+def test_skipped_update_changes_nothing() -> None:
+    model = torch.nn.Linear(4, 4)
+    optimizer = make_optimizer(model, OptimizerConfig())
+
+    def step(skip: bool, gradient: float) -> list[torch.Tensor]:
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        update(optimizer, torch.tensor(skip))
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        return [tensor.detach().clone() for tensor in (*model.parameters(), *states)]
+
+    before = step(False, 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(step(True, NAN), before, strict=True))
+    changed = step(False, 1.0)
+    assert not any(torch.equal(a, b) for a, b in zip(changed[:2], before[:2], strict=True))
