@@ -122,7 +122,7 @@ def test_checkpoint_describes_itself(tmp_path: Path) -> None:
     info = json.loads((folder / "checkpoint.json").read_text())
     files = {path.name for path in folder.iterdir()}
     assert files == {"model.safetensors", "optimizer.safetensors", "tokenizer.json", "checkpoint.json"}
-    assert set(info["sha256"]) == files - {"checkpoint.json"}
+    assert set(info["sha256"]) == files
     assert info["model"] == asdict(TINY)
     assert (info["step"], info["sequences"], info["format_version"]) == (3, 24, checkpoint.FORMAT_VERSION)
 
@@ -211,8 +211,11 @@ def test_unreadable_info_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def change_info(folder: Path, **changes: object) -> None:
+    """Change checkpoint.json as whoever wants it to be believed would."""
     path = folder / "checkpoint.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    info = {**json.loads(path.read_text()), **changes}
+    info["sha256"]["checkpoint.json"] = checkpoint._hash_of_others(info)
+    path.write_text(json.dumps(info))
 
 
 def test_other_format_and_impossible_model_are_refused(tmp_path: Path) -> None:
@@ -248,7 +251,7 @@ def test_nothing_is_unpickled(tmp_path: Path, name: str, kind: str) -> None:
     sprung = tmp_path / "sprung"
     with open(folder / name, "wb") as file:
         pickle.dump(Trap(sprung), file) if kind == "pickle" else torch.save(Trap(sprung), file)
-    if name != "checkpoint.json":  # as whoever made the trap would
+    if name != "checkpoint.json":
         change_info(folder, sha256={name: file_hash(folder / name)})
     with pytest.raises(UserError) as refusal:  # noqa: PT012 - whichever reads the file refuses
         load_model(find(str(folder)), CPU, torch.float32)
