@@ -5,6 +5,7 @@ tokenizer.json), the pointers `last` and `best` beside it, and which checkpoints
 same run, and the rest of the run's folder, is `run_folder.py`'s.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -70,8 +71,9 @@ def save(
         shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
         partial.rename(folder)
         flush_to_disk(out_dir)
-        if _is_best(folder, progress):
-            replace_file(out_dir / "best", folder.name + "\n")
+        best = _best(folder)
+        if best and best.name != _name(out_dir, "best"):
+            replace_file(out_dir / "best", best.name + "\n")
         replace_file(out_dir / "last", folder.name + "\n")  # at the end: what is missing now is done again
         _remove_old(folder, keep)
     except (OSError, SafetensorError) as error:
@@ -108,20 +110,18 @@ def _hash_of_others(info: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps({**info, "sha256": hashes}).encode()).hexdigest()
 
 
-def _is_best(folder: Path, progress: Progress) -> bool:
-    """Return whether no checkpoint is better: an evaluation between checkpoints may have been, but cannot be had.
+def _best(newest: Path) -> Path | None:
+    """Return the checkpoint up to `newest` with the lowest validation loss, the later of equals; None without losses.
 
-    A later one than this is of steps that are being done again.
+    An evaluation between checkpoints may have been better, but cannot be had. Later ones are of steps that are being
+    done again.
     """
-    if progress.val_loss is None:
-        return False
-    try:
-        best = pointed(folder.parent, "best")
-        if best is None or best.name > folder.name:
-            return True
-        return progress.val_loss <= read_info(best, hashed=False)["val_loss"]
-    except UserError:  # damaged, or gone
-        return True
+    losses = {}
+    for folder in _up_to(newest):
+        with contextlib.suppress(UserError):  # damaged: whoever reads it is told
+            losses[folder] = read_info(folder, hashed=False)["val_loss"]
+    known = {folder: loss for folder, loss in losses.items() if loss is not None}
+    return min(reversed(known), key=known.__getitem__, default=None)
 
 
 def last_whole(out_dir: Path) -> tuple[Path | None, str]:
@@ -280,9 +280,12 @@ def _all(out_dir: Path) -> list[Path]:
     return sorted(folder for folder in out_dir.glob("step_*") if folder.suffix != ".tmp")
 
 
+def _up_to(newest: Path) -> list[Path]:
+    return [folder for folder in _all(newest.parent) if folder.name <= newest.name]
+
+
 def _remove_old(newest: Path, keep: int) -> None:
-    """Remove the checkpoints up to `newest` but for the `keep` newest of them and the best."""
-    folders = [folder for folder in _all(newest.parent) if folder.name <= newest.name]
+    folders = _up_to(newest)
     kept = {newest.name, _name(newest.parent, "best"), *(folder.name for folder in folders[-keep:])}
     for folder in folders:
         if folder.name not in kept:
