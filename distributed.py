@@ -71,9 +71,13 @@ def store() -> dist.Store:
     """Return the store where the processes find each other.
 
     torchrun keeps one over its restarts, and in it the addresses of processes that are gone, for which gloo would wait.
+    Each restart gets a part of its own; on several nodes, which do not count alike, torchrun must be told not to keep
+    it: TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1.
     """
-    shared, _, _ = next(dist.rendezvous("env://"))
-    return dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", shared)
+    found, _, _ = next(dist.rendezvous("env://"))
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return found
+    return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)
 
 
 def gradients_stay_local(model: nn.Module) -> AbstractContextManager:

@@ -275,6 +275,7 @@ def _status_of_command(argv: list[str], log: Path) -> int:
     descriptor = os.open(log, os.O_WRONLY)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1)
     torch.set_num_threads(1)
     sys.argv = argv
     status = 0
@@ -285,6 +286,4 @@ def _status_of_command(argv: list[str], log: Path) -> int:
     except BaseException:
         traceback.print_exc()
         status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
     return status
