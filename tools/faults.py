@@ -70,20 +70,30 @@ def repeatedly(
             print(f"  NOT SURVIVED: {run.out_dir}: {error}", flush=True)
 
 
+def saves_begun(run: Run) -> set[tuple[str, int]]:
+    """Return the checkpoints that are not whole yet, each with the time when its folder last changed."""
+    found = set()
+    for folder in run.out_dir.glob("step_*.tmp"):
+        with contextlib.suppress(FileNotFoundError):  # whole by now
+            found.add((folder.name, folder.stat().st_mtime_ns))
+    return found
+
+
 def sigkill(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
     """Kill at random instants: any at all, or aimed at a save; every tenth life is a fresh process."""
     during_saves = 0
 
     def harm(run: Run, life: Life) -> bool:
         nonlocal during_saves
+        left = saves_begun(run)  # by an earlier life
         if lab.chooser.random() < 0.4:
-            until(lambda: list(run.out_dir.glob("step_*.tmp")) or life.has_ended(), "a save")
+            until(lambda: saves_begun(run) - left or life.has_ended(), "a save")
             time.sleep(lab.chooser.uniform(0, 0.01))
         else:
             time.sleep(lab.chooser.uniform(0, 1.5))
         if not life.has_ended():
             os.kill(life.pid, signal.SIGKILL)
-        during_saves += bool(list(run.out_dir.glob("step_*.tmp")))
+        during_saves += bool(life.status() and saves_begun(run) - left)
         return life.status() == -signal.SIGKILL
 
     def start(run: Run) -> Life:
