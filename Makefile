@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: setup demo test test-gpu check clean
+.PHONY: setup demo test test-gpu faults check clean
 
 setup: .venv/run  ## what training and sampling need
 
@@ -37,6 +37,9 @@ test: check  ## every check and every test that needs no GPU
 
 test-gpu: .venv/dev  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
+
+faults: .venv/run  ## what a long run must survive: kills, signals, full disks, damage; about 10 minutes
+	$(BIN)/python -m tools.faults
 
 clean:  ## caches and the environment; data and runs stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -5,7 +5,10 @@ tokenizer.json), the pointers `last` and `best` beside it, and which checkpoints
 same run, and the rest of the run's folder, is `run_folder.py`'s.
 """
 
+import contextlib
+import hashlib
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,7 +23,8 @@ from files import file_hash, flush_to_disk, open_to_readers, replace_file
 from model import GPT, GPTConfig
 from tokenizer import Tokenizer
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # the first had no hash of checkpoint.json itself
 WEIGHTS, OPTIMIZER, TOKENIZER, INFO = (
     "model.safetensors",
     "optimizer.safetensors",
@@ -63,15 +67,16 @@ def save(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _write_files(partial, model, optimizer, tokenizer, {**asdict(progress), **about})
-        if pointed(out_dir, "best") == folder:
+        if _name(out_dir, "best") == folder.name:
             (out_dir / "best").unlink()
         shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
         partial.rename(folder)
         flush_to_disk(out_dir)
-        if _is_best(out_dir, progress):
-            replace_file(out_dir / "best", folder.name + "\n")
+        best = _best(folder)
+        if best and best.name != _name(out_dir, "best"):
+            replace_file(out_dir / "best", best.name + "\n")
         replace_file(out_dir / "last", folder.name + "\n")  # at the end: what is missing now is done again
-        _remove_old(out_dir, keep)
+        _remove_old(folder, keep)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
@@ -94,21 +99,31 @@ def _write_files(
         "tokenizer_hash": tokenizer.hash,
         "sha256": {name: file_hash(partial / name) for name in (WEIGHTS, OPTIMIZER, TOKENIZER)},
     }
+    info["sha256"][INFO] = _hash_of_others(info)
     (partial / INFO).write_text(json.dumps(info, indent=2) + "\n")
     open_to_readers(partial)
     for file in (*partial.iterdir(), partial):
         flush_to_disk(file)
 
 
-def _is_best(out_dir: Path, progress: Progress) -> bool:
-    """Return whether no checkpoint is better: an evaluation between checkpoints may have been, but cannot be had."""
-    if progress.val_loss is None:
-        return False
-    try:
-        best = pointed(out_dir, "best")
-        return best is None or progress.val_loss <= read_info(best, hashed=False)["val_loss"]
-    except UserError:  # damaged, or gone
-        return True
+def _hash_of_others(info: dict[str, Any]) -> str:
+    """Return the sha256 of all that checkpoint.json says, but for this hash."""
+    hashes = {name: value for name, value in info["sha256"].items() if name != INFO}
+    return hashlib.sha256(json.dumps({**info, "sha256": hashes}).encode()).hexdigest()
+
+
+def _best(newest: Path) -> Path | None:
+    """Return the checkpoint up to `newest` with the lowest validation loss, the later of equals; None without losses.
+
+    An evaluation between checkpoints may have been better, but cannot be had. Later ones are of steps that are being
+    done again.
+    """
+    losses = {}
+    for folder in _up_to(newest):
+        with contextlib.suppress(UserError):  # damaged: whoever reads it is told
+            losses[folder] = read_info(folder, hashed=False)["val_loss"]
+    known = {folder: loss for folder, loss in losses.items() if loss is not None}
+    return min(reversed(known), key=known.__getitem__, default=None)
 
 
 def last_whole(out_dir: Path) -> tuple[Path | None, str]:
@@ -118,20 +133,24 @@ def last_whole(out_dir: Path) -> tuple[Path | None, str]:
     Raises UserError where all are damaged.
     """
     folders, damage = _all(out_dir), []
+    if not any(_name(out_dir, pointer) for pointer in ("last", "best")):  # the first is not finished
+        return None, ""
     try:
         last = pointed(out_dir, "last")
-        if last is None:  # killed before the first one was pointed to
-            return None, ""
-        folders = [folder for folder in folders if folder.name <= last.name]
+        folders = [folder for folder in folders if last is None or folder.name <= last.name]
     except UserError as error:
-        damage.append(str(error))
+        damage.append(_without_remedy(error))
     for folder in reversed(folders):
         try:
             read_info(folder)
             return folder, "; ".join(damage)
         except UserError as error:
-            damage.append(str(error))
-    raise UserError("; ".join(damage))
+            damage.append(_without_remedy(error))
+    raise UserError(f"{'; '.join(damage)}: no checkpoint is left to go on from, choose another --out_dir")
+
+
+def _without_remedy(error: UserError) -> str:
+    return str(error).rpartition(": ")[0]
 
 
 def find(spec: str | Path) -> Path:
@@ -159,16 +178,22 @@ def find(spec: str | Path) -> Path:
 
 def pointed(out_dir: Path, pointer: str) -> Path | None:
     """Return the checkpoint that the pointer file `last` or `best` names, None where there is no such file."""
-    try:
-        name = (out_dir / pointer).read_text().strip()
-    except (FileNotFoundError, NotADirectoryError):
+    name = _name(out_dir, pointer)
+    if name is None:
         return None
     folder = out_dir / name
-    if not (folder / INFO).is_file():
+    if not re.fullmatch(r"step_\d+", name) or not (folder / INFO).is_file():
         raise UserError(
-            f"{out_dir / pointer} names {name!r}, but there is no such checkpoint: write another's name there"
+            f"{out_dir / pointer} names {name[:40]!r}, but there is no such checkpoint: write another's name there"
         )
     return folder
+
+
+def _name(out_dir: Path, pointer: str) -> str | None:
+    try:
+        return (out_dir / pointer).read_bytes().decode(errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def read_info(folder: Path, hashed: bool = True) -> dict[str, Any]:
@@ -179,12 +204,16 @@ def read_info(folder: Path, hashed: bool = True) -> dict[str, Any]:
     try:
         info = json.loads((folder / INFO).read_text())
         version, hashes = info["format_version"], dict(info["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        whole = hashes.pop(INFO, None) == _hash_of_others(info) or version == 1
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"cannot read {folder / INFO} ({error}): choose another checkpoint") from None
-    if version != FORMAT_VERSION:
+    if version not in READABLE:
         raise UserError(
-            f"{folder}: checkpoint format {version}, this version of wikigpt reads {FORMAT_VERSION}"
+            f"{folder}: checkpoint format {version}, this version of wikigpt reads {FORMAT_VERSION}:"
+            " choose another checkpoint"
         )
+    if not whole:
+        raise UserError(f"{folder}: {INFO} is damaged (its sha256 differs): choose another checkpoint")
     for name, expected in hashes.items() if hashed else ():
         if not (folder / name).is_file():
             raise UserError(f"{folder}: {name} is missing: choose another checkpoint")
@@ -253,9 +282,13 @@ def _all(out_dir: Path) -> list[Path]:
     return sorted(folder for folder in out_dir.glob("step_*") if folder.suffix != ".tmp")
 
 
-def _remove_old(out_dir: Path, keep: int) -> None:
-    folders = _all(out_dir)
-    kept = {pointed(out_dir, "best"), pointed(out_dir, "last"), *folders[-keep:]}
+def _up_to(newest: Path) -> list[Path]:
+    return [folder for folder in _all(newest.parent) if folder.name <= newest.name]
+
+
+def _remove_old(newest: Path, keep: int) -> None:
+    folders = _up_to(newest)
+    kept = {newest.name, _name(newest.parent, "best"), *(folder.name for folder in folders[-keep:])}
     for folder in folders:
-        if folder not in kept:
+        if folder.name not in kept:
             shutil.rmtree(folder)

@@ -66,8 +66,22 @@ def start_world(device: str) -> World:
         raise UserError(f"device={device}: {size} processes cannot share an Apple GPU: use --device=cpu")
     if size > 1:
         is_cuda = own_device.type == "cuda"
-        dist.init_process_group("nccl" if is_cuda else "gloo", device_id=own_device if is_cuda else None)
+        backend, device_id = ("nccl", own_device) if is_cuda else ("gloo", None)
+        dist.init_process_group(backend, store=store(), rank=rank, world_size=size, device_id=device_id)
     return World(rank, size, own_device)
+
+
+def store() -> dist.Store:
+    """Return the store where the processes find each other.
+
+    torchrun keeps one over its restarts, and in it the addresses of processes that are gone, for which gloo would wait.
+    Each restart gets a part of its own; on several nodes, which do not count alike, torchrun must be told not to keep
+    it: TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1.
+    """
+    found, _, _ = next(dist.rendezvous("env://"))
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return found
+    return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)
 
 
 def gradients_stay_local(model: nn.Module) -> AbstractContextManager:

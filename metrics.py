@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class RunLog:
             try:
                 print(line, flush=True)
             except OSError as error:  # a log file on a full disk must not end the run
-                if error.errno != errno.ENOSPC:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
 
     def restart_clock(
@@ -213,15 +214,20 @@ def start_wandb(config: TrainConfig, about: dict[str, Any]) -> Any:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a metrics.jsonl, without a last line that a kill cut short."""
-    records: list[dict[str, Any]] = []
+    """Return the records of a metrics.jsonl, without a last line that a kill cut short.
+
+    Raises UserError for any other line that is no record of a later step: to pass over it would leave a gap.
+    """
     if not path.is_file():
-        return records
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
+        return []
+    *lines, _cut_short = path.read_bytes().split(b"\n")
+    try:
+        records = [json.loads(line) for line in lines]
+        whole = all(before["step"] < after["step"] for before, after in pairwise(records))
+    except (ValueError, TypeError, KeyError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is damaged: repair it, or move it away to go on without its records")
     return records
 
 

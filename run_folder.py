@@ -51,8 +51,9 @@ def open_run(
     tokenizer: Tokenizer,
     data: dict[str, str | int] | None = None,
     init_folder: Path | None = None,
+    n_processes: int = 1,
 ) -> Run:
-    """Return the run of `config` in its out_dir: new, branched, or as far as its last checkpoint.
+    """Return the run of `config` in its out_dir: new, branched, or as far as its last whole checkpoint.
 
     `data` is the data in words, for whoever reads a checkpoint; `init_folder` is what `init_from` was found to be.
 
@@ -69,7 +70,8 @@ def open_run(
     if not folder and origin:
         folder = checkpoint.find(origin)
         _refuse_other_network(folder, config.model, tokenizer)
-    progress = checkpoint.progress_of(checkpoint.read_info(folder)) if folder else Progress()
+    info = checkpoint.read_info(folder, hashed=folder.parent != out_dir) if folder else None
+    progress = checkpoint.progress_of(info) if info else Progress()
     branches = folder is not None and folder.parent != out_dir
     if branches:  # the best and the usual losses are of this run, not of its origin
         progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
@@ -83,10 +85,10 @@ def open_run(
         "identity": ours,
         "data": data or {},
         "run_id": run_id,
-        **_surroundings(),
+        **_surroundings(n_processes),
     }
     about["init_folder"] = (earlier or {}).get("init_folder") or (init_folder and str(init_folder))
-    changes = _changes(earlier["config"] if earlier else {}, about["config"])
+    changes = _changes(earlier or {"config": {}}, about)
     return Run(out_dir, about, folder, progress, changes, damage)
 
 
@@ -118,8 +120,7 @@ def _read_config(out_dir: Path) -> dict[str, Any] | None:
     """Return what config.json says of the run in the folder, None where there is no run yet."""
     try:
         content = json.loads((out_dir / CONFIG).read_text())
-        needed = {key: content[key] for key in ("config", "identity", "run_id")}
-        return {**needed, "init_folder": content.get("init_folder")}
+        return {**content, **{key: content[key] for key in ("config", "identity", "run_id")}}
     except FileNotFoundError:
         if checkpoint.pointed(out_dir, "last"):
             raise UserError(
@@ -178,10 +179,13 @@ def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
     )
 
 
-def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+def _changes(earlier: dict[str, Any], about: dict[str, Any]) -> str:
     settings = OPERATIONAL - {"extend", "branch_from"}  # these two are requests to one command
-    changed = [key for key in before if key in settings and before[key] != now.get(key)]
-    return "".join(f", {key} {before[key]} -> {now[key]}" for key in changed)
+    before = {key: value for key, value in earlier["config"].items() if key in settings}
+    now = dict(about["config"])
+    for key in ("processes", "threads"):  # sums in another order: equal to rounding, no longer bit for bit
+        now[key], before[key] = about[key], earlier.get(key, about[key])
+    return "".join(f", {key} {value} -> {now[key]}" for key, value in before.items() if value != now.get(key))
 
 
 def _short(value: Any) -> str:
@@ -201,10 +205,11 @@ def _refuse_other_network(folder: Path, model: GPTConfig, tokenizer: Tokenizer) 
         )
 
 
-def _surroundings() -> dict[str, Any]:
+def _surroundings(n_processes: int) -> dict[str, Any]:
     packages = ("torch", "numpy", "tiktoken", "safetensors")
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
-    return {"versions": versions, "git_commit": _git_commit(), "threads": torch.get_num_threads()}
+    counts = {"processes": n_processes, "threads": torch.get_num_threads()}
+    return {"versions": versions, "git_commit": _git_commit(), **counts}
 
 
 def _git_commit() -> str | None:

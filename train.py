@@ -5,7 +5,6 @@ chapter are in the module of its name.
 """
 
 import dataclasses
-import json
 import os
 import random
 import sys
@@ -34,7 +33,7 @@ from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate, update
 from pretrained import Pretrained
 from run_folder import only_writer, open_run, recorded_origin, write_config
-from stopping import Requests
+from stopping import Requests, Signals, ignore_signals
 
 
 def train(config: TrainConfig) -> Progress:
@@ -44,18 +43,21 @@ def train(config: TrainConfig) -> Progress:
     """
     world = start_world(config.device)
     hardware.be_deterministic(world.device)
-    training = Training(config, world)
-    if training.progress.step < config.max_steps:
-        training.build()
-        with only_writer(training.run) if world.is_main else nullcontext():
-            try:
-                training.run_to_end()
-            except torch.OutOfMemoryError:
-                found = f"micro_batch_size={training.micro_batch_size}: {world.device} has not enough memory"
-                raise UserError(f"{found}: give a smaller divisor of {training.share}") from None
-    training.say_outcome()
-    world.stop()
-    return training.progress
+    with Signals() as signals:
+        training = Training(config, world)
+        if training.progress.step < config.max_steps:
+            training.build()
+            with only_writer(training.run) if world.is_main else nullcontext():
+                try:
+                    training.run_to_end(signals)
+                except torch.OutOfMemoryError:
+                    found = (
+                        f"micro_batch_size={training.micro_batch_size}: {world.device} has not enough memory"
+                    )
+                    raise UserError(f"{found}: give a smaller divisor of {training.share}") from None
+        training.say_outcome()
+        world.stop()
+        return training.progress
 
 
 class Training:
@@ -78,6 +80,7 @@ class Training:
             self.tokenizer,
             self.data.manifest.summary(),
             self.origin.folder if self.origin else None,
+            world.size,
         )
         self.progress = self.run.progress
         self.data.n_sequences(config.model.block_size)  # refuses too little text
@@ -159,12 +162,12 @@ class Training:
             write_config(self.run)
         self.log.open(self.progress.step, self.run.continues, self.run.about)
 
-    def run_to_end(self) -> None:
-        """Go from the present step to max_steps: evaluate and save where due, step, log."""
+    def run_to_end(self, signals: Signals) -> None:
+        """Go from the present step to max_steps, or until a signal: evaluate and save where due, step, log."""
         self.open_log()
-        self.requests = Requests(self.world, self.config.checkpoint_minutes)
+        self.requests = Requests(self.world, signals, self.config.checkpoint_minutes)
         config, log, first_step = self.config, self.log, self.progress.step
-        with log, self.requests:
+        with log:
             while True:
                 step = self.progress.step
                 self.stops, save_now = self.requests.agreed()
@@ -179,6 +182,7 @@ class Training:
                         self.evaluate()
                     if saves:
                         self.save(or_stop=is_last or self.stops)
+                        self.requests.saved()
                     log.restart_clock(step)
                 if is_last or self.stops:
                     break
@@ -190,6 +194,7 @@ class Training:
                     log.say(f"the first step took {seconds:.1f} s{compiling}")
                 if (step + 1) % config.log_interval == 0 or step + 1 == config.max_steps:
                     log.hold(step + 1, loss, grad_norm, rate)
+            self.requests.finish()
 
     def take_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Do one update, unless the guard forbids it; return the mean loss, the gradient norm, the learning rate.
@@ -287,12 +292,11 @@ class Training:
         )
         self.log.evaluated(self.progress.step, losses, time.perf_counter() - began, is_best)
 
-    def save(self, or_stop: bool) -> None:
+    def save(self, or_stop: bool = True) -> None:
         """Write a checkpoint of this step and draw the losses up to it, by the main process.
 
         A disk that refuses costs this checkpoint alone; with `or_stop`, where no later one will be, UserError.
         """
-        self.requests.saved()
         self.progress = dataclasses.replace(self.progress, guard=self.guard.state())
         if not self.world.is_main:
             return
@@ -314,16 +318,17 @@ class Training:
         """Say that the run is finished, how well its checkpoints do, and what to do with it; or how to go on."""
         if not self.world.is_main:
             return
-        if self.stops and self.progress.step < self.config.max_steps:
-            reason = self.requests.signal_name or "a signal to another process"
-            print(
-                f"stopped by {reason} after step {self.progress.step}, which is saved: the same command goes on"
-            )
+        out_dir, step = self.config.out_dir, self.progress.step
+        if step < self.config.max_steps:
+            reason = self.requests.signals.name or "a signal to another process"
+            is_saved = self.run.continues or step > self.run.progress.step
+            where = f"after step {step}, which is saved" if is_saved else "before its first step"
+            print(f"{out_dir} was stopped by {reason} {where}: the same command goes on")
         else:
-            out_dir, best = self.config.out_dir, checkpoint.find(self.config.out_dir)
-            best_loss = json.loads((best / checkpoint.INFO).read_text())["val_loss"]
+            best = checkpoint.find(out_dir)
+            best_loss = checkpoint.read_info(best, hashed=False)["val_loss"]
             print(
-                f"{out_dir} is finished: step {self.progress.step}, validation loss {self.progress.val_loss:.4f}, "
+                f"{out_dir} is finished: step {step}, validation loss {self.progress.val_loss:.4f}, "
                 f"best {best_loss:.4f} in {best.name}. Sample from it with `python sample.py --checkpoint={out_dir}`, "
                 "go on with `--max_steps=... --extend`."
             )
@@ -331,6 +336,7 @@ class Training:
 
 def main() -> None:
     train(parse_train_config(sys.argv[1:], __doc__ or ""))
+    ignore_signals()
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def test_checkpoint_describes_itself(tmp_path: Path) -> None:
     info = json.loads((folder / "checkpoint.json").read_text())
     files = {path.name for path in folder.iterdir()}
     assert files == {"model.safetensors", "optimizer.safetensors", "tokenizer.json", "checkpoint.json"}
-    assert set(info["sha256"]) == files - {"checkpoint.json"}
+    assert set(info["sha256"]) == files
     assert info["model"] == asdict(TINY)
     assert (info["step"], info["sequences"], info["format_version"]) == (3, 24, checkpoint.FORMAT_VERSION)
 
@@ -212,8 +212,11 @@ def test_unreadable_info_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def change_info(folder: Path, **changes: object) -> None:
+    """Change checkpoint.json as whoever wants it to be believed would."""
     path = folder / "checkpoint.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    info = {**json.loads(path.read_text()), **changes}
+    info["sha256"]["checkpoint.json"] = checkpoint._hash_of_others(info)
+    path.write_text(json.dumps(info))
 
 
 def test_other_format_and_impossible_model_are_refused(tmp_path: Path) -> None:
@@ -228,6 +231,80 @@ def test_other_format_and_impossible_model_are_refused(tmp_path: Path) -> None:
     assert "missing" in refused(folder)
     change_info(folder, format_version=99)
     assert "checkpoint format 99" in refused(folder)
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :]
+
+
+def test_no_bit_of_the_info_flips_unseen(tmp_path: Path) -> None:
+    """But for those of the spaces between what it says."""
+    folder, _, _ = save(tmp_path, 3, 2.5, 2.25)
+    path = folder / "checkpoint.json"
+    content, info = path.read_bytes(), checkpoint.read_info(folder)
+    unseen = []
+    for place in range(len(content)):
+        path.write_bytes(flipped(content, place))
+        try:
+            found = checkpoint.read_info(folder, hashed=False)
+        except UserError:
+            continue
+        unseen.append(content[place : place + 1])
+        assert found == info
+    assert set(unseen) <= {b" ", b"\n"}
+
+
+def test_checkpoint_of_the_format_before_is_read(tmp_path: Path) -> None:
+    folder, _, _ = save(tmp_path, 3)
+    change_info(folder, format_version=1)
+    info = json.loads((folder / "checkpoint.json").read_text())
+    del info["sha256"]["checkpoint.json"]
+    (folder / "checkpoint.json").write_text(json.dumps(info))
+    assert checkpoint.read_info(folder)["step"] == 3
+
+
+def damage(file: Path) -> None:
+    file.write_bytes(flipped(file.read_bytes(), file.stat().st_size // 2))
+
+
+def test_last_whole_goes_back_as_far_as_it_must(tmp_path: Path) -> None:
+    assert checkpoint.last_whole(tmp_path) == (None, "")
+    folders = [save(tmp_path, step, 5.0 - step, keep=0)[0] for step in (1, 2, 3)]
+    assert checkpoint.last_whole(tmp_path) == (folders[2], "")
+    (tmp_path / "last").write_text("step_00000002\n")
+    assert checkpoint.last_whole(tmp_path) == (folders[1], ""), "whoever goes back, goes back"
+    damage(folders[1] / "tokenizer.json")
+    (folders[2] / "checkpoint.json").unlink()
+    expected = f"{folders[1]}: tokenizer.json is damaged (its sha256 differs)"
+    assert checkpoint.last_whole(tmp_path) == (folders[0], expected)
+    damage(folders[0] / "checkpoint.json")
+    with pytest.raises(
+        UserError, match=r"tokenizer.json is damaged .*; .*checkpoint.json.*: no checkpoint is left"
+    ):
+        checkpoint.last_whole(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"step_0", b"\x80\x05\x00", b"../elsewhere", b"x" * 5000, None])
+def test_damaged_pointer_loses_nothing(tmp_path: Path, content: bytes | None) -> None:
+    folders = [save(tmp_path, step, 3.0 + step, keep=0)[0] for step in (1, 2, 3)]
+    (tmp_path / "last").write_bytes(content) if content is not None else (tmp_path / "last").unlink()
+    found, damaged = checkpoint.last_whole(tmp_path)
+    assert found == folders[2]
+    assert ("last names" in damaged and len(damaged) < 200 + len(str(tmp_path))) or content is None
+    (tmp_path / "best").write_bytes(content or b"")
+    save(tmp_path, 4, None, keep=1)
+    assert checkpoint.find(tmp_path) == folders[0], "the best is kept, and found again"
+    assert steps(tmp_path) == [1, 4]
+
+
+def test_best_of_steps_that_are_done_again_is_not_the_best(tmp_path: Path) -> None:
+    for step, loss in ((1, 3.0), (2, 2.5), (3, 2.0)):
+        save(tmp_path, step, loss, keep=0)
+    damage(tmp_path / "step_00000003" / "model.safetensors")
+    (tmp_path / "last").write_text("step_00000001\n")
+    save(tmp_path, 2, 2.6, keep=1)
+    assert checkpoint.find(tmp_path).name == "step_00000002"
+    assert steps(tmp_path) == [2, 3], "what comes later is not this run's to remove"
 
 
 class Trap:
@@ -249,7 +326,7 @@ def test_nothing_is_unpickled(tmp_path: Path, name: str, kind: str) -> None:
     sprung = tmp_path / "sprung"
     with open(folder / name, "wb") as file:
         pickle.dump(Trap(sprung), file) if kind == "pickle" else torch.save(Trap(sprung), file)
-    if name != "checkpoint.json":  # as whoever made the trap would
+    if name != "checkpoint.json":
         change_info(folder, sha256={name: file_hash(folder / name)})
     with pytest.raises(UserError) as refusal:  # noqa: PT012 - whichever reads the file refuses
         load_model(find(str(folder)), CPU, torch.float32)

@@ -1,6 +1,9 @@
 """The log of a run: a record a step, cut back when the run is, and the words and figures people read."""
 
+import errno
+import io
 import json
+import os
 import sys
 import time
 from dataclasses import replace
@@ -10,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import metrics
+import files
 from config import TrainConfig
 from errors import UserError
 from evaluate import Losses
@@ -166,18 +169,91 @@ def test_run_that_fails_keeps_the_record_it_had(config: TrainConfig, file: Path)
     assert [record["step"] for record in read_metrics(file)] == [3]
 
 
-def test_full_disk_is_said_in_one_line(
+class FullDisk:
+    """A disk that takes a few bytes of each write and then no more, while it is full."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full, self.open = False, open
+        monkeypatch.setattr(files, "open", self.opened, raising=False)
+
+    def opened(self, path: Path, *arguments, **options):
+        file = self.open(path, *arguments, **options)
+        return FullFile(file) if self.full else file
+
+
+class FullFile(io.FileIO):
+    """An open file on it."""
+
+    def __init__(self, file) -> None:
+        super().__init__(file.name, "a")
+        self.room = 5
+        file.close()
+
+    def write(self, data) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written, self.room = super().write(bytes(data)[: self.room]), 0
+        return written
+
+
+def test_records_wait_for_room_on_the_disk(
+    config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    log = opened(config, 0)
+    disk = FullDisk(monkeypatch)
+    for step in range(1, 6):
+        disk.full = step in (2, 3)
+        hold(log, step)
+        log.flush()
+        log.write_record()
+        if disk.full:
+            assert [record["step"] for record in read_metrics(file)] == [1]
+            assert file.read_text().endswith("}\n"), "no part of a record is left"
+            with pytest.raises(UserError, match=r"metrics.jsonl \(No space left on device\): make room"):
+                log.refuse_unwritten()
+        else:
+            log.refuse_unwritten()
+    log.close()
+    assert [record["step"] for record in read_metrics(file)] == [1, 2, 3, 4, 5]
+    assert capsys.readouterr().out.count("its records wait until there is room") == 1
+
+
+def test_run_does_not_end_well_with_records_that_wait(
     config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
+    disk = FullDisk(monkeypatch)
     log = opened(config, 0)
     hold(log, 1)
     log.flush()
-    monkeypatch.setattr(metrics.os, "fsync", full)
-    with pytest.raises(UserError, match=r"metrics.jsonl \(No space left on device\): make room"):
-        log.write_record()
+    disk.full = True
+    with pytest.raises(UserError, match=r"cannot write .*metrics.jsonl"), log:
+        log.say("the end")
+
+
+@pytest.mark.parametrize(
+    "content", ['{"step": 1}\n{"st\x00p": 2}\n{"step": 3}\n', '{"step": 1}\n[]\n', '{"step": 2}\n{"step": 2}\n', "\udc80\n"]
+)  # fmt: skip
+def test_damaged_records_are_refused(config: TrainConfig, file: Path, content: str) -> None:
+    file.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=r"metrics.jsonl is damaged: repair it, or move it away"):
+        opened(config, 1)
+    assert file.read_bytes() == content.encode(errors="surrogateescape")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE])
+def test_output_to_a_full_disk_does_not_end_a_run(
+    config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_words, **_options) -> None:
+        raise OSError(number, os.strerror(number))
+
+    log = opened(config, 0)
+    monkeypatch.setattr("builtins.print", fail)
+    if number == errno.ENOSPC:
+        log.say("words")
+    else:
+        with pytest.raises(BrokenPipeError):
+            log.say("words")
 
 
 @pytest.mark.parametrize("steps", [(0,), (0, 2, 4)])

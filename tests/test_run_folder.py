@@ -81,6 +81,14 @@ def test_operational_changes_are_allowed_and_said(begun: TrainConfig) -> None:
     assert "precision" not in run.changes
 
 
+def test_other_processes_and_threads_are_said(begun: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They change the order of sums."""
+    write_config(open_run(begun, DATA, BYTES, n_processes=2))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    assert open_run(begun, DATA, BYTES, n_processes=2).changes == ", threads 1 -> 7"
+    assert open_run(begun, DATA, BYTES, n_processes=3).changes == ", processes 2 -> 3, threads 1 -> 7"
+
+
 def test_another_run_is_refused_with_the_differing_keys(begun: TrainConfig) -> None:
     model, optimizer = replace(begun.model, dropout=0.5), replace(begun.optimizer, betas=(0.5, 0.6))
     message = refusal(replace(begun, seed=9, model=model, optimizer=optimizer, eval_interval=2))

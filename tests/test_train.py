@@ -16,6 +16,7 @@ import pytest
 import torch
 from conftest import ROOT, arguments, command_environment, one_line_error
 
+import checkpoint
 import train as train_module
 from config import TrainConfig
 from data import TokenDataset
@@ -402,14 +403,54 @@ def test_trains_and_goes_on_on_a_gpu(config: TrainConfig, compiled: bool) -> Non
     assert records(config)[-1]["loss"] < records(config)[1]["loss"]
 
 
-def test_damaged_checkpoint_is_refused(config: TrainConfig, run) -> None:
-    train(config)
-    file = Path(config.out_dir) / "step_00000010" / "model.safetensors"
+def flip_last_bit(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    message = one_line_error(run("train.py", *arguments(replace(config, max_steps=12, extend=True))))
-    assert "model.safetensors is damaged" in message
+
+
+def test_damaged_checkpoint_is_named_and_the_one_before_it_used(config: TrainConfig, run) -> None:
+    config = replace(with_dropout(config), max_steps=15, keep_checkpoints=0)
+    undisturbed, out_dir = elsewhere(config, "undisturbed"), Path(config.out_dir)
+    train(undisturbed)
+    shutil.copytree(undisturbed.out_dir, out_dir)
+    (out_dir / "last").write_text("step_00000010\n")  # as if it had been killed then
+    flip_last_bit(out_dir / "step_00000010" / "model.safetensors")
+    said = complete(config)
+    assert "step 5 to 15" in said
+    assert f"DAMAGED {out_dir}/step_00000010: model.safetensors is damaged (its sha256 differs)" in said
+    assert final_files(config) == final_files(undisturbed)
+    assert records(config) == records(undisturbed)
+    for folder in out_dir.glob("step_*"):
+        flip_last_bit(folder / "optimizer.safetensors")
+    message = one_line_error(run("train.py", *arguments(config)))
+    assert message.count("optimizer.safetensors is damaged") == 3
+    assert message.endswith("no checkpoint is left to go on from, choose another --out_dir")
+
+
+def test_full_disk_costs_a_checkpoint_and_not_the_run(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, calls = checkpoint.save_file, []
+
+    def full(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 3:  # the weights of the second checkpoint
+            raise OSError(28, "No space left on device")
+        real(*arguments)
+
+    config = replace(config, max_steps=15)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", full)
+        train(config)
+    said = capsys.readouterr().out
+    assert said.count("NOT SAVED: cannot write") == 1
+    assert "No space left on device): make room" in said
+    assert {path.name for path in Path(config.out_dir).glob("step_*")} == {"step_00000005", "step_00000015"}
+    undisturbed = elsewhere(config, "undisturbed")
+    train(undisturbed)
+    assert final_files(config) == final_files(undisturbed)
+    assert records(config) == records(undisturbed)
 
 
 def test_wandb_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path) -> None:

@@ -1,0 +1,289 @@
+"""Stopping in good order: whatever signal, whichever process it reaches and whenever, the run is saved and goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, arguments, command_environment
+from test_train import complete, elsewhere, final_files, records, with_dropout
+
+import checkpoint
+import train as train_module
+from config import TrainConfig
+from distributed import World
+from stopping import SIGNALS, Requests, Signals, ignore_signals
+from train import Training, train
+
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture(autouse=True)
+def signals_of_choice() -> Iterator[None]:
+    """See that every test leaves the handlers as they were."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, count: int, number: int) -> None:
+    """Send this process a signal in the midst of the `count`-th call of a function."""
+    real, calls = getattr(owner, name), []
+
+    def interrupted(*arguments, **options):
+        calls.append(name)
+        if len(calls) == count:
+            send(number)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+MOMENTS = {
+    "before the first step": (Training, "build", 1, 0),
+    "during the first step": (Training, "take_step", 1, 1),
+    "during a step": (Training, "take_step", 7, 7),
+    "during the evaluation at the start": (Training, "evaluate", 1, 1),
+    "during a later evaluation": (Training, "evaluate", 2, 6),
+    "during a save": (checkpoint, "save_file", 2, 6),
+    "while an old checkpoint is removed": (checkpoint, "_remove_old", 1, 6),
+    "during the last step": (Training, "take_step", 10, 10),
+    "during the last save": (checkpoint, "save_file", 3, 10),
+}
+
+
+CASES = [(moment, signal.SIGTERM) for moment in MOMENTS] + [
+    ("during a step", number) for number in SIGNALS[1:]
+]
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"), CASES, ids=[f"{moment}, {number.name}" for moment, number in CASES]
+)
+def test_stopped_and_continued_is_undisturbed(
+    config: TrainConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    moment: str,
+    number: signal.Signals,
+) -> None:
+    owner, name, count, step = MOMENTS[moment]
+    config = with_dropout(config)
+    with monkeypatch.context() as patch:
+        at(patch, owner, name, count, number)
+        assert train(config).step == step
+    said = capfd.readouterr()
+    assert f"{number.name}: stopping" in said.err
+    last = said.out.splitlines()[-1]
+    where = f"after step {step}, which is saved" if step else "before its first step"
+    expected = f"was stopped by {number.name} {where}: the same command goes on"
+    assert ("is finished" if step == 10 else expected) in last
+    train(config)
+    undisturbed = elsewhere(config, "undisturbed")
+    train(undisturbed)
+    assert final_files(config) == final_files(undisturbed)
+    assert records(config) == records(undisturbed)
+    assert [record["step"] for record in records(config)] == list(range(11))
+
+
+def test_stopped_before_a_step_of_its_own_a_run_is_where_it_was(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for moment in ("take_step", "build"):
+        with monkeypatch.context() as patch:
+            at(patch, Training, moment, 3 if moment == "take_step" else 1, signal.SIGTERM)
+            assert train(config).step == 3
+        assert "after step 3, which is saved: the same command goes on" in capfd.readouterr().out
+
+
+def test_disk_that_refuses_the_last_save_is_no_good_end(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    at(monkeypatch, Training, "take_step", 3, signal.SIGTERM)
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(checkpoint.UserError, match=r"cannot write .*step_00000003 .*make room"):
+        train(config)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "at_once"),
+    [
+        (signal.SIGINT, signal.SIGINT, True),
+        (signal.SIGINT, signal.SIGTERM, True),
+        (signal.SIGTERM, signal.SIGINT, True),
+        (signal.SIGTERM, signal.SIGTERM, False),
+        (signal.SIGUSR1, signal.SIGTERM, False),
+        (signal.SIGUSR1, signal.SIGUSR1, False),
+    ],
+)
+def test_second_interrupt_stops_at_once(
+    first: signal.Signals, second: signal.Signals, at_once: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Signals() as signals:
+        send(first)
+        send(second)  # so soon, it is the same one that came two ways
+        assert signals.name == first.name
+        signals.received_at -= 2
+        if at_once:
+            with pytest.raises(KeyboardInterrupt):
+                send(second)
+        else:
+            send(second)
+            assert signals.name == first.name
+    assert capfd.readouterr().err.count("stopping") == 1
+
+
+def test_output_that_nobody_reads_does_not_disturb_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_descriptor: int, _words: bytes) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(os, "write", closed)
+    with Signals() as signals:
+        send(signal.SIGTERM)
+        assert signals.name == "SIGTERM"
+
+
+def test_late_signals_do_not_matter() -> None:
+    code = "import os, signal, stopping; stopping.ignore_signals(); [os.kill(os.getpid(), s) for s in stopping.SIGNALS]"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=command_environment())
+    assert done.returncode == 0
+    assert "ignore_signals()" in Path(train_module.__file__).read_text().split("def main()")[1]
+    assert callable(ignore_signals)
+
+
+class Pair:
+    """Two processes' requests, and an agreement that is their sum, once both have told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, minutes: float = 0.0) -> None:
+        self.posted: dict[int, list[torch.Tensor]] = {0: [], 1: []}
+        cpu = torch.device("cpu")
+        self.requests = [Requests(World(rank, 2, cpu), Signals(), minutes) for rank in range(2)]
+        for rank, requests in enumerate(self.requests):
+            monkeypatch.setattr(requests, "tell", self.teller(rank))
+
+    def teller(self, rank: int) -> Callable:
+        def tell(stop: bool, save: bool) -> tuple[torch.Tensor, object]:
+            asked, number = torch.tensor([float(stop), float(save)]), len(self.posted[rank])
+            self.posted[rank].append(asked.clone())
+
+            class Work:
+                def wait(_self) -> None:
+                    asked.copy_(self.posted[0][number] + self.posted[1][number])
+
+            return asked, Work()
+
+        return tell
+
+    def agreed(self) -> tuple[bool, bool]:
+        first, second = (requests.agreed() for requests in self.requests)
+        assert first == second
+        return first
+
+
+def test_all_agree_a_step_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair(monkeypatch)
+    assert [pair.agreed() for _ in range(3)] == [(False, False)] * 3
+    pair.requests[1].signals.name = "SIGTERM"
+    assert [pair.agreed() for _ in range(2)] == [(False, False), (True, False)]
+
+
+def test_a_request_to_save_is_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    pair, saves = Pair(monkeypatch, minutes=1.0), []
+    for step in range(30):
+        _, save = pair.agreed()
+        if save:
+            saves.append(step)
+            for requests in pair.requests:
+                requests.saved()
+        now += 10.0
+    assert saves == [7, 14, 21, 28], "60 seconds are over at step 6, which all know at step 7"
+
+
+def test_saved_by_the_clock(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    """Besides the scheduled ones, with the same end."""
+    timed = elsewhere(config, "timed", checkpoint_minutes=1e-9)
+    train(timed)
+    assert capsys.readouterr().out.count("saved ") == 10
+    train(config)
+    assert final_files(timed) == final_files(config)
+    assert records(timed) == records(config)
+
+
+def start(config: TrainConfig, *launcher: str) -> subprocess.Popen[str]:
+    argv = [*(launcher or [sys.executable]), str(ROOT / "train.py"), *arguments(config)]
+    return subprocess.Popen(
+        argv,
+        env=command_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def ranks_of(agent: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(agent), "-f", "train.py"], capture_output=True, text=True)
+    return [int(word) for word in found.stdout.split()]
+
+
+def stop_at(
+    config: TrainConfig, step: int, launcher: list[str], signals: Callable[[int], None]
+) -> tuple[int, str]:
+    """Start the command, let `signals` harm it once it has said that `step` is done; return its status and output."""
+    with start(config, *launcher) as started:
+        give_up = threading.Timer(120, lambda: os.killpg(started.pid, signal.SIGKILL))
+        give_up.start()
+        said = []
+        assert started.stdout
+        for line in started.stdout:
+            said.append(line)
+            words = line.split()
+            if words[:1] == ["step"] and int(words[1].split("/")[0]) == step and "loss" in words:
+                signals(started.pid)
+        give_up.cancel()
+    return started.returncode, "".join(said)
+
+
+def test_signals_to_two_processes(config: TrainConfig) -> None:
+    """One to either, then Ctrl-C to torchrun, which passes it on; then to the end."""
+    config = replace(
+        with_dropout(config), max_steps=1000, checkpoint_interval=400, eval_interval=400, log_interval=10
+    )
+    undisturbed = elsewhere(config, "undisturbed")
+    status, said = stop_at(config, 50, TWO, lambda pid: os.kill(ranks_of(pid)[1], signal.SIGTERM))
+    assert status == 0, said
+    assert said.count("the same command goes on") == 1
+    assert "by a signal to another process after step" in said or "by SIGTERM after step" in said
+    status, said = stop_at(config, 300, TWO, lambda pid: os.kill(pid, signal.SIGINT))
+    assert status == 1, "torchrun's own"
+    assert "by SIGINT after step" in said
+    assert "Traceback" not in said.split("the same command goes on")[0]
+    assert "going on from" in complete(config, *TWO)
+    complete(undisturbed, *TWO)
+    assert final_files(config) == final_files(undisturbed)
+    assert records(config) == records(undisturbed)
+
+
+def test_interrupted_in_a_terminal(config: TrainConfig) -> None:
+    """Ctrl-C reaches the whole foreground group: here the command alone."""
+    config = replace(config, max_steps=100_000, checkpoint_interval=100_000)
+    status, said = stop_at(config, 50, [], lambda pid: os.killpg(pid, signal.SIGINT))
+    assert status == 0
+    assert said.splitlines()[-1].endswith("which is saved: the same command goes on")
