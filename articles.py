@@ -175,9 +175,10 @@ def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str,
             missing = [key for key in keys if not isinstance(row, dict) or key not in row]
             if missing:
                 found = f"only {', '.join(row)}" if isinstance(row, dict) else f"it is a {type(row).__name__}"
-                raise UserError(
-                    f"{place} has no key {missing[0]!r}, {found}: each line must be an object with one"
-                )
+                way_on = "each line must be an object that has it"
+                if isinstance(row, dict) and set(PAIR_KEYS) <= row.keys():
+                    way_on = "write --source=pairs:... for prompts and completions"
+                raise UserError(f"{place} has no key {missing[0]!r}, {found}: {way_on}")
             yield row, place, raw.tell() / size
 
 

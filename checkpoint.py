@@ -169,11 +169,16 @@ def find(spec: str | Path) -> Path:
         raise UserError(
             f"no checkpoint {path}: {path.parent} has {', '.join(other.name for other in others)}"
         )
+    if path.is_file():
+        raise UserError(f"{path} is a file: give the folder it is in")
     if not path.is_dir():
         raise UserError(
             f"no checkpoint folder {path}: train one with `python train.py --out_dir={path}` first"
         )
-    raise UserError(f"no finished checkpoint in {path}: expected {INFO} or a `last` pointer there")
+    raise UserError(
+        f"no finished checkpoint in {path}: a run's first one comes after checkpoint_interval steps; a model of another"
+        " project is begun from with --init_from, and needs its config.json"
+    )
 
 
 def pointed(out_dir: Path, pointer: str) -> Path | None:

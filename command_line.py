@@ -7,8 +7,10 @@ in one line by name and value. tyro writes `--help` from the field comments. Wha
 import contextlib
 import difflib
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from errors import UserError
@@ -155,8 +157,12 @@ def _print_help(default: Config, description: str) -> Config:
             str_from_instance=lambda value: [",".join(map(str, value))],
         )
 
+    command = Path(sys.argv[0])
     return tyro.cli(
         type(default),
+        prog=f"python -m tools.{command.stem}"
+        if command.parent.name == "tools"
+        else f"python {command.name}",
         args=["--help"],
         default=default,
         description=description,

@@ -89,9 +89,7 @@ OPERATIONAL = frozenset(
 class SampleConfig:
     """What is sampled, from where and how: the settings of `sample.py`. Raises ValueError for what makes no sense."""
 
-    checkpoint: str = (
-        "out/demo"  # a run's folder (its best checkpoint), a step_..., Hugging Face folder or hub name
-    )
+    checkpoint: str = "out/demo"  # a run (its best checkpoint), a step_... or Hugging Face folder, a hub name
     prompt: str = "The history of"  # text to continue
     prompt_file: str = ""  # file with a prompt per line, instead of prompt
     n_samples: int = 1  # continuations of each prompt
@@ -135,13 +133,18 @@ def load_config_file(path: str | Path) -> TrainConfig:
         raise UserError(f"no config file {path}{f', did you mean {close[0]}?' if close else ''}")
     try:
         config = runpy.run_path(str(path)).get("config")
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+    except ImportError as error:
+        raise UserError(f"{path}: {error}") from None
     except (TypeError, AttributeError, ValueError) as error:
         refusal = _unknown_field(error) or _refused_by_a_config(error)
         if refusal is None:
             raise
         raise UserError(f"{path}: {refusal}") from None
     if not isinstance(config, TrainConfig):
-        raise UserError(f"{path}: must define `config = TrainConfig(...)`, found {type(config).__name__}")
+        found = "no `config`" if config is None else type(config).__name__
+        raise UserError(f"{path}: must define `config = TrainConfig(...)`, found {found}")
     if refusal := mistyped(config):
         raise UserError(f"{path}: {refusal}")
     return config

@@ -240,7 +240,7 @@ def evenly_spaced_windows(n_tokens: int, block_size: int, count: int | None = No
     if windows < 1:
         raise UserError(
             f"{n_tokens} validation tokens are too few for block_size {block_size}: prepare the data with a larger"
-            " --validation_fraction, or choose a smaller block_size"
+            f" --validation_fraction{', or choose a smaller block_size' if n_tokens > 1 else ''}"
         )
     count = windows if count is None else min(count, windows)
     return np.arange(count, dtype=np.int64) * windows // max(count, 1) * block_size

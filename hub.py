@@ -55,8 +55,8 @@ def find_folder(spec: str, weights: bool = True) -> Path:
     except LocalEntryNotFoundError:
         asked = "HF_HUB_OFFLINE is set" if is_offline() else f"{server()} does not answer"
         raise UserError(
-            f"no folder {spec} here, and no model of that name in the hub's cache ({asked}): train one with `python"
-            f" train.py --out_dir={spec}`, or, with a network, get the hub's with `hf download {spec}`"
+            f"no folder {spec} here, and no model of that name in the hub's cache ({asked}): with a network, `hf download"
+            f" {spec}` gets it there; for a model of your own, `python train.py --out_dir={spec}` comes first"
         ) from None
     except GatedRepoError:
         raise UserError(

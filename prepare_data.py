@@ -150,7 +150,8 @@ def begin_or_go_on(
         )
     source = find_source(config.source, config.dataset, config.subset, config.n_shards)
     size = sum(file.bytes for file in source.files)
-    what = f"{len(source.files)} file(s), {size / 1e6:,.1f} MB" if size else "the built-in corpus"
+    is_builtin = source.kind == "builtin"
+    what = "the built-in corpus" if is_builtin else f"{len(source.files)} file(s), {size / 1e6:,.1f} MB"
     print(f"reading {what}", flush=True)
     tokenizer = make_tokenizer(config, source)
     write_text(out_dir / TOKENIZER_FILE, tokenizer.to_json())
@@ -263,12 +264,16 @@ def refuse_empty_splits(config: PrepareConfig, journal: Journal) -> None:
         raise UserError(
             f"no article of --source={config.source} has text ({journal.skipped_documents} are empty): give it text"
         )
+    if n_documents == 1:
+        raise UserError(
+            f"--source={config.source} is one document, which cannot be in two splits: cut it into several files, for"
+            " instance with `split -n l/100 --additional-suffix=.txt FILE part_`, and prepare 'part_*.txt'"
+        )
     # A fraction of 3 / n misses all of n articles once in twenty times.
-    likely = max(2 * fraction, 3 / n_documents) if empty == ["val"] else fraction / 2
-    suggestion = f"--validation_fraction={likely:.2g}, " if likely < 1 else ""
+    likely = min(0.5, max(2 * fraction, 3 / n_documents)) if empty == ["val"] else fraction / 2
     raise UserError(
         f"--validation_fraction={fraction} leaves no article for the split {empty[0]!r} of the {n_documents} with text:"
-        f" run the same command with {suggestion}--validation_fraction=0 (no validation split) or more text"
+        f" run the same command with --validation_fraction={likely:.2g} or more text"
     )
 
 

@@ -62,6 +62,10 @@ def find(spec: str) -> Pretrained:
     A run's folder means its best checkpoint, else the last; a name that is no folder here, owner/name, is the hub's.
     """
     folder = hub.find_folder(spec)
+    if not folder.exists() and folder.name == spec:
+        raise UserError(
+            f"no folder {spec} here; the name of a model on the hub has its owner in it, as openai-community/gpt2"
+        )
     if hub.is_model_folder(folder):
         return Pretrained(spec, folder, huggingface.read_config(folder), is_ours=False)
     folder = checkpoint.find(folder)

@@ -70,6 +70,7 @@ def open_run(
     if not folder and origin:
         folder = checkpoint.find(origin)
         _refuse_other_network(folder, config.model, tokenizer)
+        _refuse_other_beginning(folder, config.init_from)
     info = checkpoint.read_info(folder, hashed=folder.parent != out_dir) if folder else None
     progress = checkpoint.progress_of(info) if info else Progress()
     branches = folder is not None and folder.parent != out_dir
@@ -202,6 +203,15 @@ def _refuse_other_network(folder: Path, model: GPTConfig, tokenizer: Tokenizer) 
     if info["tokenizer_hash"] != tokenizer.hash:
         raise UserError(
             f"branch_from={folder}: it was trained with another tokenizer than data_dir's: prepare the data with its"
+        )
+
+
+def _refuse_other_beginning(folder: Path, init_from: str) -> None:
+    theirs = checkpoint.read_info(folder, hashed=False)["config"].get("init_from", "")
+    if init_from != theirs:
+        asked = f"init_from={init_from or repr('')}"
+        raise UserError(
+            f"{asked}: the run of branch_from={folder} began with {theirs or repr('')}: give the same"
         )
 
 

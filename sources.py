@@ -134,7 +134,8 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
         found = datasets.load_dataset_builder(dataset, subset).config.data_files or {}
     except Exception as error:  # datasets, the hub's library and its HTTP library share no other ancestor
         reason = str(error).partition("\n")[0] or type(error).__name__
-        local = f"; give another --subset, or --source='{dataset}/*.parquet'"
+        kinds = [ending for ending in FILE_KINDS if _matching(f"{dataset}/*{ending}")] or [".parquet"]
+        local = f"; give another --subset, or --source='{dataset}/*{kinds[0]}'"
         ways_on = f"; {WAYS_ON}" if kind == "hub" else local
         raise UserError(f"cannot find the data of {dataset}, --subset={subset}: {reason}{ways_on}") from error
     paths = [str(path) for path in found.get(SPLIT, [])]

@@ -1,7 +1,7 @@
 """GPT-2 small's size in Qwen3's architecture: what the same budget buys with today's choices.
 
 Rotary positions, RMSNorm, QK-norm, grouped-query attention, SwiGLU, no biases; trapezoid schedule, so that the run
-can be extended or branched from before its cooldown. Everything else as configs/gpt2_124m.py.
+can be extended or branched from before its cooldown (with --keep_checkpoints=0). Everything else as configs/gpt2_124m.py.
 
 Command   python prepare_data.py --n_shards=0 --out_dir=data/wikipedia
           torchrun --standalone --nproc_per_node=8 train.py configs/modern_124m.py

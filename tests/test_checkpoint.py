@@ -169,7 +169,7 @@ def test_find_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no checkpoint folder .*nowhere: train one"):
         checkpoint.find(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="no checkpoint folder"):
+    with pytest.raises(UserError, match="is a file: give the folder"):
         checkpoint.find(tmp_path / "file")
     (tmp_path / "step_00000003.tmp").mkdir()
     with pytest.raises(UserError, match="no finished checkpoint"):

@@ -105,7 +105,9 @@ def test_a_file_may_compute_and_take_whole_numbers_for_fractions(tmp_path: Path)
         ("config = TrainConfig(optimizer=OptimizerConfig(weight_decay=float('nan')))", ["weight_decay=nan: must be a finite number"]),
         ("config = TrainConfig(batch_size=4, max_steps=0)", ["max_steps=0: must be at least 1"]),
         ("config = TrainConfig(batch_size=1, batch_tokens=1024)", ["batch_size=1, batch_tokens=1024", "give one"]),
-        ("settings = TrainConfig(batch_size=4)", ["must define `config = TrainConfig(...)`", "NoneType"]),
+        ("config = TrainConfig(batch_size=(4", ["mine.py:", "'(' was never closed"]),
+        ("from config import TrainConf", ["mine.py: cannot import name 'TrainConf'"]),
+        ("settings = TrainConfig(batch_size=4)", ["must define `config = TrainConfig(...)`", "found no `config`"]),
         ("config = dict(batch_size=4)", ["must define `config = TrainConfig(...)`", "dict"]),
     ],
 )  # fmt: skip

@@ -146,9 +146,7 @@ def test_nothing_to_train_or_to_validate_on_is_refused(tmp_path: Path, no_proces
     with pytest.raises(UserError, match=r"no article of --source=.*empty\.jsonl has text \(3 are empty\)"):
         prepare(tmp_path / "out", tmp_path / "empty.jsonl")
     write_jsonl(tmp_path / "one.jsonl", [{"id": 1, "text": "one"}])
-    with pytest.raises(
-        UserError, match=r"fraction=0\.01 leaves no article for the split 'val' of the 1 with text"
-    ):
+    with pytest.raises(UserError, match=r"one\.jsonl is one document, which cannot be in two splits: cut it"):
         prepare(tmp_path / "out", tmp_path / "one.jsonl", validation_fraction=0.01)
     assert not (tmp_path / "out/manifest.json").exists()
     prepare(tmp_path / "out", tmp_path / "one.jsonl", validation_fraction=0)
@@ -163,7 +161,7 @@ def test_the_fraction_suggested_for_a_small_text_works_in_the_same_folder(
     for fraction, split in ((0.0001, "val"), (0.9999, "train")):
         with pytest.raises(UserError, match=f"no article for the split '{split}'") as refused:
             prepare(tmp_path / split, tmp_path / "a.jsonl", validation_fraction=fraction)
-        suggested = str(refused.value).partition("with --validation_fraction=")[2].partition(",")[0]
+        suggested = str(refused.value).partition("with --validation_fraction=")[2].partition(" ")[0]
         prepare(tmp_path / split, tmp_path / "a.jsonl", validation_fraction=suggested)
         prepare(tmp_path / "anew", tmp_path / "a.jsonl", validation_fraction=suggested)
         assert content(tmp_path / split) == content(tmp_path / "anew")

@@ -114,6 +114,13 @@ def test_a_fine_tuned_run_can_be_branched_by_the_same_command(trained):
     assert train(branch).step == 6, "the same command says that it is finished"
 
 
+def test_a_branch_of_a_run_with_another_beginning_is_refused(trained):
+    branch = replace(trained, branch_from=trained.out_dir, out_dir=trained.out_dir + "_branch", max_steps=12)
+    with pytest.raises(UserError, match=r"init_from=.*: the run of branch_from=.* began with ''"):
+        Training(replace(branch, init_from=trained.out_dir), ALONE)
+    Training(branch, ALONE)
+
+
 def test_a_run_killed_before_its_first_checkpoint_begins_with_the_same_weights_again(trained):
     """out/a means its best checkpoint, which may be another by then."""
     config = beginning_with(trained.out_dir, trained)
@@ -152,6 +159,8 @@ def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no finished checkpoint in"):
         pretrained.find(str(tmp_path / "empty"))
+    with pytest.raises(UserError, match=r"no folder gpt2 here; .* openai-community/gpt2"):
+        pretrained.find("gpt2")
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(UserError, match="model_type 'llama'"):
         pretrained.find(str(tmp_path))

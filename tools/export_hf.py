@@ -33,7 +33,7 @@ CARD = "README.md"
 class ExportConfig:
     """What is exported, and where to."""
 
-    checkpoint: str = "out/demo"  # a run's folder (its best checkpoint, else the last) or one step_... folder
+    checkpoint: str = "out/demo"  # a run (its best checkpoint), a step_... or Hugging Face folder, a hub name
     out_dir: str = "hf/demo"  # the folder to make
 
 
