@@ -26,6 +26,7 @@ from errors import UserError
 from evaluate import Losses
 from guard import FAR, RECENT, WINDOW, Guard
 from optim import OptimizerConfig, make_optimizer, update
+from stopping import Signals
 from train import Training, train
 
 Poison = Callable[..., None]
@@ -72,7 +73,7 @@ def ended(config: TrainConfig) -> tuple[Training, str]:
     training = Training(config, ALONE)
     training.build()
     with pytest.raises(UserError) as error:
-        training.run_to_end()
+        training.run_to_end(Signals())
     return training, str(error.value)
 
 
