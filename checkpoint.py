@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from errors import UserError
-from files import file_hash, flush_to_disk, replace_file
+from files import file_hash, flush_to_disk, open_to_readers, replace_file
 from model import GPT, GPTConfig
 from tokenizer import Tokenizer
 
@@ -100,6 +100,7 @@ def _write_files(
     }
     info["sha256"][INFO] = _hash_of_others(info)
     (partial / INFO).write_text(json.dumps(info, indent=2) + "\n")
+    open_to_readers(partial)
     for file in (*partial.iterdir(), partial):
         flush_to_disk(file)
 

@@ -44,6 +44,12 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def open_to_readers(folder: Path) -> None:
+    """Let whoever may read a folder read its files: safetensors writes them for their owner alone."""
+    for file in folder.iterdir():
+        file.chmod(folder.stat().st_mode & 0o666)
+
+
 def file_hash(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:

@@ -5,8 +5,9 @@ Command   python -m tools.invented_pairs --out_dir=data/invented
               --out_dir=data/finetune_pairs
           python train.py configs/finetune_pairs.py
           python -m tools.exact_match --checkpoint=out/finetune_pairs --pairs=data/invented/held_out.jsonl
-Hardware  2 CPU cores: not measured yet
-Reaches   not measured yet
+Hardware  2 CPU cores: 92 seconds, beside other work
+Reaches   validation loss 0.194; exact matches before and after: 0 and 198 of the 200 pairs (6 of them its validation
+          split), 0 and 29 of the 50 held-out wordings of the same facts
 """
 
 from config import TrainConfig

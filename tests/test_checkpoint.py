@@ -72,6 +72,7 @@ def test_everything_comes_back_bit_for_bit(tmp_path: Path, changes: dict) -> Non
         == open_tokenizer("bytes").hash
         == info["tokenizer_hash"]
     )
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {folder.stat().st_mode & 0o666}
     again = load_model(find(str(folder)), CPU, torch.float32)
     assert again.config == model.config
     torch.manual_seed(1)

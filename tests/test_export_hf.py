@@ -99,11 +99,12 @@ def test_transformers_computes_our_logits_and_greedy_text(shape, config, tokeniz
     )
 
 
-def test_the_cards_program_runs(config, tokenizer, monkeypatch, capsys):
+def test_the_cards_program_runs(config, tokenizer, capsys):
     checkpointed(config, tokenizer)
     program = (exported(config) / "README.md").read_text().split("```python\n")[1].split("```")[0]
     path = exported_folder(config).parent / "program.py"
     path.write_text(program)
+    capsys.readouterr()
     runpy.run_path(str(path))
     assert capsys.readouterr().out.startswith("The history of")
 

@@ -42,7 +42,14 @@ MODELS = [
     ("qwen3", {"tie_word_embeddings": True}),
     ("qwen3", {"tie_word_embeddings": False, "vocab_size": 193}),
     ("qwen3", {"num_key_value_heads": 1, "head_dim": 34, "rms_norm_eps": 1e-5}),
-    ("qwen3", {"num_key_value_heads": 4, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}),
+    (
+        "qwen3",
+        {
+            "num_key_value_heads": 4,
+            "rope_theta": 1e6,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
+        },
+    ),
     ("qwen3", {"num_attention_heads": 6, "num_key_value_heads": 3, "hidden_size": 40, "head_dim": 10}),
 ]
 
@@ -191,7 +198,7 @@ def test_both_spellings_of_a_config_mean_the_same(tmp_path):
 def test_another_arithmetic_is_refused_by_name_and_value(kind, key, value, words, tmp_path):
     content = {**spelled(kind, "5"), key: value}
     if key == "rope_scaling":
-        del content["rope_parameters"]
+        content.pop("rope_parameters", None)
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(UserError) as error:
         huggingface.read_config(tmp_path)

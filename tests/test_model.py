@@ -150,6 +150,7 @@ def test_logits_equal_qwen3(
             hidden_size=n_embd,
             head_dim=head_dim,
             intermediate_size=config.inner_size,
+            rope_theta=theta,  # transformers 4 reads this, 5 the next
             rope_parameters={"rope_type": "default", "rope_theta": theta},
             tie_word_embeddings=tied,
         )

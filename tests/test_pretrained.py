@@ -189,7 +189,7 @@ def test_exact_matches_are_counted(run, config, tmp_path):
     message = one_line_error(
         run("tools.exact_match", f"--checkpoint={config.out_dir}", "--pairs=nothing.jsonl")
     )
-    assert "cannot read nothing.jsonl" in message
+    assert "no file nothing.jsonl" in message
 
 
 def test_arguments_of_a_fine_tuning_are_taken(run, trained):

@@ -22,6 +22,7 @@ import huggingface
 import pretrained
 from command_line import parse_config
 from errors import UserError, run_command
+from files import open_to_readers
 from model import GPT
 from tokenizer import ForeignTokenizer, Tokenizer
 
@@ -62,6 +63,7 @@ def export(config: ExportConfig) -> None:
         )
         hf_tokenizer.write_tokenizer(tokenizer, partial)
         (partial / CARD).write_text(card(found, model, tokenizer, out_dir), encoding="utf-8")
+        open_to_readers(partial)
         partial.rename(out_dir)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
