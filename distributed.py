@@ -4,6 +4,7 @@ Owns the process group, the wrapping of the model and the reductions. torchrun s
 """
 
 import os
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -82,6 +83,17 @@ def store() -> dist.Store:
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return found
     return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)
+
+
+def leave() -> None:
+    """End this process at once, with success, if it is one of several.
+
+    A thread of gloo's may still hold a tensor, and letting go of it while the interpreter ends aborts the process.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def gradients_stay_local(model: nn.Module) -> AbstractContextManager:

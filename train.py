@@ -24,7 +24,7 @@ import pretrained
 from checkpoint import Progress
 from config import TrainConfig, parse_train_config, share_batch, with_network, with_vocabulary
 from data import TokenDataset, batch
-from distributed import World, gradients_stay_local, start_world
+from distributed import World, gradients_stay_local, leave, start_world
 from errors import UserError, run_command
 from evaluate import evaluate
 from guard import Guard, Verdict, refuse_infinite
@@ -337,6 +337,7 @@ class Training:
 def main() -> None:
     train(parse_train_config(sys.argv[1:], __doc__ or ""))
     ignore_signals()
+    leave()
 
 
 if __name__ == "__main__":
