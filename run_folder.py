@@ -68,7 +68,9 @@ def open_run(
     config = replace(config, branch_from=origin)
     if not folder and origin:
         folder = checkpoint.find(origin)
-        _refuse_other_network(folder, config.model, tokenizer)
+        _refuse_other_network(folder, config.model)
+    if folder:
+        _refuse_other_tokenizer(folder, tokenizer)
     progress = checkpoint.progress_of(checkpoint.read_info(folder)) if folder else Progress()
     branches = folder is not None and folder.parent != out_dir
     if branches:  # the best is of this run, not of its origin
@@ -187,16 +189,19 @@ def _short(value: Any) -> str:
     return value[:12] + "..." if isinstance(value, str) and len(value) == 64 else str(value)
 
 
-def _refuse_other_network(folder: Path, model: GPTConfig, tokenizer: Tokenizer) -> None:
+def _refuse_other_network(folder: Path, model: GPTConfig) -> None:
     info = checkpoint.read_info(folder)
     ours, theirs = asdict(model), info["model"]
     differing = [key for key in ours if key != "dropout" and ours[key] != theirs.get(key)]
     if differing:
         listed = ", ".join(f"{key} ({theirs.get(key)} there, {ours[key]} asked)" for key in differing)
         raise UserError(f"branch_from={folder}: its network differs in {listed}: give the same")
-    if info["tokenizer_hash"] != tokenizer.hash:
+
+
+def _refuse_other_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
+    if checkpoint.read_info(folder, hashed=False)["tokenizer_hash"] != tokenizer.hash:
         raise UserError(
-            f"branch_from={folder}: it was trained with another tokenizer than data_dir's: prepare the data with its"
+            f"{folder}: it was trained with another tokenizer than data_dir's: prepare the data with its"
         )
 
 

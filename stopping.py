@@ -14,17 +14,23 @@ import torch
 import torch.distributed as dist
 
 from distributed import World
+from errors import UserError
+from shard_check import ShardCheck
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 AT_ONCE_AFTER = 1.0  # seconds: an interrupt sooner is the same one, passed on by torchrun
-STOP, SAVE = 0, 1
+STOP, SAVE, DAMAGED = 0, 1, 2
 
 
 class Requests:
-    """What a training is asked for from outside: to stop (signals), to save (the clock of the main process)."""
+    """What a training is asked for from outside: to stop (signals), to save (the clock of the main process).
 
-    def __init__(self, world: World, checkpoint_minutes: float) -> None:
-        self.world, self.save_seconds = world, 60 * checkpoint_minutes
+    Where the shards turn out to be damaged on any machine, it ends with a UserError, in all processes.
+    """
+
+    def __init__(self, world: World, checkpoint_minutes: float, check: ShardCheck) -> None:
+        self.world, self.save_seconds, self.check = world, 60 * checkpoint_minutes, check
+        self.data_is_whole = False
         self.saved_at = time.monotonic()
         self.signal_name, self.received_at = "", 0.0
         # nccl has no operations on the CPU; where the processes talk by gloo anyway, that is the channel.
@@ -52,20 +58,50 @@ class Requests:
         All processes call this once between two steps.
         """
         minutes_are_over = 0 < self.save_seconds <= time.monotonic() - self.saved_at
-        asked = torch.tensor([float(bool(self.signal_name)), float(minutes_are_over and self.world.is_main)])
+        asked = torch.zeros(3)
+        asked[STOP], asked[SAVE] = bool(self.signal_name), minutes_are_over and self.world.is_main
+        asked[DAMAGED] = bool(self.check.damage)
+        answer = self.answer(asked)
+        if answer[DAMAGED]:
+            raise self.refusal()
+        return bool(answer[STOP]), bool(answer[SAVE])
+
+    def answer(self, asked: torch.Tensor) -> torch.Tensor:
+        """Return what all processes were asked for, in sum, a step ago where they are several; tell them this."""
         if self.world.size == 1:
-            return bool(asked[STOP]), bool(asked[SAVE])
-        answer, self.told = self.told, (asked, self.tell(asked))
-        if answer is None:
-            return False, False
-        answer[1].wait()
-        return bool(answer[0][STOP]), bool(answer[0][SAVE])
+            return asked
+        before, self.told = self.told, (asked, self.tell(asked))
+        if before is None:
+            return torch.zeros(len(asked))
+        before[1].wait()
+        return before[0]
 
     def tell(self, asked: torch.Tensor) -> dist.Work:
         """Begin to add up what the processes were asked for."""
         work = dist.all_reduce(asked, group=self.channel, async_op=True)
         assert work is not None
         return work
+
+    def confirm_data(self) -> None:
+        """Wait until all shards are checked, on all machines: only then may what was learned from them be kept.
+
+        All processes call this before a checkpoint. Raises UserError for damage.
+        """
+        if self.data_is_whole:
+            return
+        n_damaged = torch.tensor(float(bool(self.check.wait())))
+        if self.world.size > 1:
+            dist.all_reduce(n_damaged, group=self.channel)
+        if n_damaged:
+            raise self.refusal()
+        self.data_is_whole = True
+
+    def refusal(self) -> UserError:
+        """Return what to say of damaged data: the steps done with them are not kept."""
+        found = self.check.damage or "another process found its shards damaged and says which"
+        return UserError(
+            f"{found}: nothing since the last checkpoint is kept; prepare the data again, then the same command goes on"
+        )
 
     def saved(self) -> None:
         """Count the minutes to the next checkpoint from now on."""
