@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from checkpoint import Progress
 from distributed import World
-from errors import UserError
+from errors import UserError, print_error
 
 # What gloo says where a process is gone or does not answer: errors without a type of their own.
 LOST = ("gloo", "Connection closed by peer", "Connection reset by peer", "Timed out waiting", "pair closure")
@@ -24,7 +24,7 @@ GO_ON = "the same command goes on from the last checkpoint"
 
 
 class Contact:
-    """Watches over what one of several processes does in the block; alone, nothing is watched."""
+    """Watches over what one of several processes does in the block; alone, it changes nothing."""
 
     def __init__(self, world: World, minutes: float) -> None:
         """`minutes` is the longest that a step, an evaluation or a checkpoint may take."""
@@ -41,15 +41,21 @@ class Contact:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Turn the loss of a process into one line, and let every refusal say whose it is."""
+        """End the process with one line where it is refused something, or has lost another; the line says whose it is."""
         self.over.set()
         if self.world.size == 1:
             return
         if isinstance(error, UserError):
-            raise UserError(f"{self.world.name}: {error}") from None
+            self.end(str(error), status=2)
         if isinstance(error, RuntimeError) and is_loss_of_contact(error):
             found = f"lost another process in step {self.progress().step + 1} ({first_sentence(error)})"
-            raise UserError(f"{self.world.name}: {found}: what that one said last is why; {GO_ON}") from None
+            self.end(f"{found}: what that one said last is why; {GO_ON}", status=2)
+
+    def end(self, line: str, status: int) -> None:
+        """Say the line and leave at once: waiting for what is under way with the others may take for ever, or crash."""
+        print_error(f"{self.world.name}: {line}")
+        sys.stdout.flush()
+        os._exit(status)
 
     def watch(self) -> None:
         """End this process when its training has stood still for too long, wherever it stands."""
@@ -59,12 +65,10 @@ class Contact:
                 seen, since = self.progress(), time.monotonic()
             elif time.monotonic() - since > self.seconds:
                 found = f"step {seen.step + 1} has not ended for {self.seconds / 60:g} minutes"
-                line = f"error: {self.world.name}: {found}, it is at {self.place()}"
                 remedy = (
                     "another process hangs if this one waits; for slow steps give a longer --timeout_minutes"
                 )
-                os.write(2, f"{line}: {remedy}; {GO_ON}\n".encode())
-                os._exit(1)  # the main thread may be where no exception reaches it
+                self.end(f"{found}, it is at {self.place()}: {remedy}; {GO_ON}", status=1)
 
     def place(self) -> str:
         """Return in words which line of ours the main thread is at."""

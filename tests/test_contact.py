@@ -18,6 +18,8 @@ from contact import Contact
 from distributed import World
 from errors import UserError
 
+CPU = torch.device("cpu")
+
 
 def wait_for_step(process: subprocess.Popen[str], step: int) -> None:
     assert process.stdout
@@ -91,17 +93,23 @@ def test_who_hangs_says_where(size: int, status: int, tmp_path: Path) -> None:
     [
         (RuntimeError("[pair.cc:547] Connection closed by peer [10.0.0.1]:99. This error originated"), "lost another process in step 1 (Connection closed by peer [10.0.0.1]:99): "),
         (torch.distributed.DistBackendError("NCCL communicator was aborted on rank 1.\nlong story"), "lost another process in step 1 (NCCL communicator was aborted on rank 1.)"),
-        (UserError("no room"), "rank 3 of 4 on "),
+        (UserError("no\nroom"), ": no room\n"),
     ],
 )  # fmt: skip
-def test_errors_say_whose_they_are(error: Exception, words: str) -> None:
-    with pytest.raises(UserError) as refusal, Contact(World(3, 4, torch.device("cpu")), minutes=1):
+def test_errors_say_whose_they_are(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as stop, Contact(World(3, 4, CPU), minutes=1):
         raise error
-    assert words in str(refusal.value)
-    assert "\n" not in str(refusal.value)
+    assert stop.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: rank 3 of 4 on ")
+    assert words in line
+    assert line.count("\n") == 1
 
 
 def test_other_errors_stay_what_they_are() -> None:
     for error, size in ((RuntimeError("shapes differ"), 2), (RuntimeError("gloo"), 1), (UserError("no"), 1)):
-        with pytest.raises(type(error), match=f"^{error}$"), Contact(World(0, size, torch.device("cpu")), 1):
+        with pytest.raises(type(error), match=f"^{error}$"), Contact(World(0, size, CPU), minutes=1):
             raise error
