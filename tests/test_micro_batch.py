@@ -1,10 +1,13 @@
 """The micro-batch that fits: found by probing, the same in all processes, without a trace in what is learned."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT, command_environment
 
 import micro_batch
 from config import TrainConfig, divisors
@@ -110,6 +113,26 @@ def test_all_processes_take_the_smallest(config: TrainConfig, monkeypatch: pytes
     wanted = (training.model, training.optimizer, 8)
     assert choose_micro_batch_size(*wanted, Beside(0, 2, CPU), torch.float32)[0] == 2
     assert choose_micro_batch_size(*wanted, ALONE, torch.float32)[0] == 8
+
+
+SMALLEST = """
+from distributed import start_world
+world = start_world("cpu")
+print(world.smallest(12 - world.rank))
+world.stop()
+"""
+
+
+def test_smallest_is_of_all_processes(tmp_path: Path) -> None:
+    """Here of two, by gloo."""
+    script = tmp_path / "smallest.py"
+    script.write_text(SMALLEST)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = command_environment() | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*launcher, str(script)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["11", "11"], done.stderr
 
 
 def test_cpu_takes_the_whole_share(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
