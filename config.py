@@ -35,9 +35,7 @@ class TrainConfig:
     max_steps: int = 10000  # optimizer steps, the schedule's end
     batch_size: int = 0  # sequences per step, of all processes and micro-batches; 0: batch_tokens, else 32
     batch_tokens: int = 0  # the batch in tokens, in place of batch_size
-    micro_batch_size: int | Literal["auto"] = (
-        0  # sequences per forward pass, 0: a process's share, auto: what fits
-    )
+    micro_batch_size: int | Literal["auto"] = 0  # sequences at a time, 0: a process's share, auto: what fits
     eval_interval: int = 250  # steps between evaluations
     eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced, 0: all
     checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated as it is written

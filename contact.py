@@ -32,10 +32,11 @@ class Contact:
         self.progress: Callable[[], Progress] = Progress  # where the training stands, once there is one
         self.over = threading.Event()
         self.main_thread = threading.get_ident()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def __enter__(self) -> "Contact":
         if self.world.size > 1:
-            threading.Thread(target=self.watch, daemon=True).start()
+            self.thread.start()
         return self
 
     def __exit__(
@@ -50,6 +51,7 @@ class Contact:
         if isinstance(error, RuntimeError) and is_loss_of_contact(error):
             found = f"lost another process in step {self.progress().step + 1} ({first_sentence(error)})"
             self.end(f"{found}: what that one said last is why; {GO_ON}", status=2)
+        self.thread.join()  # it holds the training, and with it the process group, which must not outlive Python
 
     def end(self, line: str, status: int) -> None:
         """Say the line and leave at once: waiting for what is under way with the others may take for ever, or crash."""
