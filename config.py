@@ -42,9 +42,7 @@ class TrainConfig:
     checkpoint_minutes: float = 0.0  # most minutes without a checkpoint, 0: any; these are not evaluated
     keep_checkpoints: int = 2  # newest checkpoints kept, besides the best, 0: all
     log_interval: int = 10  # steps between printed lines
-    on_nonfinite: OnNonfinite = (
-        "stop"  # or skip, a few: steps whose loss is no number or far above the others'
-    )
+    on_nonfinite: OnNonfinite = "stop"  # or skip, a few: steps whose loss is no number, or far above others'
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of the matrix products; weights stay float32
     attention: Attention = "auto"  # flash insists on CUDA's fused kernels, math is the plain formula
