@@ -118,7 +118,7 @@ def test_all_processes_take_the_smallest(config: TrainConfig, monkeypatch: pytes
 SMALLEST = """
 from distributed import start_world
 world = start_world("cpu")
-print(world.smallest(12 - world.rank))
+print(f" {world.smallest(12 - world.rank)} ", end="")  # in one piece: both write to one pipe
 world.stop()
 """
 
