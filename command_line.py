@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from errors import UserError
 
@@ -99,29 +100,41 @@ def _convert(text: str, hint: Any) -> Any:
     """Return the value of type `hint` that `text` spells, the text itself where it spells none."""
     if get_origin(hint) is tuple:
         return tuple(_convert(word, get_args(hint)[0]) for word in text.split(","))
-    if hint in (int, float):
-        with contextlib.suppress(ValueError):
-            return hint(text)
-    return next((choice for choice in _choices(hint) if str(choice) == text), text)
+    for kind in _kinds(hint):
+        if kind in (int, float):
+            with contextlib.suppress(ValueError):
+                return kind(text)
+        for choice in _choices(kind):
+            if str(choice) == text:
+                return choice
+    return text
 
 
 def _fits(value: Any, hint: Any) -> bool:
     if get_origin(hint) is tuple:
         kinds = get_args(hint)
         return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
-    if choices := _choices(hint):
+    return any(_fits_kind(value, kind) for kind in _kinds(hint))
+
+
+def _fits_kind(value: Any, kind: Any) -> bool:
+    if choices := _choices(kind):
         return any(value == choice and type(value) is type(choice) for choice in choices)
-    if hint is float:
+    if kind is float:
         return type(value) in (int, float) and math.isfinite(value)
-    return type(value) is hint
+    return type(value) is kind
 
 
-def _choices(hint: Any) -> tuple[Any, ...]:
-    """Return the values that a bool, a Literal or a union of these allows; none for other types."""
-    if hint is bool:
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """Return the types that a union allows, any other type alone."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Return the values that a bool or a Literal allows; none for other types."""
+    if kind is bool:
         return True, False
-    options = get_args(hint)
-    return options if get_origin(hint) is Literal else sum(map(_choices, options), ())
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _refusal(key: str, found: str, hint: Any) -> str:
@@ -132,11 +145,13 @@ def _wanted(hint: Any) -> str:
     if get_origin(hint) is tuple:
         first, *others = get_args(hint)
         return f"{1 + len(others)} values, comma-separated, each {_wanted(first)}"
-    if choices := _choices(hint):
-        *others, last = map(str, choices)
-        return f"{', '.join(others)} or {last}"
     names = {int: "a whole number", float: "a finite number", str: "text"}
-    return names.get(hint) or f"{hint.__name__}(...)"
+    wanted: list[str] = []
+    for kind in _kinds(hint):
+        choices = [str(choice) for choice in _choices(kind)]
+        wanted += choices or [names.get(kind) or f"{kind.__name__}(...)"]
+    *most, last = wanted
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _print_help(default: Config, description: str) -> Config:

@@ -35,19 +35,18 @@ class TrainConfig:
     max_steps: int = 10000  # optimizer steps, the schedule's end
     batch_size: int = 0  # sequences per step, of all processes and micro-batches; 0: batch_tokens, else 32
     batch_tokens: int = 0  # the batch in tokens, in place of batch_size
-    micro_batch_size: int = 0  # sequences per forward pass in each process, 0: its whole share of the batch
+    micro_batch_size: int | Literal["auto"] = 0  # sequences at a time, 0: a process's share, auto: what fits
     eval_interval: int = 250  # steps between evaluations
     eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced, 0: all
     checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated as it is written
     checkpoint_minutes: float = 0.0  # most minutes without a checkpoint, 0: any; these are not evaluated
     keep_checkpoints: int = 2  # newest checkpoints kept, besides the best, 0: all
     log_interval: int = 10  # steps between printed lines
-    on_nonfinite: OnNonfinite = (
-        "stop"  # or skip, a few: steps whose loss is no number or far above the others'
-    )
+    on_nonfinite: OnNonfinite = "stop"  # or skip, a few: steps whose loss is no number, or far above others'
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of the matrix products; weights stay float32
     attention: Attention = "auto"  # flash insists on CUDA's fused kernels, math is the plain formula
+    timeout_minutes: float = 20.0  # longest step, evaluation or checkpoint before several processes give up
     compile: bool | Literal["auto"] = "auto"  # torch.compile; auto: where it works
     wandb: Literal["online", "offline", "disabled"] = "disabled"  # Weights & Biases logging
     wandb_project: str = "wikigpt"  # its project there
@@ -67,8 +66,10 @@ class TrainConfig:
         for name in ("max_steps", "eval_interval", "checkpoint_interval", "log_interval"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+        if self.timeout_minutes <= 0:
+            raise ValueError(f"timeout_minutes={self.timeout_minutes}: must be above 0")
         for name in ("micro_batch_size", "eval_windows", "checkpoint_minutes", "keep_checkpoints", "seed"):
-            if getattr(self, name) < 0:
+            if getattr(self, name) != "auto" and getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
 
     @property
@@ -81,7 +82,7 @@ class TrainConfig:
 # eval_windows too: what `best` compares are losses over the same windows.
 OPERATIONAL = frozenset(
     """data_dir out_dir micro_batch_size eval_interval checkpoint_interval checkpoint_minutes keep_checkpoints log_interval
-    on_nonfinite device precision attention compile wandb wandb_project extend branch_from""".split()
+    on_nonfinite device precision attention timeout_minutes compile wandb wandb_project extend branch_from""".split()
 )
 
 
@@ -219,7 +220,7 @@ def with_network(config: TrainConfig, network: GPTConfig) -> TrainConfig:
 
 
 def share_batch(config: TrainConfig, n_processes: int) -> tuple[int, int]:
-    """Return each process's sequences per step, and those of one forward pass.
+    """Return each process's sequences per step, and those of one forward pass, at the most where that is `auto`.
 
     The global batch is the same for any number of processes. Raises UserError for what does not divide, with the
     nearest values that do.
@@ -231,13 +232,17 @@ def share_batch(config: TrainConfig, n_processes: int) -> tuple[int, int]:
         near = " or ".join(str(n * n_processes * unit) for n in (share, share + 1) if n)
         found = f"{given}={total * unit}"
         raise UserError(f"{found}: cannot be shared equally by {n_processes} processes: use {near}")
-    micro = config.micro_batch_size or share
+    micro = share if config.micro_batch_size == "auto" else config.micro_batch_size or share
     if share % micro:
-        divisors = [n for n in range(1, share + 1) if share % n == 0]
-        lower = max(n for n in divisors if n <= micro)
-        upper = min((n for n in divisors if n >= micro), default=share)
+        lower = max(n for n in divisors(share) if n <= micro)
+        upper = min((n for n in divisors(share) if n >= micro), default=share)
         near = " or ".join(str(n) for n in sorted({lower, upper}))
         raise UserError(
             f"micro_batch_size={micro}: does not divide the {share} sequences of each process's step: use {near}"
         )
     return share, micro
+
+
+def divisors(number: int) -> list[int]:
+    """Return the divisors of a number, the smallest first."""
+    return [n for n in range(1, number + 1) if number % n == 0]

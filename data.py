@@ -140,6 +140,12 @@ class TokenDataset:
             return pieces[0]
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=self.manifest.dtype)
 
+    def unknown_token(self, position: int) -> UserError:
+        """Return the refusal of the token at `position`, which the tokenizer does not have."""
+        index = int(np.searchsorted(self._ends, position, side="right"))
+        path = self.data_dir / self.manifest.splits[self.split].shards[index].name
+        return UserError(f"{path} is damaged (the tokenizer has no such token): prepare the data again")
+
     @cached_property
     def pair_starts(self) -> np.ndarray:
         """Where each pair starts, int64 (documents,): after the end of the one before."""
@@ -250,13 +256,19 @@ def batch(dataset: TokenDataset, starts: np.ndarray, block_size: int) -> tuple[n
     """Return the inputs and targets of the windows at `starts`, int64 (count, block_size) each.
 
     A window is block_size + 1 tokens; its targets are its inputs one token later. A pair is followed by whatever comes
-    after it in the stream: its prompt and all that follows it are IGNORED targets.
+    after it in the stream: its prompt and all that follows it are IGNORED targets. Raises UserError for tokens that the
+    tokenizer does not have, which no model could take.
     """
     windows = np.zeros((len(starts), block_size + 1), dtype=dataset.manifest.dtype)
     for row, start in zip(windows, starts.tolist(), strict=True):
         count = min(block_size + 1, dataset.n_tokens - start)  # less only after the last pair
         row[:count] = dataset.read(start, count)
-    inputs, targets = windows[:, :-1].astype(np.int64), windows[:, 1:].astype(np.int64)
+    tokens = windows.astype(np.int64)
+    unknown = tokens % NO_LOSS >= dataset.manifest.tokenizer["vocab_size"]
+    if unknown.any():
+        row, place = np.argwhere(unknown)[0]
+        raise dataset.unknown_token(int(starts[row] + place))
+    inputs, targets = tokens[:, :-1].copy(), tokens[:, 1:].copy()
     if dataset.manifest.has_pairs:
         ends = targets == dataset.manifest.tokenizer["end_of_text"]
         after_the_pair = np.cumsum(ends, axis=1) - ends > 0

@@ -4,9 +4,12 @@ Owns the process group, the wrapping of the model and the reductions. torchrun s
 """
 
 import os
+import socket
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -16,6 +19,9 @@ from torch.nn.parallel import DistributedDataParallel
 from errors import UserError
 from hardware import choose_device
 
+# What torchrun tells each process, and what holds alone.
+PLACE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+
 
 @dataclass(frozen=True)
 class World:
@@ -24,11 +30,18 @@ class World:
     rank: int
     size: int
     device: torch.device
+    local_rank: int = 0  # its number among the processes of its machine
+    timeout: timedelta = timedelta(minutes=20)  # the longest wait for another
 
     @property
     def is_main(self) -> bool:
         """Whether this is the process that prints and writes."""
         return self.rank == 0
+
+    @property
+    def name(self) -> str:
+        """This process in words."""
+        return f"rank {self.rank} of {self.size} on {socket.gethostname()}"
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the tensor summed over all processes, on this process's device where nccl needs it there."""
@@ -37,9 +50,33 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
+    def smallest(self, number: int) -> int:
+        """Return the smallest of all processes' numbers."""
+        numbers = torch.tensor(number, device=self.device)
+        if self.size > 1:
+            dist.all_reduce(numbers, op=dist.ReduceOp.MIN)
+        return int(numbers)
+
     def wait(self) -> None:
         """Wait until all processes have come this far."""
         self.sum(torch.zeros((), device=self.device)).item()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """End all processes where one of them is refused in the block, at once: the others would wait for it.
+
+        Nothing in the block may be done together.
+        """
+        refusal: UserError | None = None
+        try:
+            yield
+        except UserError as error:
+            refusal = error
+        n_refused = self.sum(torch.tensor(float(refusal is not None)))
+        if refusal:
+            raise refusal
+        if n_refused:
+            raise UserError(f"{int(n_refused)} other process(es) cannot begin: each says why")
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Return the model with gradients averaged over the processes during backward."""
@@ -54,32 +91,46 @@ class World:
             dist.destroy_process_group()
 
 
-def start_world(device: str) -> World:
-    """Join the processes torchrun started, by nccl on CUDA and gloo elsewhere; alone without torchrun."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    rank = int(os.environ.get("RANK", "0"))
+def start_world(device: str, timeout_minutes: float = 20.0) -> World:
+    """Join the processes torchrun started, by nccl on CUDA and gloo elsewhere; alone without torchrun.
+
+    Whoever waits for another process for much longer than the timeout fails. Raises UserError for a device that this
+    process cannot have, and where the others are not found.
+    """
+    size, rank, local_rank = (int(os.environ.get(key, default)) for key, default in PLACE.items())
     if size > 1 and device.startswith("cuda:"):
         raise UserError(
             f"device={device}: {size} processes cannot share one GPU: use --device=cuda, one for each"
         )
-    own_device = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    own_device = choose_device(device, local_rank)
+    timeout = timedelta(minutes=1.1 * timeout_minutes)  # who watches over the steps speaks first
     if size > 1 and own_device.type == "mps":
         raise UserError(f"device={device}: {size} processes cannot share an Apple GPU: use --device=cpu")
     if size > 1:
         is_cuda = own_device.type == "cuda"
         backend, device_id = ("nccl", own_device) if is_cuda else ("gloo", None)
-        dist.init_process_group(backend, store=store(), rank=rank, world_size=size, device_id=device_id)
-    return World(rank, size, own_device)
+        try:
+            dist.init_process_group(
+                backend,
+                store=store(timeout),
+                timeout=timeout,
+                rank=rank,
+                world_size=size,
+                device_id=device_id,
+            )
+        except dist.DistError as error:
+            raise UserError(f"rank {rank} does not find the other {size - 1} processes ({error})") from None
+    return World(rank, size, own_device, local_rank, timeout)
 
 
-def store() -> dist.Store:
+def store(timeout: timedelta) -> dist.Store:
     """Return the store where the processes find each other.
 
     torchrun keeps one over its restarts, and in it the addresses of processes that are gone, for which gloo would wait.
     Each restart gets a part of its own; on several nodes, which do not count alike, torchrun must be told not to keep
     it: TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1.
     """
-    found, _, _ = next(dist.rendezvous("env://"))
+    found, _, _ = next(dist.rendezvous("env://", timeout=timeout))
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return found
     return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)

@@ -12,6 +12,11 @@ class UserError(Exception):
     """A mistake the user can mend; its message is one line: what was found, where, and the remedy."""
 
 
+def print_error(message: object) -> None:
+    """Print what went wrong, as one line on stderr."""
+    print(f"error: {' '.join(str(message).splitlines())}", file=sys.stderr, flush=True)
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command's `main`; print a `UserError` as one line on stderr and exit with status 2.
 
@@ -23,7 +28,7 @@ def run_command(main: Callable[[], None]) -> None:
         finally:
             sys.stdout.flush()  # at the exit it would be too late to be quiet
     except UserError as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print_error(error)
         sys.exit(2)
     except BrokenPipeError:
         if stdout_is_read():

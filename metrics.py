@@ -1,6 +1,7 @@
-"""What a run says while it goes: printed lines, metrics.jsonl, loss.png, Weights & Biases.
+"""What a run says while it goes: printed lines, metrics.jsonl, loss.png, and the figures for Weights & Biases.
 
-Owns the log of a run: one record a step, never a step twice. When something is logged is `train.py`'s to say.
+Owns the log of a run: one record a step, never a step twice. When something is logged is `train.py`'s to say, how
+Weights & Biases gets it `wandb_run.py`'s.
 """
 
 import errno
@@ -17,6 +18,7 @@ from config import TrainConfig
 from errors import UserError
 from evaluate import Losses
 from files import append_to_file, replace_file
+from wandb_run import WandbRun
 
 METRICS, PLOT = "metrics.jsonl", "loss.png"
 
@@ -35,7 +37,7 @@ class RunLog:
         self.record: dict[str, float | None] = {}
         self.unwritten = ""  # records that the disk did not take
         self.refusal: OSError | None = None
-        self.wandb_run: Any = None
+        self.wandb_run: WandbRun | None = None
         self.clock, self.clock_step = time.perf_counter(), 0
 
     def open(self, step: int, on_record: bool, about: dict[str, Any]) -> None:
@@ -52,7 +54,7 @@ class RunLog:
             except OSError as error:
                 raise self.cannot_write(error) from None
             if self.config.wandb != "disabled":
-                self.wandb_run = start_wandb(self.config, about)
+                self.wandb_run = WandbRun(self.config, about, self.say)
         self.restart_clock(step)
 
     def say(self, line: str) -> None:
@@ -184,33 +186,6 @@ class RunLog:
             self.refuse_unwritten()
         if self.wandb_run:
             self.wandb_run.finish(exit_code=exit_code)
-
-
-def start_wandb(config: TrainConfig, about: dict[str, Any]) -> Any:
-    """Open the Weights & Biases run with the run's own id, so that a continued run goes on there."""
-    try:
-        import wandb
-    except ImportError:
-        raise UserError(f"wandb={config.wandb}: the package is missing: `pip install wandb`") from None
-    try:
-        run = wandb.init(
-            project=config.wandb_project,
-            name=Path(config.out_dir).name,
-            id=about["run_id"],
-            resume="allow",
-            mode=config.wandb,
-            dir=config.out_dir,
-            config=about["config"],
-        )
-    except wandb.errors.Error as error:
-        found = (
-            f"wandb={config.wandb}: {str(error).rstrip('.')}"  # its words name the remedy, as `wandb login`
-        )
-        raise UserError(f"{found}; --wandb=offline needs no connection") from None
-    # Steps are an axis of their own: wandb's counter only rises, and a continued run goes back to its checkpoint.
-    run.define_metric("step")
-    run.define_metric("*", step_metric="step")
-    return run
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -69,11 +69,15 @@ def open_run(
     config = replace(config, branch_from=origin)
     if not folder and origin:
         folder = checkpoint.find(origin)
-        _refuse_other_network(folder, config.model, tokenizer)
-        _refuse_other_beginning(folder, config.init_from)
-    info = checkpoint.read_info(folder, hashed=folder.parent != out_dir) if folder else None
-    progress = checkpoint.progress_of(info) if info else Progress()
     branches = folder is not None and folder.parent != out_dir
+    progress = Progress()
+    if folder:
+        info = checkpoint.read_info(folder, hashed=branches)  # its own are compared with their hashes by now
+        if branches:
+            _refuse_other_network(folder, info, config.model)
+            _refuse_other_beginning(folder, info, config.init_from)
+        _refuse_other_tokenizer(folder, info, tokenizer)
+        progress = checkpoint.progress_of(info)
     if branches:  # the best and the usual losses are of this run, not of its origin
         progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
     if progress.step + branches > config.max_steps:  # a branch has to train at least a step
@@ -193,21 +197,23 @@ def _short(value: Any) -> str:
     return value[:12] + "..." if isinstance(value, str) and len(value) == 64 else str(value)
 
 
-def _refuse_other_network(folder: Path, model: GPTConfig, tokenizer: Tokenizer) -> None:
-    info = checkpoint.read_info(folder)
+def _refuse_other_network(folder: Path, info: dict[str, Any], model: GPTConfig) -> None:
     ours, theirs = asdict(model), info["model"]
     differing = [key for key in ours if key != "dropout" and ours[key] != theirs.get(key)]
     if differing:
         listed = ", ".join(f"{key} ({theirs.get(key)} there, {ours[key]} asked)" for key in differing)
         raise UserError(f"branch_from={folder}: its network differs in {listed}: give the same")
+
+
+def _refuse_other_tokenizer(folder: Path, info: dict[str, Any], tokenizer: Tokenizer) -> None:
     if info["tokenizer_hash"] != tokenizer.hash:
         raise UserError(
-            f"branch_from={folder}: it was trained with another tokenizer than data_dir's: prepare the data with its"
+            f"{folder}: it was trained with another tokenizer than data_dir's: prepare the data with its"
         )
 
 
-def _refuse_other_beginning(folder: Path, init_from: str) -> None:
-    theirs = checkpoint.read_info(folder, hashed=False)["config"].get("init_from", "")
+def _refuse_other_beginning(folder: Path, info: dict[str, Any], init_from: str) -> None:
+    theirs = info["config"].get("init_from", "")
     if init_from != theirs:
         asked = f"init_from={init_from or repr('')}"
         raise UserError(

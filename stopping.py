@@ -16,10 +16,12 @@ import torch
 import torch.distributed as dist
 
 from distributed import World
+from errors import UserError
+from shard_check import ShardCheck
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 AT_ONCE_AFTER = 1.0  # seconds: an interrupt sooner is the same one, which came two ways
-STOP, SAVE = 0, 1
+STOP, SAVE, DAMAGED = 0, 1, 2
 
 
 class Signals:
@@ -58,17 +60,19 @@ def ignore_signals() -> None:
 
 
 class Requests:
-    """What a training is asked for from outside: to stop (signals), to save (the clock of the main process)."""
+    """What a training is asked for from outside: to stop (signals), to save (the clock of the main process).
 
-    def __init__(self, world: World, signals: Signals, checkpoint_minutes: float) -> None:
+    Where the shards turn out to be damaged on any machine, it ends with a UserError, in all processes.
+    """
+
+    def __init__(self, world: World, signals: Signals, checkpoint_minutes: float, check: ShardCheck) -> None:
         self.world, self.signals, self.save_seconds = world, signals, 60 * checkpoint_minutes
+        self.check, self.data_is_whole = check, False
         self.saved_at = time.monotonic()
-        self.save_is_done = (
-            False  # the one that may have been asked for when the processes last told each other
-        )
+        self.save_is_done = False  # one that was perhaps asked for when the processes last told each other
         # nccl has no operations on the CPU; where the processes talk by gloo anyway, that is the channel.
         needs_channel = world.size > 1 and world.device.type == "cuda"
-        self.channel = dist.new_group(backend="gloo") if needs_channel else None
+        self.channel = dist.new_group(backend="gloo", timeout=world.timeout) if needs_channel else None
         self.told: tuple[torch.Tensor, dist.Work] | None = None
 
     def agreed(self) -> tuple[bool, bool]:
@@ -76,24 +80,55 @@ class Requests:
 
         All processes call this once between two steps.
         """
-        stop, minutes = bool(self.signals.name), time.monotonic() - self.saved_at
-        save = self.world.is_main and 0 < self.save_seconds <= minutes
+        minutes_are_over = 0 < self.save_seconds <= time.monotonic() - self.saved_at
+        asked = torch.zeros(3)
+        asked[STOP], asked[SAVE] = bool(self.signals.name), minutes_are_over and self.world.is_main
+        asked[DAMAGED] = bool(self.check.damage)
+        answer = self.answer(asked)
+        if answer[DAMAGED]:
+            raise self.refusal()
+        return bool(answer[STOP]), bool(answer[SAVE])
+
+    def answer(self, asked: torch.Tensor) -> torch.Tensor:
+        """Return what all processes are asked for, in sum; where they are several, a step ago, and tell them this."""
         if self.world.size == 1:
-            return stop, save
-        before, self.told = self.told, self.tell(stop, save)
+            return asked
+        before, self.told = self.told, (asked, self.tell(asked))
         if before is None:
-            return False, False
+            return torch.zeros(len(asked))
         answer, work = before
         work.wait()
-        save_is_done, self.save_is_done = self.save_is_done, False
-        return bool(answer[STOP]), bool(answer[SAVE]) and not save_is_done
+        if self.save_is_done:
+            answer[SAVE] = 0
+        self.save_is_done = False
+        return answer
 
-    def tell(self, stop: bool, save: bool) -> tuple[torch.Tensor, dist.Work]:
+    def tell(self, asked: torch.Tensor) -> dist.Work:
         """Begin to add up what the processes are asked for."""
-        asked = torch.tensor([float(stop), float(save)])
         work = dist.all_reduce(asked, group=self.channel, async_op=True)
         assert work is not None
-        return asked, work
+        return work
+
+    def confirm_data(self) -> None:
+        """Wait until all shards are checked, on all machines: only then may what was learned from them be kept.
+
+        All processes call this before a checkpoint. Raises UserError for damage.
+        """
+        if self.data_is_whole:
+            return
+        n_damaged = torch.tensor(float(bool(self.check.wait())))
+        if self.world.size > 1:
+            dist.all_reduce(n_damaged, group=self.channel)
+        if n_damaged:
+            raise self.refusal()
+        self.data_is_whole = True
+
+    def refusal(self) -> UserError:
+        """Return what to say of damaged data: the steps done with them are not kept."""
+        found = self.check.damage or "another process found its shards damaged and says which"
+        return UserError(
+            f"{found}: nothing since the last checkpoint is kept; prepare the data again, then the same command goes on"
+        )
 
     def saved(self) -> None:
         """Count the minutes to the next checkpoint from now on."""

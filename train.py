@@ -23,16 +23,19 @@ import hardware
 import pretrained
 from checkpoint import Progress
 from config import TrainConfig, parse_train_config, share_batch, with_network, with_vocabulary
+from contact import Contact
 from data import TokenDataset, batch
 from distributed import World, gradients_stay_local, leave, start_world
 from errors import UserError, run_command
 from evaluate import evaluate
 from guard import Guard, Verdict, refuse_infinite
 from metrics import RunLog, draw_losses
+from micro_batch import choose_micro_batch_size, no_memory
 from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate, update
 from pretrained import Pretrained
 from run_folder import only_writer, open_run, recorded_origin, write_config
+from shard_check import ShardCheck
 from stopping import Requests, Signals, ignore_signals
 
 
@@ -41,23 +44,23 @@ def train(config: TrainConfig) -> Progress:
 
     Raises UserError for whatever the config, the data or the run's folder make impossible.
     """
-    world = start_world(config.device)
+    world = start_world(config.device, config.timeout_minutes)
     hardware.be_deterministic(world.device)
-    with Signals() as signals:
-        training = Training(config, world)
+    with Signals() as signals, Contact(world, config.timeout_minutes) as contact:
+        with world.together():
+            training = Training(config, world)
+        contact.progress = lambda: training.progress
+        training.refuse_other_checkpoints()
         if training.progress.step < config.max_steps:
-            training.build()
-            with only_writer(training.run) if world.is_main else nullcontext():
-                try:
+            try:
+                training.build()
+                with only_writer(training.run) if world.is_main else nullcontext():
                     training.run_to_end(signals)
-                except torch.OutOfMemoryError:
-                    found = (
-                        f"micro_batch_size={training.micro_batch_size}: {world.device} has not enough memory"
-                    )
-                    raise UserError(f"{found}: give a smaller divisor of {training.share}") from None
+            except torch.OutOfMemoryError:
+                raise no_memory(world, training.micro_batch_size, training.share) from None
         training.say_outcome()
         world.stop()
-        return training.progress
+    return training.progress
 
 
 class Training:
@@ -86,10 +89,15 @@ class Training:
         self.data.n_sequences(config.model.block_size)  # refuses too little text
         self.cut = self.data.cut_pairs(config.model.block_size)
         self.validation.cut_pairs(config.model.block_size)
-        steps = world.sum(torch.full((), float(self.progress.step), device=world.device))
-        if steps.item() != self.progress.step * world.size:
+
+    def refuse_other_checkpoints(self) -> None:
+        """Raise UserError where the processes would not go on from the same step."""
+        here = self.progress.step
+        steps = self.world.sum(torch.full((), float(here), device=self.world.device))
+        if steps.item() != here * self.world.size:
             raise UserError(
-                f"out_dir={config.out_dir}: the processes see different checkpoints there: use a folder that all share"
+                f"out_dir={self.run.out_dir}: the processes see different checkpoints there, this one step {here}: "
+                "use a folder that all share"
             )
 
     def with_network(self, config: TrainConfig) -> TrainConfig:
@@ -127,6 +135,11 @@ class Training:
         compiles, obstacle = hardware.choose_compile(config.compile, device)
         if compiles:
             self.model.compile()  # in place: parameters keep their names
+        self.how_many = ""
+        if config.micro_batch_size == "auto":
+            wanted = (self.model, self.optimizer, self.share, self.world, self.dtype)
+            self.micro_batch_size, reason = choose_micro_batch_size(*wanted)
+            self.how_many = f" ({reason})"
         self.network = self.world.wrap(self.model)
         step, guarded = self.progress.step, self.progress.guard
         self.guard = Guard(device, config.on_nonfinite, config.sequences_per_step, step, guarded)
@@ -152,7 +165,7 @@ class Training:
             f"{self.model.n_params(embeddings=False):,} without embeddings",
             f"device  {hardware.describe(world.device)}, {self.how}",
             f"batch   {n_sequences} sequences x {T} = {n_sequences * T:,} tokens a step: "
-            f"processes {world.size} x accumulation {accumulated} x micro-batch {self.micro_batch_size}",
+            f"processes {world.size} x accumulation {accumulated} x micro-batch {self.micro_batch_size}{self.how_many}",
             f"run     {config.out_dir}: step {self.progress.step} to {config.max_steps}{start}",
         ):
             self.log.say(line)
@@ -165,7 +178,9 @@ class Training:
     def run_to_end(self, signals: Signals) -> None:
         """Go from the present step to max_steps, or until a signal: evaluate and save where due, step, log."""
         self.open_log()
-        self.requests = Requests(self.world, signals, self.config.checkpoint_minutes)
+        self.check = ShardCheck(self.config.data_dir, self.data.manifest, active=self.world.local_rank == 0)
+        self.check.start()
+        self.requests = Requests(self.world, signals, self.config.checkpoint_minutes, self.check)
         config, log, first_step = self.config, self.log, self.progress.step
         with log:
             while True:
@@ -181,6 +196,7 @@ class Training:
                     if evaluates:
                         self.evaluate()
                     if saves:
+                        self.confirm_data()
                         self.save(or_stop=is_last or self.stops)
                         self.requests.saved()
                     log.restart_clock(step)
@@ -291,6 +307,12 @@ class Training:
             best_val_loss=loss if is_best else best,
         )
         self.log.evaluated(self.progress.step, losses, time.perf_counter() - began, is_best)
+
+    def confirm_data(self) -> None:
+        """Wait until all shards are compared with the manifest; raise UserError for damage. A checkpoint needs that."""
+        if self.check.goes_on:
+            self.log.say("the checkpoint waits until all shards are compared with the manifest")
+        self.requests.confirm_data()
 
     def save(self, or_stop: bool = True) -> None:
         """Write a checkpoint of this step and draw the losses up to it, by the main process.

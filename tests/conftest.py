@@ -3,9 +3,10 @@
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,35 @@ def one_line_error(done: subprocess.CompletedProcess[str]) -> str:
     assert done.stderr.startswith("error: "), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     return done.stderr.removeprefix("error: ").strip()
+
+
+Ranks = Callable[..., list[subprocess.Popen[str]]]
+
+
+@pytest.fixture
+def ranks() -> Iterator[Ranks]:
+    """A function that trains each config in a process of its own, all together, without an agent that ends them."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*configs: TrainConfig) -> list[subprocess.Popen[str]]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+        for rank, config in enumerate(configs):
+            numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": len(configs)}
+            environment = command_environment() | place | {key: str(n) for key, n in numbers.items()}
+            command = [sys.executable, str(ROOT / "train.py"), *arguments(config)]
+            pipe = subprocess.PIPE
+            started.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
+        return started
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Return status and standard error of a process that ends soon."""
+    _, errors = process.communicate(timeout=30)
+    return process.returncode, errors

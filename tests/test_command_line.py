@@ -27,6 +27,7 @@ class Example:
     size: int = 3  # how big it is
     quick: bool = False  # whether to hurry
     compile: bool | Literal["auto"] = "auto"  # whether to compile
+    part: int | Literal["auto"] = 0  # how much at a time
     shape: Literal["round", "square"] = "round"  # which shape it has
     inner: Inner = field(default_factory=Inner)
 
@@ -64,6 +65,8 @@ def test_no_arguments_give_the_defaults() -> None:
         (["--compile=False"], "compile", False),
         (["--compile=True"], "compile", True),
         (["--compile=auto"], "compile", "auto"),
+        (["--part=8"], "part", 8),
+        (["--part", "auto"], "part", "auto"),
         (["--shape=square"], "shape", "square"),
         (["--out-dir=x"], "out_dir", "x"),
         (["--depth=5"], "depth", 5),
@@ -106,6 +109,9 @@ def test_forms(argv: list[str], key: str, value: object) -> None:
         (["--quick=perhaps"], ["quick=perhaps: must be True or False"]),
         (["--quick=1"], ["quick=1: must be True or False"]),
         (["--compile=no"], ["compile=no: must be True, False or auto"]),
+        (["--part=most"], ["part=most: must be a whole number or auto"]),
+        (["--part=4.5"], ["part=4.5: must be a whole number or auto"]),
+        (["--part=True"], ["part=True: must be a whole number or auto"]),
         (["--shape=oval"], ["shape=oval: must be round or square"]),
         (["--betas=0.9"], ["betas=0.9: must be 2 values, comma-separated, each a finite number"]),
         (["--betas=0.9,0.8,0.7"], ["betas=0.9,0.8,0.7: must be 2 values"]),
@@ -140,7 +146,13 @@ def test_help_lists_every_field_with_its_comment(capsys: pytest.CaptureFixture[s
     text = capsys.readouterr().out
     assert "An example." in text
     comments = ["what it is called", "where it goes", "how fast it is", "how big it is", "whether to hurry"]
-    comments += ["whether to compile", "which shape it has", "how deep it is", "two numbers"]
+    comments += [
+        "whether to compile",
+        "which shape it has",
+        "how deep it is",
+        "two numbers",
+        "how much at a time",
+    ]
     for key, _, _ in flat_fields(Example()):
         assert f"--{key}" in text
     assert "--betas FLOAT,FLOAT" in text

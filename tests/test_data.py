@@ -20,7 +20,7 @@ from errors import UserError
 from tokenizer import open_tokenizer
 
 
-def write_dataset(folder: Path, tokens: np.ndarray, shard_tokens: int) -> None:
+def write_dataset(folder: Path, tokens: np.ndarray, shard_tokens: int, vocab_size: int = 1000) -> None:
     """Write a data folder by hand: the format is a promise to later readers, not just what the writer writes."""
     tokenizer = open_tokenizer("bytes")
     tokenizer.save(folder / "tokenizer.json")
@@ -31,7 +31,7 @@ def write_dataset(folder: Path, tokens: np.ndarray, shard_tokens: int) -> None:
         shards.append(Shard(f"train_{number:05}.bin", len(part), part.nbytes, ""))
     manifest = Manifest(
         dtype=tokens.dtype.name,
-        tokenizer={"name": "bytes", "hash": tokenizer.hash, "vocab_size": 257, "end_of_text": 256},
+        tokenizer={"name": "bytes", "hash": tokenizer.hash, "vocab_size": vocab_size, "end_of_text": 256},
         splits={"train": Split(1, len(tokens), len(tokens), tuple(shards)), "val": Split(0, 0, 0, ())},
         skipped_documents=0,
         source={"kind": "files", "files": []},
@@ -65,6 +65,14 @@ def test_batch_gives_targets_one_token_later(tmp_path: Path) -> None:
     assert targets.flags.c_contiguous
     np.testing.assert_array_equal(inputs, np.array([[0], [30], [991]]) + np.arange(8))
     np.testing.assert_array_equal(targets, inputs + 1)
+
+
+def test_token_that_the_tokenizer_does_not_have_is_damage_of_its_shard(tmp_path: Path) -> None:
+    write_dataset(tmp_path, np.arange(1000, dtype="<u2"), shard_tokens=100, vocab_size=503)
+    dataset = TokenDataset(tmp_path)
+    batch(dataset, np.array([0, 494]), block_size=8)
+    with pytest.raises(UserError, match=r"train_00005.bin is damaged .* prepare the data again"):
+        batch(dataset, np.array([0, 495]), block_size=8)
 
 
 @pytest.mark.parametrize("n_tokens", [16, 23, 24, 100, 8_191, 50_000])

@@ -350,7 +350,8 @@ def test_one_rank_of_two_stops_both(config: TrainConfig) -> None:
     ends = launch_two(*poisoned_command(config, sequence_of(7, place=6)))
     for rank, (status, errors) in enumerate(ends):
         assert status == 2, errors
-        assert "error: the loss of step 7 is nan" in errors
+        assert errors.startswith(f"error: rank {rank} of 2 on ")
+        assert ": the loss of step 7 is nan" in errors
         report, sequences = read_autopsy(config, 7, f"_rank_{rank}")
         assert [row["number"] for row in sequences] == list(range(48 + 4 * rank, 52 + 4 * rank))
         assert (report["own_loss"] == "nan") == (rank == 1)

@@ -4,11 +4,8 @@ import errno
 import io
 import json
 import os
-import sys
 import time
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +14,7 @@ import files
 from config import TrainConfig
 from errors import UserError
 from evaluate import Losses
-from metrics import RunLog, draw_losses, duration, percent, read_metrics, start_wandb
+from metrics import RunLog, draw_losses, duration, percent, read_metrics
 
 ABOUT = {"run_id": "abcd1234", "config": {"seed": 1}}
 
@@ -282,47 +279,3 @@ def test_durations(seconds: float, words: str) -> None:
 
 def test_shares_in_percent() -> None:
     assert (percent(None), percent(0.4567)) == ("n/a", "45.7%")
-
-
-def test_wandb_is_given_the_runs_id_and_figures(
-    config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list = []
-    session = SimpleNamespace(
-        log=calls.append,
-        finish=lambda exit_code: calls.append(exit_code),
-        define_metric=lambda *_names, **_axis: None,
-    )
-    stub = SimpleNamespace(
-        init=lambda **options: calls.append(options) or session, errors=SimpleNamespace(Error=RuntimeError)
-    )
-    monkeypatch.setitem(sys.modules, "wandb", stub)
-    log = opened(replace(config, wandb="offline", wandb_project="mine"), 0)
-    with log:
-        hold(log, 1)
-        log.flush()
-    options, values, exit_code = calls
-    assert (options["id"], options["mode"], options["project"]) == ("abcd1234", "offline", "mine")
-    assert (options["resume"], options["dir"], options["config"]) == ("allow", config.out_dir, {"seed": 1})
-    assert (values["step"], values["loss"], exit_code) == (1, 2.0, 0)
-    with pytest.raises(KeyboardInterrupt), log:
-        raise KeyboardInterrupt
-    assert calls[-1] == 1, "a run that fails is no finished one there"
-
-
-def test_wandb_that_refuses_is_one_line(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_options: object) -> None:
-        raise RuntimeError("No API key configured. Use `wandb login` to log in.")
-
-    stub = SimpleNamespace(init=refuse, errors=SimpleNamespace(Error=RuntimeError))
-    monkeypatch.setitem(sys.modules, "wandb", stub)
-    with pytest.raises(UserError) as refusal:
-        start_wandb(replace(config, wandb="online"), ABOUT)
-    words = "No API key configured. Use `wandb login` to log in; --wandb=offline needs no connection"
-    assert str(refusal.value) == f"wandb=online: {words}"
-
-
-def test_wandb_that_is_not_there_is_named(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(UserError, match="wandb=offline: the package is missing: `pip install wandb`"):
-        start_wandb(replace(config, wandb="offline"), ABOUT)

@@ -18,7 +18,7 @@ from metrics import read_metrics
 from model import GPT
 from optim import make_optimizer
 from run_folder import open_run, write_config
-from tokenizer import open_tokenizer
+from tokenizer import Tokenizer, open_tokenizer
 from train import Training, train
 
 BYTES = open_tokenizer("bytes")
@@ -151,6 +151,15 @@ def test_branch_trains_and_then_is_a_run_of_its_own(begun: TrainConfig, tmp_path
     assert train(replace(branch, branch_from="")) == progress
 
 
+def test_checkpoint_of_another_tokenizer_is_not_gone_on_from(begun: TrainConfig) -> None:
+    """As where checkpoints were put into the folder by hand: what config.json says fits."""
+    other = Tokenizer("other", BYTES.ranks, r"\S+|\s+", BYTES.special_tokens)
+    with pytest.raises(
+        UserError, match="step_00000005: it was trained with another tokenizer than data_dir's"
+    ):
+        open_run(begun, DATA, other)
+
+
 def test_branch_refuses_another_network_or_tokenizer(begun: TrainConfig, tmp_path: Path) -> None:
     branch = replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir)
     other_dropout = replace(branch, model=replace(begun.model, dropout=0.25))
@@ -159,7 +168,7 @@ def test_branch_refuses_another_network_or_tokenizer(begun: TrainConfig, tmp_pat
     assert "n_layer (2 there, 3 asked)" in message
     assert "norm (layernorm there, rmsnorm asked)" in message
     assert "dropout" not in message
-    other = type(BYTES)("other", BYTES.ranks, r"\S+|\s+", BYTES.special_tokens)
+    other = Tokenizer("other", BYTES.ranks, r"\S+|\s+", BYTES.special_tokens)
     with pytest.raises(UserError, match="another tokenizer"):
         open_run(branch, DATA, other)
     assert "no checkpoint folder" in refusal(replace(branch, branch_from=str(tmp_path / "nowhere")))

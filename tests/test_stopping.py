@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -19,11 +21,12 @@ import checkpoint
 import train as train_module
 from config import TrainConfig
 from distributed import World
+from shard_check import ShardCheck
 from stopping import SIGNALS, Requests, Signals, ignore_signals
 from train import Training, train
 
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-ALONE = World(0, 1, torch.device("cpu"))
+NO_DAMAGE = cast(ShardCheck, SimpleNamespace(damage=""))
 
 
 @pytest.fixture(autouse=True)
@@ -172,20 +175,20 @@ class Pair:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, minutes: float = 0.0) -> None:
         self.posted: dict[int, list[torch.Tensor]] = {0: [], 1: []}
         cpu = torch.device("cpu")
-        self.requests = [Requests(World(rank, 2, cpu), Signals(), minutes) for rank in range(2)]
+        self.requests = [Requests(World(rank, 2, cpu), Signals(), minutes, NO_DAMAGE) for rank in range(2)]
         for rank, requests in enumerate(self.requests):
             monkeypatch.setattr(requests, "tell", self.teller(rank))
 
     def teller(self, rank: int) -> Callable:
-        def tell(stop: bool, save: bool) -> tuple[torch.Tensor, object]:
-            asked, number = torch.tensor([float(stop), float(save)]), len(self.posted[rank])
+        def tell(asked: torch.Tensor) -> object:
+            number = len(self.posted[rank])
             self.posted[rank].append(asked.clone())
 
             class Work:
                 def wait(_self) -> None:
                     asked.copy_(self.posted[0][number] + self.posted[1][number])
 
-            return asked, Work()
+            return Work()
 
         return tell
 

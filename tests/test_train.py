@@ -1,6 +1,5 @@
 """Training end to end: it learns, and neither kills, processes, micro-batches nor evaluations change what it learns."""
 
-import json
 import os
 import random
 import shutil
@@ -389,7 +388,9 @@ def test_memory_that_does_not_suffice_is_one_line(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Training, "take_step", take_step)
-    with pytest.raises(UserError, match=r"micro_batch_size=\d+: cpu has not enough memory: give a smaller"):
+    with pytest.raises(
+        UserError, match=r"micro_batch_size=8: cpu has not enough memory: give --micro_batch_size=4"
+    ):
         train(config)
 
 
@@ -451,14 +452,3 @@ def test_full_disk_costs_a_checkpoint_and_not_the_run(
     train(undisturbed)
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
-
-
-def test_wandb_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path) -> None:
-    pytest.importorskip("wandb")
-    config = replace(config, wandb="offline", max_steps=5)
-    complete(config, WANDB_DIR=str(tmp_path), WANDB_SILENT="true")
-    complete(replace(config, max_steps=6, extend=True), WANDB_DIR=str(tmp_path), WANDB_SILENT="true")
-    run_id = json.loads((Path(config.out_dir) / "config.json").read_text())["run_id"]
-    folders = [path.name for path in tmp_path.rglob("offline-run-*") if path.is_dir()]
-    assert len(folders) == 2
-    assert all(name.endswith(f"-{run_id}") for name in folders)

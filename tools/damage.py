@@ -19,7 +19,6 @@ from tools.fault_runs import Lab, NotSurvived, Run, Tally, expect
 
 FILES = (checkpoint.WEIGHTS, checkpoint.OPTIMIZER, checkpoint.TOKENIZER, checkpoint.INFO)
 POINTERS = ("last", "best")
-HASHES_SHARDS = False  # in the background, once training does
 
 
 def truncate(lab: Lab, path: Path) -> None:
@@ -146,9 +145,6 @@ def shard_truncated(lab: Lab, tally: Tally, _config: Any) -> None:
 
 def shards_swapped(lab: Lab, tally: Tally, _config: Any) -> None:
     """Swap two shards of the same size."""
-    if not HASHES_SHARDS:
-        tally.skipped = "shards are compared with the manifest by size alone"
-        return
     run, (first, second, *_) = _with_data(lab)
     with tally.attempt(f"{first.name} and {second.name}"):
         _damage_and_restore(lab, run, [first, second], swap)
@@ -156,9 +152,6 @@ def shards_swapped(lab: Lab, tally: Tally, _config: Any) -> None:
 
 def shard_flipped(lab: Lab, tally: Tally, _config: Any) -> None:
     """Flip a bit of a shard."""
-    if not HASHES_SHARDS:
-        tally.skipped = "shards are compared with the manifest by size alone"
-        return
     run, shards = _with_data(lab)
     shard = lab.chooser.choice(shards)
     with tally.attempt(shard.name):

@@ -131,12 +131,12 @@ class Run:
     settings: dict[str, object]
     lives: list[Life]
 
-    def start(self, launcher: tuple[str, ...] = (), fork: bool = True) -> Life:
+    def start(self, launcher: tuple[str, ...] = (), fork: bool = True, script: str = "train.py") -> Life:
         """Start the command, as a copy of this process, or `fork=False`: anew, or by `torchrun` with these arguments.
 
         A copy has torch loaded; whatever the command itself does is the same.
         """
-        argv = ["train.py", f"--out_dir={self.out_dir}", *(f"--{key}={self.settings[key]}" for key in self.settings)]  # fmt: skip
+        argv = [script, f"--out_dir={self.out_dir}", *(f"--{key}={self.settings[key]}" for key in self.settings)]  # fmt: skip
         log = self.logs / f"{self.out_dir.name}.{len(self.lives)}.log"
         if launcher:
             command = [sys.executable, "-m", "torch.distributed.run", *launcher, *argv]
@@ -170,14 +170,17 @@ class Run:
         assert folder is not None
         return {name: folder / name for name in (checkpoint.WEIGHTS, checkpoint.OPTIMIZER)}
 
+    def expect_no_gaps(self) -> None:
+        """Raise NotSurvived unless the run has ended, with a record of each step."""
+        max_steps = int(str(self.settings["max_steps"]))
+        steps = [record["step"] for record in self.records()]
+        expect(steps == list(range(max_steps + 1)), "metrics.jsonl has gaps or doubles")
+        expect(self.last_step() == max_steps, f"the last checkpoint is of step {self.last_step()}")
+
     def expect_same(self, other: "Run", exactly: bool = True) -> None:
         """Raise NotSurvived unless the run has ended where the other has: bit for bit, or `exactly=False`: nearly."""
-        ours, theirs, max_steps = self.records(), other.records(), int(str(self.settings["max_steps"]))
-        expect(
-            [record["step"] for record in ours] == list(range(max_steps + 1)),
-            "metrics.jsonl has gaps or doubles",
-        )
-        expect(self.last_step() == max_steps, f"the last checkpoint is of step {self.last_step()}")
+        self.expect_no_gaps()
+        ours, theirs = self.records(), other.records()
         for name, path in self.last_files().items():
             their_path = other.last_files()[name]
             if exactly:

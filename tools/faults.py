@@ -21,7 +21,7 @@ from pathlib import Path
 from command_line import parse_config
 from errors import UserError, run_command
 from tools import damage
-from tools.fault_runs import Lab, Life, NotSurvived, Run, Tally, expect, until
+from tools.fault_runs import ROOT, Lab, Life, NotSurvived, Run, Tally, expect, until
 
 GOES_ON = "the same command goes on"
 TWO = ("--standalone", "--nproc_per_node=2")
@@ -185,6 +185,49 @@ def number_of_processes(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
         run.expect_same(reference, exactly=False)
 
 
+POISON = """
+import sys
+sys.path.insert(0, {root!r})
+import train
+from errors import run_command
+take_step = train.Training.take_step
+def poisoned(training):
+    if (training.world.rank, training.progress.step + 1) != ({rank}, {step}):
+        return take_step(training)
+    hook = training.model.transformer.register_forward_hook(lambda _module, _inputs, output: output * float("nan"))
+    try:
+        return take_step(training)
+    finally:
+        hook.remove()
+train.Training.take_step = poisoned
+run_command(train.main)
+"""
+
+
+def poisoned_batch(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
+    """Make the outputs of the network NaN in one step on one of two processes: nothing may be learned from them."""
+    for on_nonfinite in ("stop", "skip"):
+        rank, step = lab.chooser.randrange(2), lab.chooser.randrange(2, 120)
+        script = lab.folder / f"poisoned_{on_nonfinite}_train.py"
+        script.write_text(POISON.format(root=str(ROOT), rank=rank, step=step))
+        run = lab.run(None, on_nonfinite=on_nonfinite)
+        with tally.attempt(f"{run.out_dir}, step {step}, rank {rank}, {on_nonfinite}"):
+            life = run.start(TWO, script=str(script))
+            status, said = life.status(), life.output()
+            expect(f"the loss of step {step} is nan" in said, f"it is not named: {said[-2000:]}")
+            expect(list(run.out_dir.glob(f"autopsy_step_{step:08}/report_rank_{rank}.json")), "no autopsy")
+            if on_nonfinite == "skip":
+                expect(status == 0, f"status {status}: {said[-2000:]}")
+                skipped = [record["step"] for record in run.records() if record.get("skipped")]
+                expect(skipped == [step], f"skipped {skipped} instead of {step}")
+                run.expect_no_gaps()
+            else:
+                expect(status != 0 and run.last_step() < step, f"status {status}: {said[-2000:]}")
+                again = run.start(TWO)
+                expect(again.status() == 0, again.output()[-2000:])
+                run.expect_same(lab.undisturbed(TWO))
+
+
 def full_disk(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
     """Fill the disk of a run: for a while, and to its end."""
     place = lab.folder / "small_disk"
@@ -228,6 +271,7 @@ FAULTS: dict[str, Callable[[Lab, Tally, FaultsConfig], None]] = {
     "SIGTERM to torchrun": signal_to_agent,
     "process lost under --max_restarts": lost_rank,
     "2 -> 1 -> 2 processes": number_of_processes,
+    "NaN on one of two processes": poisoned_batch,
     "full disk": full_disk,
     "checkpoint file truncated": damage.checkpoint_truncated,
     "checkpoint file with a bit flipped": damage.checkpoint_flipped,

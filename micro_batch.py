@@ -1,0 +1,93 @@
+"""How many sequences at a time a device's memory holds, and what to say where they do not fit.
+
+Owns probing for `micro_batch_size=auto`. How a batch is shared among the processes is `config.py`'s.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+import hardware
+from config import divisors
+from distributed import World
+from errors import UserError
+from model import GPT
+
+HEADROOM = 0.05  # of a GPU's memory, for what a run has and a probe has not: fragments, buffers of libraries
+
+
+def choose_micro_batch_size(
+    model: GPT, optimizer: torch.optim.Optimizer, share: int, world: World, dtype: torch.dtype
+) -> tuple[int, str]:
+    """Return the largest divisor of `share` that all processes have memory for, and the reason; all of them call this.
+
+    Without a GPU it is the whole share: a CPU's memory is not refused but swapped, which no probe sees in time.
+    Raises UserError where not even one sequence fits.
+    """
+    if not has_own_memory(world.device):
+        return share, f"auto: the whole share, as {world.device.type} is not probed"
+    own = largest_that_fits(share, lambda size: probe(model, optimizer, size, world.device, dtype))
+    limit_memory(world.device, 1.0)
+    size = world.smallest(own)
+    if size == 0:
+        raise no_memory(world, 1, share)
+    return size, f"auto: the largest that fits, of the divisors of {share}"
+
+
+def largest_that_fits(share: int, attempt: Callable[[int], None]) -> int:
+    """Return the largest divisor of `share` with which `attempt` does not run out of memory, 0 where none does.
+
+    Bisects the divisors: what one of them does not fit, no larger one does.
+    """
+    sizes = [0, *divisors(share)]
+    fits, too_large = 0, len(sizes)
+    while too_large - fits > 1:
+        middle = (fits + too_large) // 2
+        try:
+            attempt(sizes[middle])
+            fits = middle
+        except torch.OutOfMemoryError:
+            too_large = middle
+    return sizes[fits]
+
+
+def probe(
+    model: GPT, optimizer: torch.optim.Optimizer, size: int, device: torch.device, dtype: torch.dtype
+) -> None:
+    """Do a forward and backward pass as in the fullest moment of a step; raise torch.OutOfMemoryError if need be.
+
+    Gradients of earlier micro-batches and the optimizer's state are in memory. Eager, as compiling for each size
+    would take minutes: a compiled model needs no more. Leaves weights, gradients and state as they were.
+    """
+    limit_memory(device, 1 - HEADROOM)
+    try:
+        n_missing = 0 if optimizer.state else 2  # AdamW's two moments, which its first step makes
+        reserved = [torch.empty_like(weights) for weights in model.parameters() for _ in range(n_missing)]
+        for weights in model.parameters():
+            weights.grad = torch.zeros_like(weights)
+        tokens = torch.zeros(size, model.config.block_size, dtype=torch.int64, device=device)
+        with hardware.autocast(device, dtype):
+            loss = model.forward(tokens, tokens)  # not model(): that is the compiled one
+        loss.backward()
+        reserved.clear()  # until here
+    finally:
+        optimizer.zero_grad(set_to_none=True)
+
+
+def has_own_memory(device: torch.device) -> bool:
+    """Return whether the device says when its memory does not suffice, so that one can probe."""
+    return device.type == "cuda"
+
+
+def limit_memory(device: torch.device, fraction: float) -> None:
+    """Give back what the device's allocator holds unused, and let it have `fraction` of the memory from now on."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(fraction, device)
+
+
+def no_memory(world: World, size: int, share: int) -> UserError:
+    """Return the refusal of a micro-batch that the device has no memory for, with the settings that help."""
+    smaller = [divisor for divisor in divisors(share) if divisor < size]
+    help_ = f"--micro_batch_size={smaller[-1]}, or auto" if smaller else "--block_size or a network smaller"
+    return UserError(f"micro_batch_size={size}: {world.device} has not enough memory: give {help_}")

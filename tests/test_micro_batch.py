@@ -1,0 +1,170 @@
+"""The micro-batch that fits: found by probing, the same in all processes, without a trace in what is learned."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, command_environment
+
+import micro_batch
+from config import TrainConfig, divisors
+from distributed import World
+from errors import UserError
+from metrics import read_metrics
+from micro_batch import choose_micro_batch_size, largest_that_fits, no_memory, probe
+from model import GPT
+from train import Training, train
+
+CPU = torch.device("cpu")
+ALONE = World(0, 1, CPU)
+
+
+class Limited:
+    """Stands for a GPU that holds so many sequences: notes what is tried and refuses more."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.tried: list[int] = []
+
+    def __call__(self, size: int) -> None:
+        self.tried.append(size)
+        if size > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def limit(monkeypatch: pytest.MonkeyPatch, n_sequences: int) -> Limited:
+    """Let the CPU hold no more than so many sequences; what fits is really computed."""
+    limited, real = Limited(n_sequences), probe
+
+    def limited_probe(model: GPT, optimizer: torch.optim.Optimizer, size: int, *where: object) -> None:
+        limited(size)
+        real(model, optimizer, size, *where)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(micro_batch, "has_own_memory", lambda device: True)
+    monkeypatch.setattr(micro_batch, "probe", limited_probe)
+    return limited
+
+
+def losses(config: TrainConfig) -> list[float]:
+    found = read_metrics(Path(config.out_dir) / "metrics.jsonl")
+    return [record["loss"] for record in found if "loss" in record]
+
+
+def test_divisors() -> None:
+    assert [divisors(n) for n in (1, 7, 12)] == [[1], [1, 7], [1, 2, 3, 4, 6, 12]]
+
+
+@pytest.mark.parametrize("share", [1, 7, 12, 480])
+def test_largest_that_fits_is_found_in_few_attempts(share: int) -> None:
+    for n_sequences in range(share + 2):
+        limited = Limited(n_sequences)
+        expected = max((n for n in divisors(share) if n <= n_sequences), default=0)
+        assert largest_that_fits(share, limited) == expected
+        assert len(limited.tried) <= len(divisors(share)).bit_length()
+
+
+def test_other_errors_are_not_taken_for_memory() -> None:
+    def broken(_size: int) -> None:
+        raise RuntimeError("no kernel image")
+
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        largest_that_fits(4, broken)
+
+
+def test_probing_changes_nothing_that_is_learned(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(config, model=replace(config.model, dropout=0.2))
+    by_hand = replace(config, out_dir=config.out_dir + "_by_hand", micro_batch_size=4)
+    train(by_hand)
+    limited = limit(monkeypatch, 5)
+    train(replace(config, micro_batch_size="auto"))
+    assert limited.tried == [2, 4, 8]
+    assert losses(config) == losses(by_hand)
+    assert "micro-batch 4 (auto: the largest that fits, of the divisors of 8)" in capsys.readouterr().out
+    train(replace(config, micro_batch_size="auto", max_steps=12, extend=True))
+    train(replace(by_hand, max_steps=12, extend=True))
+    assert losses(config) == losses(by_hand), "also with optimizer state"
+
+
+def test_probe_leaves_no_gradients_and_state(config: TrainConfig) -> None:
+    training = Training(config, ALONE)
+    training.build()
+    before = [weights.clone() for weights in training.model.parameters()]
+    probe(training.model, training.optimizer, 8, CPU, torch.float32)
+    assert all(weights.grad is None for weights in training.model.parameters())
+    assert not training.optimizer.state
+    assert all(map(torch.equal, training.model.parameters(), before))
+
+
+def test_all_processes_take_the_smallest(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Beside(World):
+        """One of two processes; the other one found 2."""
+
+        def smallest(self, number: int) -> int:
+            return min(number, 2)
+
+    limit(monkeypatch, 100)
+    training = Training(config, ALONE)
+    training.build()
+    wanted = (training.model, training.optimizer, 8)
+    assert choose_micro_batch_size(*wanted, Beside(0, 2, CPU), torch.float32)[0] == 2
+    assert choose_micro_batch_size(*wanted, ALONE, torch.float32)[0] == 8
+
+
+SMALLEST = """
+from distributed import start_world
+world = start_world("cpu")
+print(f" {world.smallest(12 - world.rank)} ", end="")  # in one piece: both write to one pipe
+world.stop()
+"""
+
+
+def test_smallest_is_of_all_processes(tmp_path: Path) -> None:
+    """Here of two, by gloo."""
+    script = tmp_path / "smallest.py"
+    script.write_text(SMALLEST)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = command_environment() | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*launcher, str(script)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["11", "11"], done.stderr
+
+
+def test_cpu_takes_the_whole_share(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    train(replace(config, micro_batch_size="auto", max_steps=1))
+    assert "micro-batch 8 (auto: the whole share, as cpu is not probed)" in capsys.readouterr().out
+
+
+def test_network_that_does_not_fit_at_all_is_refused(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, 0)
+    with pytest.raises(
+        UserError, match=r"micro_batch_size=1: cpu has not enough memory: give --block_size or"
+    ):
+        train(replace(config, micro_batch_size="auto"))
+
+
+def test_refusal_names_what_helps() -> None:
+    found = "micro_batch_size=12: cpu has not enough memory: give --micro_batch_size=8, or auto"
+    assert str(no_memory(ALONE, 12, 24)) == found
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_gpu_computes_with_what_was_found(config: TrainConfig) -> None:
+    """A network and a batch of which no GPU holds all."""
+    model = replace(config.model, block_size=1024, n_layer=12, n_head=12, n_embd=768)
+    settings = {"batch_size": 2**12, "max_steps": 1, "eval_windows": 1, "device": "cuda", "precision": "auto"}
+    training = Training(replace(config, model=model, micro_batch_size="auto", **settings), ALONE)  # type: ignore[arg-type]
+    training.world = World(0, 1, torch.device("cuda", 0))
+    training.build()
+    assert 1 <= training.micro_batch_size < 2**12
+    training.share = 2 * training.micro_batch_size
+    training.take_step()
+    training.take_step()

@@ -1,0 +1,252 @@
+"""Weights & Biases gets a run's figures; where it fails, hangs or is not there, the run does not care."""
+
+import http.server
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, arguments, command_environment
+
+import wandb_run
+from config import TrainConfig
+from errors import UserError
+from metrics import RunLog, read_metrics
+from wandb_run import start_wandb
+
+ABOUT = {"run_id": "abcd1234", "config": {"seed": 1}}
+
+
+class UsageError(Exception):
+    """Stands for wandb's refusal of a mistake, as a missing login."""
+
+
+class Wandb:
+    """Stands for the package: notes what it is told, and does what a test asks for in a call's place."""
+
+    def __init__(self) -> None:
+        self.errors = SimpleNamespace(UsageError=UsageError)
+        self.calls: list[Any] = []
+        self.instead: dict[str, Callable[[], None]] = {}
+
+    def noted(self, name: str, value: Any) -> None:
+        self.calls.append((name, value))
+        self.instead.get(name, lambda: None)()
+
+    def init(self, **options: Any) -> "Wandb":
+        self.noted(f"init {options['mode']}", options)
+        return self
+
+    def log(self, values: dict[str, float]) -> None:
+        self.noted("log", values)
+
+    def finish(self, exit_code: int) -> None:
+        self.noted("finish", exit_code)
+
+    def teardown(self) -> None:
+        self.noted("teardown", None)
+
+    def define_metric(self, *_names: str, **_axis: str) -> None:
+        pass
+
+    @property
+    def Settings(self) -> Callable[..., dict[str, float]]:
+        return dict
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+
+@pytest.fixture
+def wandb(monkeypatch: pytest.MonkeyPatch) -> Wandb:
+    stub = Wandb()
+    monkeypatch.setitem(sys.modules, "wandb", stub)
+    monkeypatch.setattr(wandb_run, "reachable", lambda url: True)
+    return stub
+
+
+def failing(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def log_steps(config: TrainConfig, mode: str, n_steps: int = 3) -> None:
+    """Keep the log of a run of a few steps, to its end."""
+    Path(config.out_dir).mkdir(parents=True, exist_ok=True)
+    log = RunLog(replace(config, wandb=mode), flops=100, peak=None, active=True)  # type: ignore[arg-type]
+    log.open(0, False, ABOUT)
+    with log:
+        for step in range(1, n_steps + 1):
+            log.hold(step, torch.tensor(2.0), torch.tensor(0.5), 1e-3)
+            log.flush()
+            time.sleep(0.02)  # for wandb's thread
+
+
+def has_all_records(config: TrainConfig) -> bool:
+    return [record["step"] for record in read_metrics(Path(config.out_dir) / "metrics.jsonl")] == [1, 2, 3]
+
+
+def test_wandb_is_given_the_runs_id_and_figures(config: TrainConfig, wandb: Wandb) -> None:
+    config = replace(config, wandb_project="mine")
+    log_steps(config, "online")
+    assert wandb.names == ["init online", "log", "log", "log", "finish"]
+    options = wandb.calls[0][1]
+    assert (options["id"], options["project"], options["resume"]) == ("abcd1234", "mine", "allow")
+    assert (options["dir"], options["config"]) == (config.out_dir, {"seed": 1})
+    assert [(values["step"], values["loss"]) for name, values in wandb.calls if name == "log"] == [
+        *((1, 2.0), (2, 2.0), (3, 2.0))
+    ]
+    assert wandb.calls[-1] == ("finish", 0)
+
+
+def test_run_that_fails_is_a_failed_one_there(config: TrainConfig, wandb: Wandb) -> None:
+    Path(config.out_dir).mkdir(parents=True)
+    log = RunLog(replace(config, wandb="offline"), flops=100, peak=None, active=True)
+    log.open(0, False, ABOUT)
+    with pytest.raises(KeyboardInterrupt), log:
+        raise KeyboardInterrupt
+    assert wandb.calls[-1] == ("finish", 1)
+
+
+@pytest.mark.parametrize("name", ["log", "finish"])
+def test_failure_while_running_is_said_once(config: TrainConfig, wandb: Wandb, name: str, capsys) -> None:
+    wandb.instead[name] = failing(BrokenPipeError(32, "Broken pipe"))
+    log_steps(config, "online")
+    assert capsys.readouterr().out.count("WANDB failed ([Errno 32] Broken pipe): going on without it") == 1
+    assert wandb.names.count(name) == 1
+    assert has_all_records(config)
+
+
+@pytest.mark.parametrize("name", ["log", "finish"])
+def test_hanging_costs_a_bounded_time(
+    config: TrainConfig, wandb: Wandb, name: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    released = threading.Event()
+    wandb.instead[name] = lambda: released.wait(60) and None
+    monkeypatch.setattr(wandb_run, "FINISH_SECONDS", -4.5)
+    began = time.monotonic()
+    log_steps(config, "online")
+    assert time.monotonic() - began < 3
+    assert "WANDB does not finish: not waiting any longer" in capsys.readouterr().out
+    assert has_all_records(config)
+    released.set()
+
+
+def test_without_a_server_it_is_kept_offline(
+    config: TrainConfig, wandb: Wandb, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(wandb_run, "reachable", lambda url: False)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example")
+    log_steps(config, "online")
+    assert wandb.names[:2] == ["teardown", "init offline"]
+    words = (
+        "WANDB is not online (https://wandb.example does not answer): this run is kept offline, `wandb sync "
+    )
+    assert words in capsys.readouterr().out
+
+
+def test_server_that_fails_at_the_start_leaves_it_offline(config: TrainConfig, wandb: Wandb, capsys) -> None:
+    wandb.instead["init online"] = failing(TimeoutError("timed out after 30 s\nlong story"))
+    log_steps(config, "online")
+    assert wandb.names[:4] == ["init online", "teardown", "init offline", "log"]
+    assert "WANDB is not online (timed out after 30 s long story): this run is" in capsys.readouterr().out
+
+
+def test_even_offline_may_fail(config: TrainConfig, wandb: Wandb, capsys) -> None:
+    wandb.instead["init offline"] = failing(RuntimeError())
+    log_steps(config, "offline")
+    assert wandb.names == ["init offline"]
+    assert "WANDB failed (RuntimeError): going on without it" in capsys.readouterr().out
+    assert has_all_records(config)
+
+
+def test_missing_login_is_refused_at_the_start(config: TrainConfig, wandb: Wandb) -> None:
+    wandb.instead["init online"] = failing(UsageError("No API key configured. Use `wandb login` to log in."))
+    with pytest.raises(UserError) as refusal:
+        start_wandb(replace(config, wandb="online"), ABOUT, print)
+    words = "No API key configured. Use `wandb login` to log in; --wandb=offline needs no connection"
+    assert str(refusal.value) == f"wandb=online: {words}"
+
+
+def test_missing_package_is_named(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UserError, match="wandb=offline: the package is missing: `pip install wandb`"):
+        start_wandb(replace(config, wandb="offline"), ABOUT, print)
+
+
+TRAIN = "import train, wandb_run; wandb_run.START_SECONDS = 3.0; train.main()"
+
+
+def complete(config: TrainConfig, **environment: str) -> str:
+    """Train in a process of its own, with the real package and little patience; return its output."""
+    pytest.importorskip("wandb")
+    environment = command_environment() | {"WANDB_SILENT": "true", "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, "-c", TRAIN, *arguments(config)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{config.out_dir} is finished" in done.stdout
+    return done.stdout
+
+
+def offline_runs(folder: str | Path) -> list[str]:
+    return [path.name for path in Path(folder).rglob("offline-run-*") if path.is_dir()]
+
+
+def test_real_one_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, wandb="offline", max_steps=5)
+    complete(config, WANDB_DIR=str(tmp_path))
+    complete(replace(config, max_steps=6, extend=True), WANDB_DIR=str(tmp_path))
+    run_id = json.loads((Path(config.out_dir) / "config.json").read_text())["run_id"]
+    assert len(offline_runs(tmp_path)) == 2
+    assert all(name.endswith(f"-{run_id}") for name in offline_runs(tmp_path))
+
+
+@pytest.fixture
+def stuck_server() -> Iterator[str]:
+    """A server that answers whether it is there, and then nothing any more."""
+    over = threading.Event()
+
+    class Stuck(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            over.wait()
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stuck)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    over.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_real_one_without_a_network_is_kept_offline(config: TrainConfig) -> None:
+    key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    output = complete(replace(config, wandb="online", max_steps=5), **key)
+    assert re.search(r"WANDB is not online \(http://127.0.0.1:9 does not answer\): this run is kept", output)
+    assert len(offline_runs(config.out_dir)) == 1
+
+
+def test_real_one_with_a_stuck_server_is_kept_offline(config: TrainConfig, stuck_server: str) -> None:
+    key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": stuck_server}
+    output = complete(replace(config, wandb="online", max_steps=5), **key)
+    assert "WANDB is not online" in output
+    assert len(offline_runs(config.out_dir)) == 1
