@@ -99,6 +99,7 @@ class Text:
 
     class manifest:
         has_pairs = False
+        tokenizer = {"vocab_size": 300}  # noqa: RUF012
         dtype = "uint16"
 
     @property
