@@ -138,8 +138,8 @@ class Training:
         self.how_many = ""
         if config.micro_batch_size == "auto":
             wanted = (self.model, self.optimizer, self.share, self.world, self.dtype)
-            self.micro_batch_size, reason = choose_micro_batch_size(*wanted)
-            self.how_many = f" ({reason})"
+            self.micro_batch_size, why = choose_micro_batch_size(*wanted)
+            self.how_many = f" ({why})"
         self.network = self.world.wrap(self.model)
         step, guarded = self.progress.step, self.progress.guard
         self.guard = Guard(device, config.on_nonfinite, config.sequences_per_step, step, guarded)

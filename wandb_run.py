@@ -71,14 +71,14 @@ def start_wandb(config: TrainConfig, about: dict[str, Any], say: Callable[[str],
     except wandb.errors.UsageError as error:  # its words name the remedy, as `wandb login`
         found = f"wandb={config.wandb}: {str(error).rstrip('.')}"
         raise UserError(f"{found}; --wandb=offline needs no connection") from None
-    except Exception as error:
+    except Exception as error:  # of any kind, as in `work`: no failure there may be one of the training
         later = f"`wandb sync {config.out_dir}/wandb/offline-run-*` sends it later"
         say(f"WANDB is not online ({one_line(error)}): this run is kept offline, {later}")
     try:
         if config.wandb == "online":
             wandb.teardown()  # of what was begun, which keeps the run's id to itself
         return opened(wandb, "offline", config, about)
-    except Exception as error:
+    except Exception as error:  # as above
         say(f"WANDB failed ({one_line(error)}): going on without it; metrics.jsonl has all figures")
         return None
 

@@ -137,7 +137,9 @@ def test_smallest_is_of_all_processes(tmp_path: Path) -> None:
 
 def test_cpu_takes_the_whole_share(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
     train(replace(config, micro_batch_size="auto", max_steps=1))
-    assert "micro-batch 8 (auto: the whole share, as cpu is not probed)" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "micro-batch 8 (auto: the whole share, as cpu is not probed)" in text
+    assert "float32 (asked for), eager" in text, "the precision has a reason of its own"
 
 
 def test_network_that_does_not_fit_at_all_is_refused(
