@@ -5,6 +5,7 @@ chapter are in the module of its name.
 """
 
 import dataclasses
+import faulthandler
 import os
 import random
 import sys
@@ -326,8 +327,9 @@ class Training:
         try:
             self.log.write_record()
             self.log.refuse_unwritten()  # a checkpoint must not be ahead of its metrics
-            state = (self.model, self.optimizer, self.tokenizer, self.progress)
-            self.log.say(f"saved {checkpoint.save(out_dir, *state, self.run.about, keep)}")
+            state, began = (self.model, self.optimizer, self.tokenizer, self.progress), time.perf_counter()
+            folder = checkpoint.save(out_dir, *state, self.run.about, keep)
+            self.log.say(f"saved {folder} in {time.perf_counter() - began:.1f} s")
             draw_losses(out_dir)
         except UserError as error:
             if or_stop:
@@ -357,6 +359,7 @@ class Training:
 
 
 def main() -> None:
+    faulthandler.enable(2)  # says where a process was that ends by a fault, for instance as a shard is cut short under it
     train(parse_train_config(sys.argv[1:], __doc__ or ""))
     ignore_signals()
     leave()
