@@ -6,8 +6,8 @@ Owns the computing again and the files of `autopsy_step_00000123/` in the run's 
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,12 @@ def examine(model: GPT, suspects: Suspects, device: torch.device, dtype: torch.d
     sums, losses, grad_norms = [torch.zeros_like(parameter) for parameter in parameters], [], []
     squares: dict[str, float] = {}
 
-    def noting(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def note(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            squares[name] = squares.get(name, 0.0) + norm(output) ** 2
+    def note(name: str, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        squares[name] = squares.get(name, 0.0) + norm(output) ** 2
 
-        return note
-
-    hooks = [module.register_forward_hook(noting(name)) for name, module in model.named_modules() if name]
+    hooks = [
+        module.register_forward_hook(partial(note, name)) for name, module in model.named_modules() if name
+    ]
     model.eval()
     tokens = (torch.from_numpy(array).to(device) for array in (suspects.inputs, suspects.targets))
     for inputs, targets in zip(*tokens, strict=True):
@@ -101,6 +100,7 @@ def write(
         {"number": number, "start": start} for number, start in enumerate(suspects.starts, suspects.first)
     ]
     report = {"reason": verdict.reason, **asdict(verdict), "rank": world.rank, "processes": world.size}
+    del report["finished_at"]  # by a clock that means nothing elsewhere
     if findings:
         for sequence, loss, grad_norm in zip(sequences, findings.losses, findings.grad_norms, strict=True):
             sequence |= {"loss": loss, "grad_norm": grad_norm}

@@ -38,9 +38,7 @@ class Progress:
     """Where a run stands: what a checkpoint must know beside weights and optimizer state."""
 
     step: int = 0  # updates done
-    sequences: int = (
-        0  # training sequences consumed: the position in the data, whatever the number of processes
-    )
+    sequences: int = 0  # consumed in training: the position in the data, for any number of processes
     val_loss: float | None = None  # nats per token at this step
     best_val_loss: float | None = None  # the lowest so far, this step's included
     val_bits_per_byte: float | None = None  # this step's loss per UTF-8 byte of text
@@ -119,11 +117,12 @@ def _best(newest: Path) -> Path | None:
     done again.
     """
     losses = {}
-    for folder in _up_to(newest):
+    for folder in reversed(_up_to(newest)):
         with contextlib.suppress(UserError):  # damaged: whoever reads it is told
-            losses[folder] = read_info(folder, hashed=False)["val_loss"]
-    known = {folder: loss for folder, loss in losses.items() if loss is not None}
-    return min(reversed(known), key=known.__getitem__, default=None)
+            loss = read_info(folder)["val_loss"]
+            if loss is not None:
+                losses[folder] = loss
+    return min(losses, key=losses.__getitem__, default=None)
 
 
 def last_whole(out_dir: Path) -> tuple[Path | None, str]:
@@ -137,12 +136,12 @@ def last_whole(out_dir: Path) -> tuple[Path | None, str]:
         return None, ""
     try:
         last = pointed(out_dir, "last")
-        folders = [folder for folder in folders if last is None or folder.name <= last.name]
+        folders = _up_to(last) if last else folders
     except UserError as error:
         damage.append(_without_remedy(error))
     for folder in reversed(folders):
         try:
-            read_info(folder)
+            read_checked(folder)
             return folder, "; ".join(damage)
         except UserError as error:
             damage.append(_without_remedy(error))
@@ -150,6 +149,7 @@ def last_whole(out_dir: Path) -> tuple[Path | None, str]:
 
 
 def _without_remedy(error: UserError) -> str:
+    """Return what was found; the remedy comes after the last colon of this module's errors."""
     return str(error).rpartition(": ")[0]
 
 
@@ -201,25 +201,33 @@ def _name(out_dir: Path, pointer: str) -> str | None:
         return None
 
 
-def read_info(folder: Path, hashed: bool = True) -> dict[str, Any]:
-    """Return checkpoint.json after comparing every file of the checkpoint with its hash there, if `hashed`.
-
-    Raises UserError for a damaged file or another format.
-    """
+def read_info(folder: Path) -> dict[str, Any]:
+    """Return checkpoint.json; raise UserError where it is damaged or of another format."""
     try:
         info = json.loads((folder / INFO).read_text())
-        version, hashes = info["format_version"], dict(info["sha256"])
-        whole = hashes.pop(INFO, None) == _hash_of_others(info) or version == 1
+        version = info["format_version"]
+        whole = info["sha256"].get(INFO) == _hash_of_others(info) or version == 1
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"cannot read {folder / INFO} ({error}): choose another checkpoint") from None
     if version not in READABLE:
         raise UserError(
-            f"{folder}: checkpoint format {version}, this version of wikigpt reads {FORMAT_VERSION}:"
-            " choose another checkpoint"
+            f"{folder}: checkpoint format {version}, this version of wikigpt reads"
+            f" {' and '.join(map(str, READABLE))}: choose another checkpoint"
         )
     if not whole:
         raise UserError(f"{folder}: {INFO} is damaged (its sha256 differs): choose another checkpoint")
-    for name, expected in hashes.items() if hashed else ():
+    return info
+
+
+def read_checked(folder: Path) -> dict[str, Any]:
+    """Return checkpoint.json after comparing every file of the checkpoint with its hash there.
+
+    Raises UserError for a damaged file or another format.
+    """
+    info = read_info(folder)
+    for name, expected in info["sha256"].items():
+        if name == INFO:
+            continue
         if not (folder / name).is_file():
             raise UserError(f"{folder}: {name} is missing: choose another checkpoint")
         if file_hash(folder / name) != expected:
@@ -232,10 +240,10 @@ def progress_of(info: dict[str, Any]) -> Progress:
     return Progress(**{field.name: info[field.name] for field in fields(Progress) if field.name in info})
 
 
-def read_config(folder: Path) -> GPTConfig:
-    """Return the network that a checkpoint describes."""
+def network_of(info: dict[str, Any], folder: Path) -> GPTConfig:
+    """Return the network that the checkpoint.json of `folder` describes."""
     try:
-        return GPTConfig(**read_info(folder)["model"])
+        return GPTConfig(**info["model"])
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(
             f"{folder / INFO}: its model cannot be built ({error}): choose another checkpoint"

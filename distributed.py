@@ -44,9 +44,9 @@ class World:
         return f"rank {self.rank} of {self.size} on {socket.gethostname()}"
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the tensor summed over all processes, on this process's device where nccl needs it there."""
+        """Return the tensor summed over all processes, on this one's device: itself where there is but one."""
         if self.size > 1:
-            tensor = tensor.to(self.device) if self.device.type == "cuda" else tensor
+            tensor = tensor.to(self.device, copy=True)
             dist.all_reduce(tensor)
         return tensor
 

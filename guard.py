@@ -5,6 +5,7 @@ is written about such a step is `autopsy.py`'s.
 """
 
 import math
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class Verdict:
     step: int  # updates done, had it been one
     sequences: int  # consumed before it
     last_good_step: int  # the weights' step, when it was computed
+    finished_at: float  # by time.perf_counter()
     skipped: bool  # it changed neither weights nor optimizer
-    ends: bool  # and nothing after it does
+    ends: bool  # the run ends with it
     loss: float  # of all processes
     own_loss: float  # this process's part of that
     grad_norm: float
@@ -73,7 +75,7 @@ class Guard:
         self.ended = torch.zeros((), dtype=torch.bool, device=device)
         # A sequence's mean loss deviates by about 1 nat from others, so a step's by less; 0.1 for the largest batches.
         self.least_deviation = 0.1 + sequences_per_step**-0.5
-        self.held: deque[tuple[int, int, Tensor, torch.cuda.Event | None]] = deque()
+        self.held: deque[tuple[int, int, Tensor, torch.cuda.Event | float]] = deque()
 
     def judge(self, step: int, sequences: int, loss: Tensor, own_loss: Tensor, grad_norm: Tensor) -> Tensor:
         """Return whether to skip the update that leads to `step`, on the device and without waiting for it.
@@ -95,23 +97,24 @@ class Guard:
         found = torch.stack([skip, self.ended, loss, own_loss, grad_norm, mean, deviation])
         is_cuda = found.is_cuda
         found = found.to("cpu", non_blocking=is_cuda)  # into pinned memory, while the device goes on
-        self.held.append(
-            (step, sequences, found, torch.cuda.current_stream().record_event() if is_cuda else None)
-        )
+        done = torch.cuda.current_stream().record_event() if is_cuda else time.perf_counter()
+        self.held.append((step, sequences, found, done))
         return skip
 
     def verdicts(self, late: int) -> Iterator[Verdict]:
         """Look at the steps judged and not looked at yet, but the last `late`; wait until the device has done them."""
         while len(self.held) > late:
             step, sequences, found, done = self.held.popleft()
-            if done:
+            if not isinstance(done, float):
                 done.synchronize()
+                done = time.perf_counter()
             skipped, ends, *figures = found.tolist()
-            yield Verdict(step, sequences, self.last_good_step, bool(skipped), bool(ends), *figures)
+            verdict = Verdict(step, sequences, self.last_good_step, done, bool(skipped), bool(ends), *figures)
             if skipped:
                 self.n_skipped += 1
             else:
                 self.last_good_step = step
+            yield verdict
 
     def state(self) -> dict[str, Any]:
         """Return what a run that goes on must know to judge the same, as numbers that JSON gives back exactly."""
@@ -139,7 +142,7 @@ def spread_with(loss: Tensor, n: Tensor, mean: Tensor, variance: Tensor) -> Tens
     return torch.stack([n, mean + step, (1 - 1 / n) * (variance + difference * step)])
 
 
-def refuse_infinite(val_loss: float, step: int) -> None:
+def refuse_nonfinite(val_loss: float, step: int) -> None:
     """Raise UserError for a validation loss that is infinite or no number."""
     if not math.isfinite(val_loss):
         raise UserError(f"the validation loss of step {step} is {val_loss}: {ADVICE}; it was not saved")

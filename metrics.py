@@ -12,8 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from config import TrainConfig
 from errors import UserError
 from evaluate import Losses
@@ -26,17 +24,15 @@ METRICS, PLOT = "metrics.jsonl", "loss.png"
 class RunLog:
     """The log of one run. One process is `active` and keeps it; the others call the same methods to no effect.
 
-    A step's loss and gradient norm are held as tensors and looked at when the next step has been launched: the
-    device never waits for the log. tokens/s counts training alone, neither evaluations nor checkpoints.
+    tokens/s counts training alone, neither evaluations nor checkpoints.
     """
 
     def __init__(self, config: TrainConfig, flops: float, peak: float | None, active: bool) -> None:
         """`flops` are a token's floating-point operations; `peak` is all devices' FLOP/s, None where not known."""
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
-        self.held: tuple[int, torch.Tensor, torch.Tensor, float, float | None] | None = None
         self.record: dict[str, float | None] = {}
         self.unwritten = ""  # records that the disk did not take
-        self.refusal: OSError | None = None
+        self.disk_error: OSError | None = None
         self.wandb_run: WandbRun | None = None
         self.clock, self.clock_step = time.perf_counter(), 0
 
@@ -66,40 +62,35 @@ class RunLog:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
 
-    def restart_clock(
-        self, step: int, wait_for: torch.Tensor | None = None, at: float | None = None
-    ) -> float:
+    def say_of(self, step: int, words: str) -> None:
+        """Print words about a step."""
+        last = self.config.max_steps
+        self.say(f"step {step:>{len(str(last))}}/{last} | {words}")
+
+    def restart_clock(self, step: int, at: float | None = None) -> float:
         """Count time from now on (or from `at`), `step` being done; return the seconds since the last restart."""
-        if wait_for is not None:
-            wait_for.item()
         before, self.clock, self.clock_step = self.clock, at or time.perf_counter(), step
         return self.clock - before
 
-    def hold(self, step: int, loss: torch.Tensor, grad_norm: torch.Tensor, rate: float) -> None:
-        """Keep a step's figures, still being computed, for the next `flush`."""
-        if self.active:
-            finished_at = time.perf_counter() if loss.is_cpu else None  # a CPU has computed it by now
-            self.held = (step, loss, grad_norm, rate, finished_at)
-
-    def flush(self) -> None:
-        """Print and record the held step, if there is one; waits until the device has finished it."""
-        if self.held is None:
-            return
-        step, loss, grad_norm, rate, finished_at = self.held
-        self.held = None
-        values = {"loss": loss.item(), "learning_rate": rate, "grad_norm": grad_norm.item()}
-        values |= self.speed(step, finished_at)
+    def trained(self, step: int, loss: float, grad_norm: float, rate: float, finished_at: float) -> None:
+        """Print and record an update, which was done at this time of time.perf_counter()."""
+        values = {
+            "loss": loss,
+            "learning_rate": rate,
+            "grad_norm": grad_norm,
+            **self.speed(step, finished_at),
+        }
         left, speed = values.pop("seconds_left", None), values.get("tokens_per_second")
-        last = self.config.max_steps
-        self.say(
-            f"step {step:>{len(str(last))}}/{last} | loss {values['loss']:.4f} | lr {rate:.2e} | "
-            f"grad norm {values['grad_norm']:.2f} | {'n/a' if speed is None else f'{speed:,.0f}'} tokens/s | "
-            f"MFU {percent(values.get('mfu'))} | {'?' if left is None else duration(left)} left"
+        self.say_of(
+            step,
+            f"loss {loss:.4f} | lr {rate:.2e} | grad norm {grad_norm:.2f} | "
+            f"{'n/a' if speed is None else f'{speed:,.0f}'} tokens/s | MFU {percent(values.get('mfu'))} | "
+            f"{'?' if left is None else duration(left)} left",
         )
         self.add(step, values)
 
-    def speed(self, step: int, finished_at: float | None = None) -> dict[str, float]:
-        """Return the figures of the time since the clock's last restart, at the end of `step`: now, if not given."""
+    def speed(self, step: int, finished_at: float) -> dict[str, float]:
+        """Return the figures of the time from the clock's last restart to the end of `step`."""
         steps = step - self.clock_step
         seconds = self.restart_clock(step, at=finished_at)
         if not steps:
@@ -113,18 +104,16 @@ class RunLog:
 
     def evaluated(self, step: int, losses: Losses, seconds: float, is_best: bool) -> None:
         """Print and record an evaluation of `step`."""
-        last = self.config.max_steps
-        self.say(
-            f"step {step:>{len(str(last))}}/{last} | validation loss {losses.nats_per_token:.4f} | "
-            f"{losses.bits_per_byte:.4f} bits per byte | {losses.n_tokens:,} tokens in {seconds:.1f} s"
-            f"{' | best so far' if is_best else ''}"
+        self.say_of(
+            step,
+            f"validation loss {losses.nats_per_token:.4f} | {losses.bits_per_byte:.4f} bits per byte | "
+            f"{losses.n_tokens:,} tokens in {seconds:.1f} s{' | best so far' if is_best else ''}",
         )
         self.add(step, {"val_loss": losses.nats_per_token, "val_bits_per_byte": losses.bits_per_byte})
 
     def skipped(self, step: int, loss: float, grad_norm: float, reason: str) -> None:
-        """Print and record that nothing was learned from `step`, whether or not it was held."""
-        last = self.config.max_steps
-        self.say(f"step {step:>{len(str(last))}}/{last} | SKIPPED: {reason}")
+        """Print and record that nothing was learned from `step`."""
+        self.say_of(step, f"SKIPPED: {reason}")
         self.add(step, {"loss": loss, "grad_norm": grad_norm, "skipped": True})
 
     def add(self, step: int, figures: dict[str, float]) -> None:
@@ -153,18 +142,18 @@ class RunLog:
         if self.unwritten:
             try:
                 append_to_file(self.path, self.unwritten)
-                self.unwritten, self.refusal = "", None
+                self.unwritten, self.disk_error = "", None
             except OSError as error:
-                if not self.refusal:
+                if not self.disk_error:
                     self.say(
                         f"cannot write {self.path} ({error.strerror}): its records wait until there is room"
                     )
-                self.refusal = error
+                self.disk_error = error
 
     def refuse_unwritten(self) -> None:
         """Raise UserError if records are waiting for the disk."""
-        if self.refusal:
-            raise self.cannot_write(self.refusal)
+        if self.disk_error:
+            raise self.cannot_write(self.disk_error)
 
     def cannot_write(self, error: OSError) -> UserError:
         """Return the refusal of a metrics.jsonl that the disk does not take."""

@@ -30,7 +30,7 @@ def choose_micro_batch_size(
     limit_memory(world.device, 1.0)
     size = world.smallest(own)
     if size == 0:
-        raise no_memory(world, 1, share)
+        raise no_memory(world.device, 1, share)
     return size, f"auto: the largest that fits, of the divisors of {share}"
 
 
@@ -81,13 +81,12 @@ def has_own_memory(device: torch.device) -> bool:
 
 def limit_memory(device: torch.device, fraction: float) -> None:
     """Give back what the device's allocator holds unused, and let it have `fraction` of the memory from now on."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction(fraction, device)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(fraction, device)
 
 
-def no_memory(world: World, size: int, share: int) -> UserError:
+def no_memory(device: torch.device, size: int, share: int) -> UserError:
     """Return the refusal of a micro-batch that the device has no memory for, with the settings that help."""
     smaller = [divisor for divisor in divisors(share) if divisor < size]
     help_ = f"--micro_batch_size={smaller[-1]}, or auto" if smaller else "--block_size or a network smaller"
-    return UserError(f"micro_batch_size={size}: {world.device} has not enough memory: give {help_}")
+    return UserError(f"micro_batch_size={size}: {device} has not enough memory: give {help_}")

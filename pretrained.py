@@ -69,7 +69,8 @@ def find(spec: str) -> Pretrained:
     if hub.is_model_folder(folder):
         return Pretrained(spec, folder, huggingface.read_config(folder), is_ours=False)
     folder = checkpoint.find(folder)
-    return Pretrained(spec, folder, checkpoint.read_config(folder), is_ours=True)
+    config = checkpoint.network_of(checkpoint.read_checked(folder), folder)
+    return Pretrained(spec, folder, config, is_ours=True)
 
 
 def load_model(pretrained: Pretrained, device: torch.device, dtype: torch.dtype) -> GPT:

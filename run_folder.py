@@ -69,21 +69,7 @@ def open_run(
     config = replace(config, branch_from=origin)
     if not folder and origin:
         folder = checkpoint.find(origin)
-    branches = folder is not None and folder.parent != out_dir
-    progress = Progress()
-    if folder:
-        info = checkpoint.read_info(folder, hashed=branches)  # its own are compared with their hashes by now
-        if branches:
-            _refuse_other_network(folder, info, config.model)
-            _refuse_other_beginning(folder, info, config.init_from)
-        _refuse_other_tokenizer(folder, info, tokenizer)
-        progress = checkpoint.progress_of(info)
-    if branches:  # the best and the usual losses are of this run, not of its origin
-        progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
-    if progress.step + branches > config.max_steps:  # a branch has to train at least a step
-        raise UserError(
-            f"max_steps={config.max_steps}: {folder} is already at step {progress.step}: give more"
-        )
+    progress = _progress(config, folder, tokenizer) if folder else Progress()
     run_id = earlier["run_id"] if earlier else uuid.uuid4().hex[:8]
     about = {
         "config": asdict(config),
@@ -95,6 +81,24 @@ def open_run(
     about["init_folder"] = (earlier or {}).get("init_folder") or (init_folder and str(init_folder))
     changes = _changes(earlier or {"config": {}}, about)
     return Run(out_dir, about, folder, progress, changes, damage)
+
+
+def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer) -> Progress:
+    """Return where the run goes on: from its own checkpoint, whose files were compared by now, or from its origin's."""
+    branches = folder.parent != Path(config.out_dir)
+    info = checkpoint.read_checked(folder) if branches else checkpoint.read_info(folder)
+    if branches:
+        _refuse_other_network(folder, info, config.model)
+        _refuse_other_beginning(folder, info, config.init_from)
+    _refuse_other_tokenizer(folder, info, tokenizer)
+    progress = checkpoint.progress_of(info)
+    if progress.step + int(branches) > config.max_steps:  # a branch has to train at least a step
+        raise UserError(
+            f"max_steps={config.max_steps}: {folder} is already at step {progress.step}: give more"
+        )
+    if branches:  # the best and the usual losses are of this run, not of its origin
+        progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
+    return progress
 
 
 def recorded_origin(out_dir: Path) -> str | None:
@@ -222,8 +226,8 @@ def _refuse_other_beginning(folder: Path, info: dict[str, Any], init_from: str) 
 
 
 def _surroundings(n_processes: int) -> dict[str, Any]:
-    packages = ("torch", "numpy", "tiktoken", "safetensors")
-    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    packages = {name: metadata.version(name) for name in ("numpy", "tiktoken", "safetensors")}
+    versions = {"python": platform.python_version(), "torch": torch.__version__, **packages}  # with its build
     counts = {"processes": n_processes, "threads": torch.get_num_threads()}
     return {"versions": versions, "git_commit": _git_commit(), **counts}
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data import Manifest
+from errors import UserError
 
 CHUNK_BYTES = 2**20
 SHARE = 0.05  # of one core's time, while nobody waits
@@ -22,17 +23,14 @@ class ShardCheck:
     """Reads and hashes every shard: gently in a thread while a training computes, at full speed once that waits."""
 
     def __init__(self, data_dir: str | Path, manifest: Manifest, active: bool) -> None:
-        """`active` is for one process of each machine, as its files are the same for all; others find no damage."""
+        """Begin. `active` is for one process of each machine, whose files are the same for all; others find no damage."""
         self.data_dir, self.manifest = Path(data_dir), manifest
         self.damage = ""  # in words, once some is found
         self.goes_on = active  # whether some shards are yet to be read
         self.chunks = self.check()
         self.hurry = threading.Event()
         self.thread = threading.Thread(target=self.check_gently, daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        if self.goes_on:
+        if active:
             self.thread.start()
 
     def wait(self) -> str:
@@ -43,6 +41,13 @@ class ShardCheck:
             for _ in self.chunks:
                 pass
         return self.damage
+
+    def refusal(self) -> UserError:
+        """Return what to say where any process found damage: the steps done with such data are not kept."""
+        found = self.damage or "another process found its shards damaged and says which"
+        return UserError(
+            f"{found}: nothing since the last checkpoint is kept; prepare the data again, then the same command goes on"
+        )
 
     def check_gently(self) -> None:
         """Check in what time others leave, and in little of that; neither reading nor hashing holds Python's lock."""

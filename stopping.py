@@ -1,8 +1,8 @@
 """Stopping in good order: a signal to any process, agreed on by all of them, between two steps.
 
 Owns what SIGTERM, SIGINT and SIGUSR1 (Slurm's warning before a time limit) do to a training, and how the processes come
-to the same decision at the same step: each tells the others what it knows over a side channel on the CPU, and what was
-told in one step is looked at in the next, so that nothing waits for a device.
+to the same decision at the same step: each tells the others what it knows, of damaged shards too, over a side channel on
+the CPU, and what was told in one step is looked at in the next, so that nothing waits for a device.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ import torch
 import torch.distributed as dist
 
 from distributed import World
-from errors import UserError
 from shard_check import ShardCheck
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -69,7 +68,6 @@ class Requests:
         self.world, self.signals, self.save_seconds = world, signals, 60 * checkpoint_minutes
         self.check, self.data_is_whole = check, False
         self.saved_at = time.monotonic()
-        self.save_is_done = False  # one that was perhaps asked for when the processes last told each other
         # nccl has no operations on the CPU; where the processes talk by gloo anyway, that is the channel.
         needs_channel = world.size > 1 and world.device.type == "cuda"
         self.channel = dist.new_group(backend="gloo", timeout=world.timeout) if needs_channel else None
@@ -86,7 +84,7 @@ class Requests:
         asked[DAMAGED] = bool(self.check.damage)
         answer = self.answer(asked)
         if answer[DAMAGED]:
-            raise self.refusal()
+            raise self.check.refusal()
         return bool(answer[STOP]), bool(answer[SAVE])
 
     def answer(self, asked: torch.Tensor) -> torch.Tensor:
@@ -98,9 +96,6 @@ class Requests:
             return torch.zeros(len(asked))
         answer, work = before
         work.wait()
-        if self.save_is_done:
-            answer[SAVE] = 0
-        self.save_is_done = False
         return answer
 
     def tell(self, asked: torch.Tensor) -> dist.Work:
@@ -120,19 +115,13 @@ class Requests:
         if self.world.size > 1:
             dist.all_reduce(n_damaged, group=self.channel)
         if n_damaged:
-            raise self.refusal()
+            raise self.check.refusal()
         self.data_is_whole = True
 
-    def refusal(self) -> UserError:
-        """Return what to say of damaged data: the steps done with them are not kept."""
-        found = self.check.damage or "another process found its shards damaged and says which"
-        return UserError(
-            f"{found}: nothing since the last checkpoint is kept; prepare the data again, then the same command goes on"
-        )
-
     def saved(self) -> None:
-        """Count the minutes to the next checkpoint from now on."""
-        self.saved_at, self.save_is_done = time.monotonic(), True
+        """Count the minutes to the next checkpoint from now on; what was told before is answered, or told again."""
+        self.finish()
+        self.saved_at, self.told = time.monotonic(), None
 
     def finish(self) -> None:
         """Wait for what was told last, so that no process leaves while another still listens."""

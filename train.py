@@ -29,7 +29,7 @@ from data import TokenDataset, batch
 from distributed import World, gradients_stay_local, leave, start_world
 from errors import UserError, run_command
 from evaluate import evaluate
-from guard import Guard, Verdict, refuse_infinite
+from guard import Guard, Verdict, refuse_nonfinite
 from metrics import RunLog, draw_losses
 from micro_batch import choose_micro_batch_size, no_memory
 from model import GPT, IGNORED, choose_attention
@@ -58,7 +58,7 @@ def train(config: TrainConfig) -> Progress:
                 with only_writer(training.run) if world.is_main else nullcontext():
                     training.run_to_end(signals)
             except torch.OutOfMemoryError:
-                raise no_memory(world, training.micro_batch_size, training.share) from None
+                raise no_memory(world.device, training.micro_batch_size, training.share) from None
         training.say_outcome()
         world.stop()
     return training.progress
@@ -67,8 +67,6 @@ def train(config: TrainConfig) -> Progress:
 class Training:
     """A run in memory: data, model, optimizer and progress, and the chapters of a training loop over them."""
 
-    stops = False  # whether a signal ends the run before its end
-
     origin: Pretrained | None  # the model whose weights and network it begins with
 
     def __init__(self, config: TrainConfig, world: World) -> None:
@@ -76,7 +74,7 @@ class Training:
         self.world = world
         self.data, self.validation = (TokenDataset(config.data_dir, split) for split in ("train", "val"))
         self.tokenizer = self.data.tokenizer()
-        self.config = config = self.with_network(config)
+        self.config = config = self.find_network(config)
         self.share, self.micro_batch_size = share_batch(config, world.size)
         self.run = open_run(
             config,
@@ -94,22 +92,22 @@ class Training:
     def refuse_other_checkpoints(self) -> None:
         """Raise UserError where the processes would not go on from the same step."""
         here = self.progress.step
-        steps = self.world.sum(torch.full((), float(here), device=self.world.device))
-        if steps.item() != here * self.world.size:
+        if self.world.smallest(here) != -self.world.smallest(-here):
             raise UserError(
                 f"out_dir={self.run.out_dir}: the processes see different checkpoints there, this one step {here}: "
                 "use a folder that all share"
             )
 
-    def with_network(self, config: TrainConfig) -> TrainConfig:
-        """Return the config with what the data, or the model it starts from, say about the network."""
+    def find_network(self, config: TrainConfig) -> TrainConfig:
+        """Return the config with what the data, or the model the run begins with, say about the network."""
+        self.origin = None
         if not config.init_from:
-            self.origin = None
             return with_vocabulary(config, self.tokenizer.vocab_size)
         out_dir = Path(config.out_dir)
-        last, _ = checkpoint.last_whole(out_dir)  # once there is one, the origin is not needed
-        origin = last or config.branch_from or recorded_origin(out_dir) or config.init_from
-        self.origin = pretrained.find(str(origin))
+        last, _ = checkpoint.last_whole(out_dir)
+        if last:  # the origin is not needed any more
+            return with_network(config, checkpoint.network_of(checkpoint.read_info(last), last))
+        self.origin = pretrained.find(config.branch_from or recorded_origin(out_dir) or config.init_from)
         if self.origin.tokenizer().hash != self.tokenizer.hash:
             raise UserError(
                 f"data_dir={config.data_dir}: its tokenizer is not that of init_from={config.init_from}:"
@@ -133,21 +131,23 @@ class Training:
             checkpoint.load_optimizer(self.run.checkpoint, self.model, self.optimizer)
         elif self.origin:
             self.origin.load_weights(self.model)
-        compiles, obstacle = hardware.choose_compile(config.compile, device)
-        if compiles:
+        self.compiles, obstacle = hardware.choose_compile(config.compile, device)
+        if self.compiles:
             self.model.compile()  # in place: parameters keep their names
         self.how_many = ""
         if config.micro_batch_size == "auto":
-            wanted = (self.model, self.optimizer, self.share, self.world, self.dtype)
-            self.micro_batch_size, why = choose_micro_batch_size(*wanted)
+            self.micro_batch_size, why = choose_micro_batch_size(
+                self.model, self.optimizer, self.share, self.world, self.dtype
+            )
             self.how_many = f" ({why})"
         self.network = self.world.wrap(self.model)
-        step, guarded = self.progress.step, self.progress.guard
-        self.guard = Guard(device, config.on_nonfinite, config.sequences_per_step, step, guarded)
+        self.guard = Guard(
+            device, config.on_nonfinite, config.sequences_per_step, self.progress.step, self.progress.guard
+        )
         T, windows = config.model.block_size, config.eval_windows or None
         self.val_starts = self.validation.validation_starts(T, windows)
         self.token_bytes = self.tokenizer.token_byte_lengths()
-        how = "compiled" if compiles else f"eager ({obstacle})"
+        how = "compiled" if self.compiles else f"eager ({obstacle})"
         self.how = f"{str(self.dtype).removeprefix('torch.')} ({reason}), {how}, attention {attention}"
 
     def open_log(self) -> None:
@@ -177,44 +177,40 @@ class Training:
         self.log.open(self.progress.step, self.run.continues, self.run.about)
 
     def run_to_end(self, signals: Signals) -> None:
-        """Go from the present step to max_steps, or until a signal: evaluate and save where due, step, log."""
+        """Go from the present step to max_steps, or until a signal: evaluate and save where due, step, look back."""
         self.open_log()
         self.check = ShardCheck(self.config.data_dir, self.data.manifest, active=self.world.local_rank == 0)
-        self.check.start()
         self.requests = Requests(self.world, signals, self.config.checkpoint_minutes, self.check)
-        config, log, first_step = self.config, self.log, self.progress.step
-        with log:
+        with self.log:
             while True:
-                step = self.progress.step
-                self.stops, save_now = self.requests.agreed()
-                is_last = step == config.max_steps
-                on_record = step == first_step and self.run.continues
-                scheduled = step > 0 and (is_last or step % config.checkpoint_interval == 0)
-                saves = scheduled or ((self.stops or save_now) and step > first_step)
-                evaluates = scheduled or step % config.eval_interval == 0
-                if (saves or evaluates) and not on_record:
-                    self.look_back(late=0)
-                    if evaluates:
-                        self.evaluate()
-                    if saves:
-                        self.confirm_data()
-                        self.save(or_stop=is_last or self.stops)
-                        self.requests.saved()
-                    log.restart_clock(step)
-                if is_last or self.stops:
+                stops, save_now = self.requests.agreed()
+                ends = stops or self.progress.step == self.config.max_steps
+                self.evaluate_and_save(ends, save_now)
+                if ends:
                     break
-                loss, grad_norm, rate = self.take_step()
+                self.take_step()
                 self.look_back(late=1)  # at an earlier step: this one is still being computed
-                if step == first_step:
-                    seconds = log.restart_clock(step + 1, wait_for=loss)
-                    compiling = ", compiling included" if "compiled" in self.how else ""
-                    log.say(f"the first step took {seconds:.1f} s{compiling}")
-                if (step + 1) % config.log_interval == 0 or step + 1 == config.max_steps:
-                    log.hold(step + 1, loss, grad_norm, rate)
             self.requests.finish()
 
-    def take_step(self) -> tuple[torch.Tensor, torch.Tensor, float]:
-        """Do one update, unless the guard forbids it; return the mean loss, the gradient norm, the learning rate.
+    def evaluate_and_save(self, ends: bool, save_now: bool) -> None:
+        """Evaluate and save where this step is one for it; the step that the run goes on from is on record."""
+        config, step, first_step = self.config, self.progress.step, self.run.progress.step
+        scheduled = step > 0 and (step == config.max_steps or step % config.checkpoint_interval == 0)
+        saves = scheduled or ((ends or save_now) and step > first_step)
+        evaluates = scheduled or step % config.eval_interval == 0
+        if not (saves or evaluates) or (step == first_step and self.run.continues):
+            return
+        self.look_back(late=0)
+        if evaluates:
+            self.evaluate()
+        if saves:
+            self.confirm_data()
+            self.save(is_final=ends)
+            self.requests.saved()
+        self.log.restart_clock(step)
+
+    def take_step(self) -> None:
+        """Do one update, unless the guard forbids it.
 
         The loss is the sum over all scored tokens of the step divided by their count, over all micro-batches and
         processes, so that neither changes what is learned. Nothing here waits for the device.
@@ -234,19 +230,21 @@ class Training:
                     loss = self.network(self.on_device(inputs), self.on_device(targets)) / n_scored
                 (loss * world.size).backward()  # gradients are averaged over the processes, so sum first
             own_loss += loss.detach()
-        rate = learning_rate(self.progress.step, config.max_steps, config.optimizer)
-        set_learning_rate(self.optimizer, rate)
+        set_learning_rate(self.optimizer, self.rate(self.progress.step))
         max_norm = config.optimizer.grad_clip or float("inf")
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm)
         step, sequences = self.progress.step + 1, self.progress.sequences + config.sequences_per_step
-        mean_loss = world.sum(own_loss.clone())
+        mean_loss = world.sum(own_loss)
         skip = self.guard.judge(step, self.progress.sequences, mean_loss, own_loss, grad_norm)
         update(self.optimizer, skip)
         self.optimizer.zero_grad(set_to_none=True)
         self.progress = dataclasses.replace(
             self.progress, step=step, sequences=sequences, val_loss=None, val_bits_per_byte=None
         )
-        return mean_loss, grad_norm, rate
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of the update after `step`."""
+        return learning_rate(step, self.config.max_steps, self.config.optimizer)
 
     def load_batch(self, first: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs and targets (micro_batch_size, T) of the run's sequences from number `first` on."""
@@ -273,10 +271,22 @@ class Training:
                 place = self.write_autopsy(verdict)
                 self.world.wait()  # for the others' parts of it
                 raise self.guard.refusal(verdict, place)
-            self.log.flush()
+            self.log_step(verdict)
             if verdict.skipped:
-                place = self.write_autopsy(verdict) if self.guard.n_skipped < autopsy.ENOUGH else "no autopsy"
+                place = (
+                    self.write_autopsy(verdict) if self.guard.n_skipped <= autopsy.ENOUGH else "no autopsy"
+                )
                 self.log.skipped(verdict.step, verdict.loss, verdict.grad_norm, f"{verdict.reason}; {place}")
+
+    def log_step(self, verdict: Verdict) -> None:
+        """Log a step that is one for it, and how long the first one took."""
+        config, step = self.config, verdict.step
+        if step == self.run.progress.step + 1:
+            seconds = self.log.restart_clock(step, verdict.finished_at)
+            compiling = ", compiling included" if self.compiles else ""
+            self.log.say(f"the first step took {seconds:.1f} s{compiling}")
+        if step % config.log_interval == 0 or step == config.max_steps:
+            self.log.trained(step, verdict.loss, verdict.grad_norm, self.rate(step - 1), verdict.finished_at)
 
     def write_autopsy(self, verdict: Verdict) -> str:
         """Write what is known of a skipped step, from the network too while that is as it was; return where it is."""
@@ -296,10 +306,17 @@ class Training:
     def evaluate(self) -> None:
         """Measure the validation loss of this step and log it."""
         began = time.perf_counter()
-        arguments = (self.val_starts, self.micro_batch_size, self.token_bytes, self.world, self.dtype)
-        losses = evaluate(self.model, self.validation, *arguments)
+        losses = evaluate(
+            self.model,
+            self.validation,
+            self.val_starts,
+            self.micro_batch_size,
+            self.token_bytes,
+            self.world,
+            self.dtype,
+        )
         loss, best = losses.nats_per_token, self.progress.best_val_loss
-        refuse_infinite(loss, self.progress.step)
+        refuse_nonfinite(loss, self.progress.step)
         is_best = best is None or loss < best
         self.progress = dataclasses.replace(
             self.progress,
@@ -315,10 +332,10 @@ class Training:
             self.log.say("the checkpoint waits until all shards are compared with the manifest")
         self.requests.confirm_data()
 
-    def save(self, or_stop: bool = True) -> None:
+    def save(self, is_final: bool) -> None:
         """Write a checkpoint of this step and draw the losses up to it, by the main process.
 
-        A disk that refuses costs this checkpoint alone; with `or_stop`, where no later one will be, UserError.
+        A disk that refuses costs this checkpoint alone; where no later one will be, UserError.
         """
         self.progress = dataclasses.replace(self.progress, guard=self.guard.state())
         if not self.world.is_main:
@@ -327,16 +344,20 @@ class Training:
         try:
             self.log.write_record()
             self.log.refuse_unwritten()  # a checkpoint must not be ahead of its metrics
-            state, began = (self.model, self.optimizer, self.tokenizer, self.progress), time.perf_counter()
-            folder = checkpoint.save(out_dir, *state, self.run.about, keep)
-            self.log.say(f"saved {folder} in {time.perf_counter() - began:.1f} s")
-            draw_losses(out_dir)
+            began = time.perf_counter()
+            folder = checkpoint.save(
+                out_dir, self.model, self.optimizer, self.tokenizer, self.progress, self.run.about, keep
+            )
         except UserError as error:
-            if or_stop:
+            if is_final:
                 raise
             self.log.say(f"NOT SAVED: {error}; the run goes on and tries again at the next checkpoint")
-        except OSError as error:  # the checkpoint is safe, and the run goes on
-            self.log.say(f"cannot draw {out_dir}/loss.png: {error.strerror}")
+            return
+        self.log.say(f"saved {folder} in {time.perf_counter() - began:.1f} s")
+        try:
+            draw_losses(out_dir)
+        except (OSError, UserError) as error:  # the checkpoint is safe
+            self.log.say(f"cannot draw {out_dir}/loss.png: {error}")
 
     def say_outcome(self) -> None:
         """Say that the run is finished, how well its checkpoints do, and what to do with it; or how to go on."""
@@ -350,7 +371,7 @@ class Training:
             print(f"{out_dir} was stopped by {reason} {where}: the same command goes on")
         else:
             best = checkpoint.find(out_dir)
-            best_loss = checkpoint.read_info(best, hashed=False)["val_loss"]
+            best_loss = checkpoint.read_info(best)["val_loss"]
             print(
                 f"{out_dir} is finished: step {step}, validation loss {self.progress.val_loss:.4f}, "
                 f"best {best_loss:.4f} in {best.name}. Sample from it with `python sample.py --checkpoint={out_dir}`, "
@@ -359,7 +380,9 @@ class Training:
 
 
 def main() -> None:
-    faulthandler.enable(2)  # says where a process was that ends by a fault, for instance as a shard is cut short under it
+    faulthandler.enable(
+        2
+    )  # says where a process was that ends by a fault, for instance as a shard is cut short under it
     train(parse_train_config(sys.argv[1:], __doc__ or ""))
     ignore_signals()
     leave()

@@ -49,7 +49,7 @@ class WandbRun:
                 self.run.log(item)
             self.run.finish(exit_code=item)
         except Exception as error:  # of any kind: a broken pipe, a bug there
-            self.say(f"WANDB failed ({one_line(error)}): going on without it; metrics.jsonl has all figures")
+            self.say(failed(error))
 
 
 def start_wandb(config: TrainConfig, about: dict[str, Any], say: Callable[[str], None]) -> Any:
@@ -62,24 +62,35 @@ def start_wandb(config: TrainConfig, about: dict[str, Any], say: Callable[[str],
         import wandb
     except ImportError:
         raise UserError(f"wandb={config.wandb}: the package is missing: `pip install wandb`") from None
+    run = online(wandb, config, about, say) if config.wandb == "online" else None
+    return run or offline(wandb, config, about, say)
+
+
+def online(wandb: Any, config: TrainConfig, about: dict[str, Any], say: Callable[[str], None]) -> Any:
+    """Open the run on the server; None, and words about it, where that cannot be had."""
     server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
     try:
-        if config.wandb == "online":
-            if not reachable(server):
-                raise ConnectionError(f"{server} does not answer")
+        if reachable(server):
             return opened(wandb, "online", config, about)
+        obstacle = f"{server} does not answer"
     except wandb.errors.UsageError as error:  # its words name the remedy, as `wandb login`
         found = f"wandb={config.wandb}: {str(error).rstrip('.')}"
         raise UserError(f"{found}; --wandb=offline needs no connection") from None
     except Exception as error:  # of any kind, as in `work`: no failure there may be one of the training
-        later = f"`wandb sync {config.out_dir}/wandb/offline-run-*` sends it later"
-        say(f"WANDB is not online ({one_line(error)}): this run is kept offline, {later}")
+        obstacle = one_line(error)
+    later = f"`wandb sync {config.out_dir}/wandb/offline-run-*` sends it later"
+    say(f"WANDB is not online ({obstacle}): this run is kept offline, {later}")
+    return None
+
+
+def offline(wandb: Any, config: TrainConfig, about: dict[str, Any], say: Callable[[str], None]) -> Any:
+    """Open the run in its folder; None, and words about it, where even that fails."""
     try:
         if config.wandb == "online":
             wandb.teardown()  # of what was begun, which keeps the run's id to itself
         return opened(wandb, "offline", config, about)
     except Exception as error:  # as above
-        say(f"WANDB failed ({one_line(error)}): going on without it; metrics.jsonl has all figures")
+        say(failed(error))
         return None
 
 
@@ -99,6 +110,11 @@ def opened(wandb: Any, mode: str, config: TrainConfig, about: dict[str, Any]) ->
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
     return run
+
+
+def failed(error: Exception) -> str:
+    """Return what to say where Weights & Biases is given up."""
+    return f"WANDB failed ({one_line(error)}): going on without it; metrics.jsonl has all figures"
 
 
 def one_line(error: Exception) -> str:

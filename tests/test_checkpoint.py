@@ -246,7 +246,7 @@ def test_no_bit_of_the_info_flips_unseen(tmp_path: Path) -> None:
     for place in range(len(content)):
         path.write_bytes(flipped(content, place))
         try:
-            found = checkpoint.read_info(folder, hashed=False)
+            found = checkpoint.read_info(folder)
         except UserError:
             continue
         unseen.append(content[place : place + 1])

@@ -11,7 +11,6 @@ from conftest import ROOT, command_environment
 import checkpoint
 from tools import damage
 from tools.fault_runs import Lab, NotSurvived, Tally
-from tools.faults import FAULTS
 
 
 def test_faults_are_survived() -> None:
@@ -38,8 +37,7 @@ def test_what_is_not_survived_is_counted(tmp_path: Path, monkeypatch: pytest.Mon
     """Training that believes every file: the suite must see it."""
     lab, tally = Lab(tmp_path, 1), Tally()
     lab.prepare()
-    real = checkpoint.read_info
-    monkeypatch.setattr(checkpoint, "read_info", lambda folder, hashed=True: real(folder, hashed=False))
+    monkeypatch.setattr(checkpoint, "read_checked", checkpoint.read_info)
     monkeypatch.setattr(damage, "FILES", (checkpoint.WEIGHTS,))
     monkeypatch.setattr(damage, "POINTERS", ())
     damage.checkpoint_flipped(lab, tally, None)
@@ -62,7 +60,3 @@ def test_comparison_sees_gaps_and_other_weights(tmp_path: Path) -> None:
         metrics.write_text("".join(changed))
         with pytest.raises(NotSurvived, match="gaps or doubles"):
             run.expect_same(run)
-
-
-def test_each_fault_says_what_it_does() -> None:
-    assert all(fault.__doc__ for fault in FAULTS.values())

@@ -182,9 +182,10 @@ def test_autopsy_computes_what_the_step_did(config: TrainConfig) -> None:
     assert training.model.training
     assert not any(module._forward_hooks for module in training.model.modules())
     assert all(parameter.grad is None for parameter in training.model.parameters())
-    loss, grad_norm, _ = training.take_step()
-    assert sum(findings.losses) / BATCH == pytest.approx(loss.item(), rel=1e-5)
-    assert math.hypot(*findings.gradients.values()) / BATCH == pytest.approx(grad_norm.item(), rel=1e-4)
+    training.take_step()
+    (verdict,) = training.guard.verdicts(late=0)
+    assert sum(findings.losses) / BATCH == pytest.approx(verdict.loss, rel=1e-5)
+    assert math.hypot(*findings.gradients.values()) / BATCH == pytest.approx(verdict.grad_norm, rel=1e-4)
 
 
 def test_skipping_leaves_the_update_out(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

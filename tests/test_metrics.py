@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 import files
 from config import TrainConfig
@@ -36,8 +35,8 @@ def opened(config: TrainConfig, step: int, on_record: bool = True, peak: float |
     return log
 
 
-def hold(log: RunLog, step: int, loss: float = 2.0) -> None:
-    log.hold(step, torch.tensor(loss), torch.tensor(0.5), 1e-3)
+def trained(log: RunLog, step: int, loss: float = 2.0) -> None:
+    log.trained(step, loss, 0.5, 1e-3, time.perf_counter())
 
 
 @pytest.mark.parametrize(
@@ -55,8 +54,7 @@ def test_cut_back_to_the_checkpoint(
 def test_line_that_a_kill_cut_short_is_dropped(config: TrainConfig, file: Path) -> None:
     write_steps(file, 0, 2, tail='{"step": 4, "lo')
     log = opened(config, 2)
-    hold(log, 4)
-    log.flush()
+    trained(log, 4)
     log.close()
     assert [record["step"] for record in read_metrics(file)] == [0, 2, 4]
     assert file.read_text().endswith("}\n")
@@ -65,12 +63,10 @@ def test_line_that_a_kill_cut_short_is_dropped(config: TrainConfig, file: Path) 
 def test_a_step_has_one_record_of_all_its_figures(config: TrainConfig, file: Path) -> None:
     log = opened(config, 0, False)
     log.evaluated(0, Losses(5.5, 8.0, 100, 99), 0.1, True)
-    hold(log, 5, loss=4.5)
-    log.flush()
+    trained(log, 5, loss=4.5)
     log.evaluated(5, Losses(4.25, 6.0, 100, 99), 0.1, True)
     log.write_record()
-    hold(log, 6)
-    log.flush()
+    trained(log, 6)
     log.close()
     first, second, third = read_metrics(file)
     assert first == {"step": 0, "val_loss": 5.5, "val_bits_per_byte": 8.0}
@@ -88,8 +84,7 @@ def test_a_step_has_one_record_of_all_its_figures(config: TrainConfig, file: Pat
 
 def test_record_is_written_when_a_checkpoint_is_about_to_be(config: TrainConfig, file: Path) -> None:
     log = opened(config, 0)
-    hold(log, 3)
-    log.flush()
+    trained(log, 3)
     assert read_metrics(file) == []
     log.write_record()
     assert [record["step"] for record in read_metrics(file)] == [3]
@@ -101,13 +96,11 @@ def test_speed_counts_training_alone(config: TrainConfig, file: Path, capsys, mo
     log = opened(config, 0, peak=6400.0)
     for step in (2, 4):
         now += 2.0  # two steps of 8 x 16 tokens
-        hold(log, step)
+        trained(log, step)
         now += 50.0 if step == 4 else 1.0  # the next step's computation, or an evaluation
-        log.flush()
     log.restart_clock(4)
     now += 3.0
-    hold(log, 6)
-    log.flush()
+    trained(log, 6)
     log.close()
     # The second pair of steps took 1 + 2 seconds: the clock runs on while step 3 is computed.
     assert [record["tokens_per_second"] for record in read_metrics(file)] == [128.0, 85.3, 85.3]
@@ -121,8 +114,7 @@ def test_speed_counts_training_alone(config: TrainConfig, file: Path, capsys, mo
 
 def test_speed_of_no_steps_is_not_known(config: TrainConfig, file: Path, capsys) -> None:
     log = opened(config, 3)
-    hold(log, 3)
-    log.flush()
+    trained(log, 3)
     log.close()
     assert capsys.readouterr().out.endswith("| n/a tokens/s | MFU n/a | ? left\n")
     assert "tokens_per_second" not in read_metrics(file)[0]
@@ -132,8 +124,7 @@ def test_other_processes_log_nothing(config: TrainConfig, capsys) -> None:
     log = RunLog(config, flops=100, peak=None, active=False)
     log.open(0, False, ABOUT)
     log.say("words")
-    hold(log, 1)
-    log.flush()
+    trained(log, 1)
     log.write_record()
     log.close()
     assert not Path(config.out_dir).exists()
@@ -143,12 +134,10 @@ def test_other_processes_log_nothing(config: TrainConfig, capsys) -> None:
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_loss_that_is_not_finite_is_null(config: TrainConfig, file: Path, loss: float) -> None:
     log = opened(config, 0, False)
-    hold(log, 3, loss)
-    log.flush()
+    trained(log, 3, loss)
     log.skipped(3, loss, 0.5, "the reason")
     log.skipped(4, loss, loss, "the reason")
-    hold(log, 5)
-    log.flush()
+    trained(log, 5)
     log.close()
     third, fourth, _ = read_metrics(file)
     assert (third["step"], third["loss"], third["grad_norm"], third["skipped"]) == (3, None, 0.5, True)
@@ -158,9 +147,7 @@ def test_loss_that_is_not_finite_is_null(config: TrainConfig, file: Path, loss: 
 
 def test_run_that_fails_keeps_the_record_it_had(config: TrainConfig, file: Path) -> None:
     log = opened(config, 0)
-    hold(log, 3)
-    log.flush()
-    hold(log, 4)
+    trained(log, 3)
     with pytest.raises(UserError, match="diverged"), log:
         raise UserError("diverged")
     assert [record["step"] for record in read_metrics(file)] == [3]
@@ -200,8 +187,7 @@ def test_records_wait_for_room_on_the_disk(
     disk = FullDisk(monkeypatch)
     for step in range(1, 6):
         disk.full = step in (2, 3)
-        hold(log, step)
-        log.flush()
+        trained(log, step)
         log.write_record()
         if disk.full:
             assert [record["step"] for record in read_metrics(file)] == [1]
@@ -220,8 +206,7 @@ def test_run_does_not_end_well_with_records_that_wait(
 ) -> None:
     disk = FullDisk(monkeypatch)
     log = opened(config, 0)
-    hold(log, 1)
-    log.flush()
+    trained(log, 1)
     disk.full = True
     with pytest.raises(UserError, match=r"cannot write .*metrics.jsonl"), log:
         log.say("the end")

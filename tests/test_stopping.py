@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -18,11 +17,10 @@ from conftest import ROOT, arguments, command_environment
 from test_train import complete, elsewhere, final_files, records, with_dropout
 
 import checkpoint
-import train as train_module
 from config import TrainConfig
 from distributed import World
 from shard_check import ShardCheck
-from stopping import SIGNALS, Requests, Signals, ignore_signals
+from stopping import SIGNALS, Requests, Signals
 from train import Training, train
 
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
@@ -165,8 +163,6 @@ def test_late_signals_do_not_matter() -> None:
     code = "import os, signal, stopping; stopping.ignore_signals(); [os.kill(os.getpid(), s) for s in stopping.SIGNALS]"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=command_environment())
     assert done.returncode == 0
-    assert "ignore_signals()" in Path(train_module.__file__).read_text().split("def main()")[1]
-    assert callable(ignore_signals)
 
 
 class Pair:

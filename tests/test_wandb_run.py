@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from conftest import ROOT, arguments, command_environment
 
 import wandb_run
@@ -89,8 +88,7 @@ def log_steps(config: TrainConfig, mode: str, n_steps: int = 3) -> None:
     log.open(0, False, ABOUT)
     with log:
         for step in range(1, n_steps + 1):
-            log.hold(step, torch.tensor(2.0), torch.tensor(0.5), 1e-3)
-            log.flush()
+            log.trained(step, 2.0, 0.5, 1e-3, 0.0)
             time.sleep(0.02)  # for wandb's thread
 
 

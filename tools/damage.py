@@ -51,8 +51,9 @@ def checkpoint_flipped(lab: Lab, tally: Tally, _config: Any) -> None:
 
 
 def _damage_checkpoints(lab: Lab, tally: Tally, harm: Callable[[Lab, Path], None]) -> None:
+    base = half_way(lab)
     for name in (*FILES, *POINTERS):
-        run = lab.copy(half_way(lab))
+        run = lab.copy(base)
         path = _file(run, name)
         with tally.attempt(f"{path.relative_to(lab.folder)}"):
             harm(lab, path)

@@ -150,18 +150,16 @@ class Run:
         """Return the step of the last checkpoint, 0 without one; every one that a pointer names must be whole."""
         try:
             found = [checkpoint.pointed(self.out_dir, pointer) for pointer in ("best", "last")]
-            steps = [checkpoint.read_info(folder)["step"] for folder in found if folder]
+            steps = [checkpoint.read_checked(folder)["step"] for folder in found if folder]
         except UserError as error:
             raise NotSurvived(str(error)) from None
         return steps[-1] if found[-1] else 0
 
     def records(self) -> list[dict[str, float]]:
         """Return metrics.jsonl without what the clock says."""
-        found = read_metrics(self.out_dir / METRICS)
         return [
-            {key: value for key, value in record.items() if key not in CLOCK and key != "step"}
-            | {"step": record["step"]}
-            for record in found
+            {key: value for key, value in record.items() if key not in CLOCK}
+            for record in read_metrics(self.out_dir / METRICS)
         ]
 
     def last_files(self) -> dict[str, Path]:
@@ -257,6 +255,7 @@ def _environment() -> dict[str, str]:
 
 
 def _spawned(command: list[str], log: Path) -> int:
+    """Start a command whose end is left to Life to see: subprocess would wait for it as well."""
     command = [str(ROOT / word) if word == "train.py" else word for word in command]
     output = (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     actions = [output, (os.POSIX_SPAWN_DUP2, 1, 2)]
