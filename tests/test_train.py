@@ -9,11 +9,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT, arguments, command_environment, one_line_error
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import checkpoint
 import train as train_module
@@ -23,7 +25,7 @@ from distributed import World
 from errors import UserError
 from files import locked
 from metrics import read_metrics
-from model import IGNORED
+from model import GPT, IGNORED
 from train import Training, train
 
 CPU = torch.device("cpu")
@@ -317,6 +319,32 @@ def test_gradients_are_clipped(config: TrainConfig) -> None:
     assert norms[0] == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.parametrize("on_nonfinite", ["stop", "skip"])
+def test_a_step_asks_its_device_for_no_number(
+    config: TrainConfig, on_nonfinite: Literal["stop", "skip"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tensors here have shapes and no numbers: to ask for one, which waits for a real device, raises."""
+    monkeypatch.setattr(Training, "load_batch", lambda _training, _first: (OnTheHost(), OnTheHost()))
+    monkeypatch.setattr(Training, "on_device", lambda _training, _tokens: torch.zeros(OnTheHost.shape).long())
+    monkeypatch.setattr(GPT, "to", lambda model, _device: model)  # such tensors cannot be exchanged
+    training = Training(replace(with_dropout(config), on_nonfinite=on_nonfinite), ALONE)
+    with FakeTensorMode():
+        training.build()
+        for _ in range(2):
+            training.take_step()
+        with pytest.raises(DataDependentOutputException):
+            next(training.guard.verdicts(late=0))
+
+
+class OnTheHost:
+    """Stands for a micro-batch's tokens before they are sent, whose numbers are there."""
+
+    shape = (8, 16)
+
+    def __ne__(self, _mark: object) -> Any:
+        return np.ones(self.shape, dtype=bool)
+
+
 def test_learning_rate_on_record_is_the_schedules(config: TrainConfig) -> None:
     train(config)
     found = [record["learning_rate"] for record in records(config) if "learning_rate" in record]
@@ -404,6 +432,20 @@ def test_trains_and_goes_on_on_a_gpu(config: TrainConfig, compiled: bool) -> Non
     train(config)
     train(replace(config, max_steps=2 * config.max_steps, extend=True))
     assert records(config)[-1]["loss"] < records(config)[1]["loss"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_step_waits_for_no_gpu(config: TrainConfig) -> None:
+    config = replace(config, device="cuda", precision="auto", attention="auto")
+    training = Training(config, World(0, 1, torch.device("cuda", 0)))
+    training.build()
+    training.take_step()  # makes the optimizer's state, once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        training.take_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def flip_last_bit(file: Path) -> None:
