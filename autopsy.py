@@ -88,12 +88,13 @@ def write(
     verdict: Verdict,
     suspects: Suspects,
     findings: Findings | None,
+    weights_step: int,
     tokenizer: Tokenizer,
     world: World,
 ) -> None:
     """Write `report.json` and this process's sequences, `batch.jsonl`; with several processes named by rank.
 
-    Raises OSError.
+    `findings` are those of the weights after `weights_step`, None where there was no memory. Raises OSError.
     """
     suffix = f"_rank_{world.rank}" if world.size > 1 else ""
     sequences: list[dict[str, Any]] = [
@@ -105,6 +106,7 @@ def write(
         for sequence, loss, grad_norm in zip(sequences, findings.losses, findings.grad_norms, strict=True):
             sequence |= {"loss": loss, "grad_norm": grad_norm}
         report |= {"activation_norms": findings.activations, "gradient_norms": findings.gradients}
+        report["norms_are_with_weights_of_step"] = weights_step
     report["own_sequences"] = sequences
     ids = [
         [*row, *last[last != IGNORED].tolist()]

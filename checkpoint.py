@@ -62,7 +62,8 @@ def save(
     """
     folder = out_dir / f"step_{progress.step:08d}"
     partial = folder.with_suffix(".tmp")
-    shutil.rmtree(partial, ignore_errors=True)
+    for abandoned in out_dir.glob("step_*.tmp"):  # by runs that were killed
+        shutil.rmtree(abandoned, ignore_errors=True)
     try:
         _write_files(partial, model, optimizer, tokenizer, {**asdict(progress), **about})
         if _name(out_dir, "best") == folder.name:
@@ -132,7 +133,7 @@ def last_whole(out_dir: Path) -> tuple[Path | None, str]:
     Raises UserError where all are damaged.
     """
     folders, damage = _all(out_dir), []
-    if not any(_name(out_dir, pointer) for pointer in ("last", "best")):  # the first is not finished
+    if all(_name(out_dir, pointer) is None for pointer in ("last", "best")):  # the first is not finished
         return None, ""
     try:
         last = pointed(out_dir, "last")

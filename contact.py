@@ -1,10 +1,9 @@
 """Ending in good time, and with a line that says so, where other processes are gone or nothing goes on.
 
-Owns two cases. A process that died: its connections close, and what the others do together with it fails. A process
-that hangs, or died where the others' device does not tell: then no step ends any more, in any of them.
+Owns two cases. A process that died: its connections close, and what the others do together with it fails, also while
+they wait for a device that does not tell. A process that hangs: then no step ends any more, in any of them.
 """
 
-import os
 import sys
 import threading
 import time
@@ -14,12 +13,15 @@ from types import TracebackType
 
 import torch.distributed as dist
 
-from checkpoint import Progress
-from distributed import World
+from distributed import World, leave
 from errors import UserError, print_error
 
-# What gloo says where a process is gone or does not answer: errors without a type of their own.
-LOST = ("gloo", "Connection closed by peer", "Connection reset by peer", "Timed out waiting", "pair closure")
+# What gloo and nccl say where a process is gone or does not answer: errors without a type of their own.
+LOST = (
+    *("Connection closed by peer", "Connection reset by peer", "Timed out waiting", "pair closure"),
+    *("ncclRemoteError", "remote process exit", "communicator was aborted"),
+)
+NETWORK = "NCCL_DEBUG=INFO says more, NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME choose the network"
 GO_ON = "the same command goes on from the last checkpoint"
 
 
@@ -29,7 +31,11 @@ class Contact:
     def __init__(self, world: World, minutes: float) -> None:
         """`minutes` is the longest that a step, an evaluation or a checkpoint may take."""
         self.world, self.seconds = world, 60 * minutes
-        self.progress: Callable[[], Progress] = Progress  # where the training stands, once there is one
+        self.place: Callable[[], tuple[int, object]] = lambda: (0, None)  # steps done, and what else changes
+        self.loss: Callable[[], RuntimeError | None] = lambda: (
+            None
+        )  # the error of a process that does not answer
+        self.ends = threading.Lock()
         self.over = threading.Event()
         self.main_thread = threading.get_ident()
         self.thread = threading.Thread(target=self.watch, daemon=True)
@@ -49,30 +55,39 @@ class Contact:
         if isinstance(error, UserError):
             self.end(str(error), status=2)
         if isinstance(error, RuntimeError) and is_loss_of_contact(error):
-            found = f"lost another process in step {self.progress().step + 1} ({first_sentence(error)})"
-            self.end(f"{found}: what that one said last is why; {GO_ON}", status=2)
+            self.end_lost(error)
+        if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
+            found = f"the processes cannot talk to each other ({first_sentence(error)})"
+            self.end(f"{found}: {NETWORK}", status=2)
         self.thread.join()  # it holds the training, and with it the process group, which must not outlive Python
 
     def end(self, line: str, status: int) -> None:
         """Say the line and leave at once: waiting for what is under way with the others may take for ever, or crash."""
-        print_error(f"{self.world.name}: {line}")
-        sys.stdout.flush()
-        os._exit(status)
+        with self.ends:  # whichever thread comes first
+            print_error(f"{self.world.name}: {line}")
+            leave(status)
+
+    def end_lost(self, error: RuntimeError) -> None:
+        """End for want of another process."""
+        found = f"lost another process in step {self.place()[0] + 1} ({first_sentence(error)})"
+        self.end(f"{found}: what that one said last is why; {GO_ON}", status=2)
 
     def watch(self) -> None:
-        """End this process when its training has stood still for too long, wherever it stands."""
-        seen, since = self.progress(), time.monotonic()
+        """End this process when another is gone, or its training has stood still for too long, wherever it stands."""
+        seen, since = self.place(), time.monotonic()
         while not self.over.wait(min(1.0, self.seconds / 20)):
-            if self.progress() != seen:
-                seen, since = self.progress(), time.monotonic()
+            if (error := self.loss()) and not self.over.wait(1.0):  # unless the main thread ends by itself
+                self.end_lost(error)
+            if self.place() != seen:
+                seen, since = self.place(), time.monotonic()
             elif time.monotonic() - since > self.seconds:
-                found = f"step {seen.step + 1} has not ended for {self.seconds / 60:g} minutes"
+                found = f"step {seen[0] + 1} has not ended for {self.seconds / 60:g} minutes"
                 remedy = (
                     "another process hangs if this one waits; for slow steps give a longer --timeout_minutes"
                 )
-                self.end(f"{found}, it is at {self.place()}: {remedy}; {GO_ON}", status=1)
+                self.end(f"{found}, it is at {self.line()}: {remedy}; {GO_ON}", status=1)
 
-    def place(self) -> str:
+    def line(self) -> str:
         """Return in words which line of ours the main thread is at."""
         here, frame = Path(__file__).parent, sys._current_frames().get(self.main_thread)
         while frame and Path(frame.f_code.co_filename).parent != here:
@@ -82,7 +97,7 @@ class Contact:
 
 def is_loss_of_contact(error: RuntimeError) -> bool:
     """Return whether an error is torch's for a process that does not answer."""
-    return isinstance(error, dist.DistError) or any(words in str(error) for words in LOST)
+    return any(words in str(error) for words in LOST)
 
 
 def first_sentence(error: BaseException) -> str:

@@ -7,9 +7,10 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -136,15 +137,16 @@ def store(timeout: timedelta) -> dist.Store:
     return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)
 
 
-def leave() -> None:
-    """End this process at once, with success, if it is one of several.
+def leave(status: int) -> NoReturn:
+    """End this process at once, whatever its threads and libraries still wait for.
 
-    A thread of gloo's may still hold a tensor, and letting go of it while the interpreter ends aborts the process.
+    A thread of gloo's may hold a tensor, and letting go of it while the interpreter ends aborts the process; at the
+    end of the interpreter Weights & Biases waits without limit.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    for output in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a full disk, or nobody who reads
+            output.flush()
+    os._exit(status)
 
 
 def gradients_stay_local(model: nn.Module) -> AbstractContextManager:

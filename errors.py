@@ -3,25 +3,36 @@
 Owns the exception for mistakes a user can mend and how a command prints it. Our own invariants stay `assert`.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
+from typing import TextIO
+
+INTERRUPTED, INTERRUPTED_STATUS = "interrupted: the same command goes on from what is saved", 130
 
 
 class UserError(Exception):
     """A mistake the user can mend; its message is one line: what was found, where, and the remedy."""
 
 
+def say(line: str, file: TextIO | None = None) -> None:
+    """Print a line at once; where it cannot be written nobody is there to be told, and the work goes on."""
+    with contextlib.suppress(OSError):
+        print(line, file=file, flush=True)
+
+
 def print_error(message: object) -> None:
     """Print what went wrong, as one line on stderr."""
-    print(f"error: {' '.join(str(message).splitlines())}", file=sys.stderr, flush=True)
+    say(f"error: {' '.join(str(message).splitlines())}", sys.stderr)
 
 
-def run_command(main: Callable[[], None]) -> None:
-    """Run a command's `main`; print a `UserError` as one line on stderr and exit with status 2.
+def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.exit) -> None:
+    """Run a command's `main`; print a `UserError` as one line on stderr and `leave` with status 2.
 
     Ends without a word where nobody reads the output any more: `| head -1` has what it wants.
     """
+    status = 0
     try:
         try:
             main()
@@ -29,21 +40,25 @@ def run_command(main: Callable[[], None]) -> None:
             sys.stdout.flush()  # at the exit it would be too late to be quiet
     except UserError as error:
         print_error(error)
-        sys.exit(2)
-    except BrokenPipeError:
-        if stdout_is_read():
+        status = 2
+    except OSError as error:
+        if output_is_taken():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which takes what is left
-        sys.exit(141)  # as a command that SIGPIPE ends
+        status = 141 if isinstance(error, BrokenPipeError) else 2  # as a command that SIGPIPE ends
+        if status == 2:
+            print_error(error.__context__ or f"cannot write the output ({error.strerror})")
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from what is saved", file=sys.stderr)
-        sys.exit(130)
+        say(INTERRUPTED, sys.stderr)
+        status = INTERRUPTED_STATUS
+    if status:
+        leave(status)
 
 
-def stdout_is_read() -> bool:
-    """Say whether somebody still reads our output: other pipes, as those to worker processes, break too."""
+def output_is_taken() -> bool:
+    """Say whether our output goes somewhere: other pipes, as those to worker processes, and other disks fail too."""
     try:
         print(flush=True)
-    except BrokenPipeError:
+    except OSError:
         return False
     return True

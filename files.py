@@ -30,7 +30,7 @@ def append_to_file(path: Path, text: str) -> None:
             while rest:
                 rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
-        except OSError:
+        except BaseException:  # a second Ctrl-C too
             file.truncate(before)
             raise
 

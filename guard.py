@@ -69,7 +69,10 @@ class Guard:
         """Go on after `step` with the `state` that was saved of it, None where there is none."""
         state = state or {"spread": [0.0, 0.0, 0.0], "skipped": []}
         skipped = [-WINDOW] * (MAX_SKIPPED - len(state["skipped"])) + state["skipped"]
-        self.on_nonfinite, self.last_good_step, self.n_skipped = on_nonfinite, step, len(state["skipped"])
+        self.on_nonfinite, self.n_skipped = on_nonfinite, len(state["skipped"])
+        self.last_good_step = step
+        while self.last_good_step in state["skipped"]:
+            self.last_good_step -= 1
         self.spread = torch.tensor(state["spread"], device=device)  # losses (up to RECENT), mean, variance
         self.skipped = torch.tensor(skipped, device=device)  # the latest, the oldest first
         self.ended = torch.zeros((), dtype=torch.bool, device=device)

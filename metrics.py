@@ -4,7 +4,6 @@ Owns the log of a run: one record a step, never a step twice. When something is 
 Weights & Biases gets it `wandb_run.py`'s.
 """
 
-import errno
 import json
 import math
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from config import TrainConfig
-from errors import UserError
+from errors import UserError, say
 from evaluate import Losses
 from files import append_to_file, replace_file
 from wandb_run import WandbRun
@@ -56,11 +55,7 @@ class RunLog:
     def say(self, line: str) -> None:
         """Print a line, and do not keep it back where the output goes to a file."""
         if self.active:
-            try:
-                print(line, flush=True)
-            except OSError as error:  # a log file on a full disk must not end the run
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
+            say(line)
 
     def say_of(self, step: int, words: str) -> None:
         """Print words about a step."""
@@ -137,8 +132,8 @@ class RunLog:
         What the disk does not take is said, kept, and tried again with the next record.
         """
         if self.record:
-            self.unwritten += json.dumps(self.record) + "\n"
-            self.record = {}
+            line, self.record = json.dumps(self.record) + "\n", {}
+            self.unwritten += line
         if self.unwritten:
             try:
                 append_to_file(self.path, self.unwritten)
@@ -150,8 +145,9 @@ class RunLog:
                     )
                 self.disk_error = error
 
-    def refuse_unwritten(self) -> None:
-        """Raise UserError if records are waiting for the disk."""
+    def complete(self) -> None:
+        """Write all records so far; raise UserError where the disk does not take them."""
+        self.write_record()
         if self.disk_error:
             raise self.cannot_write(self.disk_error)
 
@@ -165,16 +161,14 @@ class RunLog:
         return self
 
     def __exit__(self, exception: type[BaseException] | None, *_details: object) -> None:
-        """Finish the records and the Weights & Biases run, there as failed where an exception ends it."""
-        self.close(exit_code=0 if exception is None else 1)
+        """Write what can be written and finish the Weights & Biases run, there as failed where an exception ends it.
 
-    def close(self, exit_code: int = 0) -> None:
-        """Finish the records and the Weights & Biases run."""
-        self.write_record()
-        if exit_code == 0:
-            self.refuse_unwritten()
+        After a second Ctrl-C nothing is written: what was being written then must not be written twice.
+        """
+        if exception is not KeyboardInterrupt:
+            self.write_record()
         if self.wandb_run:
-            self.wandb_run.finish(exit_code=exit_code)
+            self.wandb_run.finish(exception)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

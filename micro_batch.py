@@ -3,7 +3,8 @@
 Owns probing for `micro_batch_size=auto`. How a batch is shared among the processes is `config.py`'s.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -26,8 +27,8 @@ def choose_micro_batch_size(
     """
     if not has_own_memory(world.device):
         return share, f"auto: the whole share, as {world.device.type} is not probed"
-    own = largest_that_fits(share, lambda size: probe(model, optimizer, size, world.device, dtype))
-    limit_memory(world.device, 1.0)
+    with headroom_left(world.device):
+        own = largest_that_fits(share, lambda size: probe(model, optimizer, size, world.device, dtype))
     size = world.smallest(own)
     if size == 0:
         raise no_memory(world.device, 1, share)
@@ -59,7 +60,7 @@ def probe(
     Gradients of earlier micro-batches and the optimizer's state are in memory. Eager, as compiling for each size
     would take minutes: a compiled model needs no more. Leaves weights, gradients and state as they were.
     """
-    limit_memory(device, 1 - HEADROOM)
+    torch.cuda.empty_cache()
     try:
         n_missing = 0 if optimizer.state else 2  # AdamW's two moments, which its first step makes
         reserved = [torch.empty_like(weights) for weights in model.parameters() for _ in range(n_missing)]
@@ -79,14 +80,29 @@ def has_own_memory(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def limit_memory(device: torch.device, fraction: float) -> None:
-    """Give back what the device's allocator holds unused, and let it have `fraction` of the memory from now on."""
+@contextmanager
+def headroom_left(device: torch.device) -> Iterator[None]:
+    """Let the block have all memory that other programs leave of a GPU, but for `HEADROOM` of the whole."""
+    free, total = torch.cuda.mem_get_info(device)
+    available = (free + torch.cuda.memory_reserved(device)) / total
+    torch.cuda.set_per_process_memory_fraction(max(0.0, available - HEADROOM), device)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0, device)
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(fraction, device)
+
+
+@contextmanager
+def memory_for(device: torch.device, size: int = 0, share: int = 0) -> Iterator[None]:
+    """Refuse in one line what the block finds no memory for: micro-batches of this size, or the network alone."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise no_memory(device, size, share) from None
 
 
 def no_memory(device: torch.device, size: int, share: int) -> UserError:
-    """Return the refusal of a micro-batch that the device has no memory for, with the settings that help."""
+    """Return the refusal of what the device has no memory for, with the settings that help."""
     smaller = [divisor for divisor in divisors(share) if divisor < size]
     help_ = f"--micro_batch_size={smaller[-1]}, or auto" if smaller else "--block_size or a network smaller"
-    return UserError(f"micro_batch_size={size}: {device} has not enough memory: give {help_}")
+    what = f"micro_batch_size={size}" if size else "the network and its optimizer"
+    return UserError(f"{what}: {device} has not enough memory: give {help_}")

@@ -170,10 +170,12 @@ def _cannot_write(run: Run, error: OSError) -> UserError:
 
 
 def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool) -> None:
-    differing = [key for key in ours if ours[key] != theirs.get(key) and not (key == "max_steps" and extend)]
+    is_longer = ours["max_steps"] > theirs["max_steps"]
+    allowed = {"max_steps"} if extend and is_longer else set()
+    differing = [key for key in ours if ours[key] != theirs.get(key) and key not in allowed]
     if not differing:
         return
-    if differing == ["max_steps"] and ours["max_steps"] < theirs["max_steps"]:
+    if differing == ["max_steps"] and not is_longer:
         there = theirs["max_steps"]
         raise UserError(
             f"max_steps={ours['max_steps']}: the run in {out_dir} goes to {there}: give --max_steps={there}"

@@ -1,13 +1,14 @@
 """Stopping in good order: a signal to any process, agreed on by all of them, between two steps.
 
-Owns what SIGTERM, SIGINT and SIGUSR1 (Slurm's warning before a time limit) do to a training, and how the processes come
+Owns what SIGTERM, SIGINT, SIGHUP and SIGUSR1 (Slurm's warning before a time limit) do to a training, and how the processes come
 to the same decision at the same step: each tells the others what it knows, of damaged shards too, over a side channel on
 the CPU, and what was told in one step is looked at in the next, so that nothing waits for a device.
 """
 
-import contextlib
 import os
 import signal
+import sys
+import threading
 import time
 from types import FrameType
 from typing import Self
@@ -16,40 +17,84 @@ import torch
 import torch.distributed as dist
 
 from distributed import World
+from errors import INTERRUPTED, INTERRUPTED_STATUS, say
 from shard_check import ShardCheck
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 AT_ONCE_AFTER = 1.0  # seconds: an interrupt sooner is the same one, which came two ways
+DEAF_AFTER = 2.0  # seconds from when the process must be gone, if need be without a good end
 STOP, SAVE, DAMAGED = 0, 1, 2
 
 
-class Signals:
-    """The first signal to stop that this process gets, kept until someone looks; handlers hold while it is entered."""
+class Notice:
+    """The first signal to stop, and whether one that comes later says that nobody wants to wait.
+
+    torchrun passes the first Ctrl-C on as SIGINT and the second as SIGTERM. After a warning, SIGTERM is no more than
+    another one: the processes are saving by then.
+    """
 
     def __init__(self) -> None:
         self.name, self.received_at = "", 0.0
 
+    def take(self, number: int) -> bool:
+        """Note a signal; return whether it is a second interrupt."""
+        name = signal.Signals(number).name
+        if not self.name:
+            self.name, self.received_at = name, time.monotonic()
+            return False
+        return "SIGINT" in (name, self.name) and time.monotonic() > self.received_at + AT_ONCE_AFTER
+
+
+class Signals:
+    """The first signal to stop that this process gets, kept until someone looks, while the block runs.
+
+    Python tells its main thread of a signal when that comes back from a call: from one that waits for a device or for
+    another process, perhaps never. So a thread hears of each signal too, by way of a pipe.
+    """
+
+    def __init__(self) -> None:
+        self.received, self.heard = Notice(), Notice()  # by the main thread, by the other one
+        self.over = threading.Event()
+
+    @property
+    def name(self) -> str:
+        """The first signal's name, empty for none."""
+        return self.received.name
+
     def __enter__(self) -> Self:
-        self.before = {number: signal.signal(number, self.receive) for number in SIGNALS}
+        # nohup's SIGHUP stays ignored; a shell's SIGINT, for what it starts with &, does not.
+        wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
+        reading, self.writing = os.pipe()
+        os.set_blocking(self.writing, False)
+        self.other_end = signal.set_wakeup_fd(self.writing, warn_on_full_buffer=False)
+        threading.Thread(target=self.listen, args=(reading,), daemon=True).start()
+        self.before = {number: signal.signal(number, self.receive) for number in wanted}
         return self
 
     def __exit__(self, *_exception: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self.other_end)
+        self.over.set()
+        os.close(self.writing)
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
-        """Note a signal; whoever interrupts a second time does not want to wait.
-
-        torchrun passes the first Ctrl-C on as SIGINT and the second as SIGTERM. After a warning, SIGTERM is no more
-        than another one: the processes are saving by then.
-        """
-        name = signal.Signals(number).name
-        if not self.name:
-            self.name, self.received_at = name, time.monotonic()
-            with contextlib.suppress(OSError):  # nobody may read it
-                os.write(2, f"{name}: stopping after this step, which will be saved\n".encode())
-        elif "SIGINT" in (name, self.name) and time.monotonic() > self.received_at + AT_ONCE_AFTER:
+        """Note a signal, in the main thread; whoever interrupts a second time does not want to wait."""
+        if self.received.take(number):
             raise KeyboardInterrupt
+
+    def listen(self, reading: int) -> None:
+        """Say that a signal came; end the process where it does not end by itself after a second interrupt."""
+        while numbers := os.read(reading, 1):
+            if numbers[0] not in SIGNALS:
+                continue
+            is_first, is_urgent = not self.heard.name, self.heard.take(numbers[0])
+            if is_first:
+                say(f"{self.heard.name}: stopping after this step, which will be saved", sys.stderr)
+            if is_urgent and not self.over.wait(DEAF_AFTER):
+                say(INTERRUPTED, sys.stderr)
+                os._exit(INTERRUPTED_STATUS)
+        os.close(reading)
 
 
 def ignore_signals() -> None:
@@ -104,19 +149,31 @@ class Requests:
         assert work is not None
         return work
 
-    def confirm_data(self) -> None:
-        """Wait until all shards are checked, on all machines: only then may what was learned from them be kept.
+    def confirm_data(self, seconds: float) -> bool:
+        """Check the shards for so long; return whether all are, on all machines: then what was learned may be kept.
 
         All processes call this before a checkpoint. Raises UserError for damage.
         """
-        if self.data_is_whole:
-            return
-        n_damaged = torch.tensor(float(bool(self.check.wait())))
-        if self.world.size > 1:
-            dist.all_reduce(n_damaged, group=self.channel)
-        if n_damaged:
-            raise self.check.refusal()
-        self.data_is_whole = True
+        if not self.data_is_whole:
+            self.check.hurry_on(seconds)
+            found = torch.tensor([bool(self.check.damage), self.check.goes_on], dtype=torch.float32)
+            if self.world.size > 1:
+                dist.all_reduce(found, group=self.channel)
+            n_damaged, n_unfinished = found.tolist()
+            if n_damaged:
+                raise self.check.refusal()
+            self.data_is_whole = not n_unfinished
+        return self.data_is_whole
+
+    def loss(self) -> RuntimeError | None:
+        """Return what is wrong with what was told last: another process is gone. Any thread may ask."""
+        told = self.told
+        if told and (future := told[1].get_future()).done():
+            try:
+                future.value()
+            except RuntimeError as error:
+                return error
+        return None
 
     def saved(self) -> None:
         """Count the minutes to the next checkpoint from now on; what was told before is answered, or told again."""

@@ -10,7 +10,7 @@ import os
 import random
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 # Before torch loads OpenMP: where other programs want the cores too, threads that wait must soon let go of theirs.
@@ -27,11 +27,11 @@ from config import TrainConfig, parse_train_config, share_batch, with_network, w
 from contact import Contact
 from data import TokenDataset, batch
 from distributed import World, gradients_stay_local, leave, start_world
-from errors import UserError, run_command
+from errors import UserError, run_command, say
 from evaluate import evaluate
 from guard import Guard, Verdict, refuse_nonfinite
 from metrics import RunLog, draw_losses
-from micro_batch import choose_micro_batch_size, no_memory
+from micro_batch import choose_micro_batch_size, memory_for
 from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate, update
 from pretrained import Pretrained
@@ -50,16 +50,18 @@ def train(config: TrainConfig) -> Progress:
     with Signals() as signals, Contact(world, config.timeout_minutes) as contact:
         with world.together():
             training = Training(config, world)
-        contact.progress = lambda: training.progress
+        contact.place = training.place
         training.refuse_other_checkpoints()
         if training.progress.step < config.max_steps:
-            try:
+            with memory_for(world.device):
                 training.build()
-                with only_writer(training.run) if world.is_main else nullcontext():
-                    training.run_to_end(signals)
-            except torch.OutOfMemoryError:
-                raise no_memory(world.device, training.micro_batch_size, training.share) from None
-        training.say_outcome()
+            with (
+                only_writer(training.run) if world.is_main else nullcontext(),
+                memory_for(world.device, training.micro_batch_size, training.share),
+            ):
+                training.run_to_end(signals, contact)
+        else:
+            training.say_outcome()
         world.stop()
     return training.progress
 
@@ -68,6 +70,8 @@ class Training:
     """A run in memory: data, model, optimizer and progress, and the chapters of a training loop over them."""
 
     origin: Pretrained | None  # the model whose weights and network it begins with
+    stopped_by = ""  # a signal, before the run's end
+    waits = 0  # how often it went on waiting for the shards to be checked
 
     def __init__(self, config: TrainConfig, world: World) -> None:
         """Open the data and the run's folder; write nothing there, and refuse what does not fit together."""
@@ -88,6 +92,10 @@ class Training:
         self.data.n_sequences(config.model.block_size)  # refuses too little text
         self.cut = self.data.cut_pairs(config.model.block_size)
         self.validation.cut_pairs(config.model.block_size)
+
+    def place(self) -> tuple[int, object]:
+        """Return the steps done, and what else changes while the training goes on."""
+        return self.progress.step, (self.progress, self.waits)
 
     def refuse_other_checkpoints(self) -> None:
         """Raise UserError where the processes would not go on from the same step."""
@@ -176,11 +184,12 @@ class Training:
             write_config(self.run)
         self.log.open(self.progress.step, self.run.continues, self.run.about)
 
-    def run_to_end(self, signals: Signals) -> None:
+    def run_to_end(self, signals: Signals, contact: Contact) -> None:
         """Go from the present step to max_steps, or until a signal: evaluate and save where due, step, look back."""
         self.open_log()
         self.check = ShardCheck(self.config.data_dir, self.data.manifest, active=self.world.local_rank == 0)
         self.requests = Requests(self.world, signals, self.config.checkpoint_minutes, self.check)
+        contact.loss = self.requests.loss
         with self.log:
             while True:
                 stops, save_now = self.requests.agreed()
@@ -191,6 +200,10 @@ class Training:
                 self.take_step()
                 self.look_back(late=1)  # at an earlier step: this one is still being computed
             self.requests.finish()
+            if stops:
+                self.stopped_by = signals.name or "a signal to another process"
+            self.log.complete()
+            self.say_outcome()
 
     def evaluate_and_save(self, ends: bool, save_now: bool) -> None:
         """Evaluate and save where this step is one for it; the step that the run goes on from is on record."""
@@ -198,7 +211,8 @@ class Training:
         scheduled = step > 0 and (step == config.max_steps or step % config.checkpoint_interval == 0)
         saves = scheduled or ((ends or save_now) and step > first_step)
         evaluates = scheduled or step % config.eval_interval == 0
-        if not (saves or evaluates) or (step == first_step and self.run.continues):
+        is_done = step == first_step and (ends or self.run.continues)
+        if is_done or not (saves or evaluates):
             return
         self.look_back(late=0)
         if evaluates:
@@ -289,18 +303,18 @@ class Training:
             self.log.trained(step, verdict.loss, verdict.grad_norm, self.rate(step - 1), verdict.finished_at)
 
     def write_autopsy(self, verdict: Verdict) -> str:
-        """Write what is known of a skipped step, from the network too while that is as it was; return where it is."""
+        """Write what is known of a skipped step, and what the network makes of it now; return where it is."""
         first, T = verdict.sequences + self.world.rank * self.share, self.config.model.block_size
         starts = self.data.training_starts(T, self.config.seed, first, self.share)
         suspects = autopsy.Suspects(first, starts.tolist(), *batch(self.data, starts, T))
         folder, findings = self.run.out_dir / f"autopsy_step_{verdict.step:08d}", None
+        with suppress(torch.OutOfMemoryError):  # then the text must do
+            findings = autopsy.examine(self.model, suspects, self.world.device, self.dtype)
+        weights_step = verdict.last_good_step if verdict.ends else self.progress.step
         try:
-            if verdict.ends:
-                findings = autopsy.examine(self.model, suspects, self.world.device, self.dtype)
-            autopsy.write(folder, verdict, suspects, findings, self.tokenizer, self.world)
-        except (OSError, torch.OutOfMemoryError) as error:  # must not hide what it is about
-            reason = str(error).partition("\n")[0]
-            return f"no autopsy in {folder} ({reason})"
+            autopsy.write(folder, verdict, suspects, findings, weights_step, self.tokenizer, self.world)
+        except OSError as error:  # must not hide what it is about
+            return f"no autopsy in {folder} ({error.strerror})"
         return f"autopsy in {folder}"
 
     def evaluate(self) -> None:
@@ -330,7 +344,8 @@ class Training:
         """Wait until all shards are compared with the manifest; raise UserError for damage. A checkpoint needs that."""
         if self.check.goes_on:
             self.log.say("the checkpoint waits until all shards are compared with the manifest")
-        self.requests.confirm_data()
+        while not self.requests.confirm_data(seconds=5.0):
+            self.waits += 1
 
     def save(self, is_final: bool) -> None:
         """Write a checkpoint of this step and draw the losses up to it, by the main process.
@@ -342,8 +357,7 @@ class Training:
             return
         out_dir, keep = self.run.out_dir, self.config.keep_checkpoints
         try:
-            self.log.write_record()
-            self.log.refuse_unwritten()  # a checkpoint must not be ahead of its metrics
+            self.log.complete()  # a checkpoint must not be ahead of its metrics
             began = time.perf_counter()
             folder = checkpoint.save(
                 out_dir, self.model, self.optimizer, self.tokenizer, self.progress, self.run.about, keep
@@ -365,14 +379,13 @@ class Training:
             return
         out_dir, step = self.config.out_dir, self.progress.step
         if step < self.config.max_steps:
-            reason = self.requests.signals.name or "a signal to another process"
             is_saved = self.run.continues or step > self.run.progress.step
             where = f"after step {step}, which is saved" if is_saved else "before its first step"
-            print(f"{out_dir} was stopped by {reason} {where}: the same command goes on")
+            say(f"{out_dir} was stopped by {self.stopped_by} {where}: the same command goes on")
         else:
             best = checkpoint.find(out_dir)
             best_loss = checkpoint.read_info(best)["val_loss"]
-            print(
+            say(
                 f"{out_dir} is finished: step {step}, validation loss {self.progress.val_loss:.4f}, "
                 f"best {best_loss:.4f} in {best.name}. Sample from it with `python sample.py --checkpoint={out_dir}`, "
                 "go on with `--max_steps=... --extend`."
@@ -380,13 +393,11 @@ class Training:
 
 
 def main() -> None:
-    faulthandler.enable(
-        2
-    )  # says where a process was that ends by a fault, for instance as a shard is cut short under it
+    faulthandler.enable(2)  # says where a process was that a fault ends: a shard cut short under it is one
     train(parse_train_config(sys.argv[1:], __doc__ or ""))
     ignore_signals()
-    leave()
+    leave(0)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, leave)

@@ -14,40 +14,57 @@ from config import TrainConfig
 from errors import UserError
 from server import reachable
 
-START_SECONDS, FINISH_SECONDS = 30.0, 60.0  # more than this is not waited for wandb and its server
+START_SECONDS, FINISH_SECONDS = 30.0, 60.0  # what wandb itself waits for its server
+HANGS_AFTER = 5.0  # seconds more, then wandb is not waited for
 
 
 class WandbRun:
     """The run there. A thread of its own talks to wandb: what fails or hangs costs figures there, and is said once."""
 
     def __init__(self, config: TrainConfig, about: dict[str, Any], say: Callable[[str], None]) -> None:
-        """Open the run, by `start_wandb`; `say` prints a line."""
+        """Open the run, by `start_wandb`; `say` prints a line. Raises what that raises."""
         self.say = say
-        self.run = start_wandb(config, about, say)
+        self.refusal: UserError | None = None
         self.waiting: queue.SimpleQueue[dict[str, float] | int] = queue.SimpleQueue()
-        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.started = threading.Event()
+        self.thread = threading.Thread(target=self.work, args=(config, about), daemon=True)
         self.thread.start()
+        if not self.started.wait(2 * START_SECONDS + HANGS_AFTER):  # online, then offline
+            say("WANDB does not start: not waiting any longer; metrics.jsonl has all figures")
+        if self.refusal:
+            raise self.refusal
 
     def log(self, values: dict[str, float]) -> None:
         """Hand over figures; they are a step's, which is among them."""
         if self.thread.is_alive():
             self.waiting.put(values)
 
-    def finish(self, exit_code: int) -> None:
-        """Let wandb send what it has, for a while; the run is a failed one there for any other code than 0."""
-        self.waiting.put(exit_code)
-        self.thread.join(FINISH_SECONDS + 5)
+    def finish(self, exception: type[BaseException] | None) -> None:
+        """Let wandb send what it has, for a while; the run is a failed one there where an exception ends it.
+
+        Whoever is about to say what failed, or was told to stop at once, does not wait long.
+        """
+        self.waiting.put(0 if exception is None else 1)
+        patience = HANGS_AFTER + (FINISH_SECONDS if exception is None else 0)
+        self.thread.join(0.5 if exception is KeyboardInterrupt else patience)
         if self.thread.is_alive():
             self.say("WANDB does not finish: not waiting any longer; metrics.jsonl has all figures")
 
-    def work(self) -> None:
-        """Pass on what is handed over, up to the exit code."""
-        if not self.run:
+    def work(self, config: TrainConfig, about: dict[str, Any]) -> None:
+        """Open the run, and pass on what is handed over, up to the exit code."""
+        try:
+            run = start_wandb(config, about, self.say)
+        except UserError as error:
+            self.refusal = error
+            return
+        finally:
+            self.started.set()
+        if not run:
             return
         try:
             while not isinstance(item := self.waiting.get(), int):
-                self.run.log(item)
-            self.run.finish(exit_code=item)
+                run.log(item)
+            run.finish(exit_code=item)
         except Exception as error:  # of any kind: a broken pipe, a bug there
             self.say(failed(error))
 

@@ -297,6 +297,23 @@ def test_damaged_pointer_loses_nothing(tmp_path: Path, content: bytes | None) ->
     assert steps(tmp_path) == [1, 4]
 
 
+def test_empty_pointer_alone_loses_nothing(tmp_path: Path) -> None:
+    """A run that was saved by the clock or a signal has no best checkpoint, and so no pointer to it."""
+    folders = [save(tmp_path, step)[0] for step in (1, 2)]
+    (tmp_path / "last").write_bytes(b"")
+    found, damaged = checkpoint.last_whole(tmp_path)
+    assert found == folders[1]
+    assert "last names ''" in damaged
+
+
+def test_what_killed_saves_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    for step in (3, 7):
+        (tmp_path / f"step_{step:08}.tmp").mkdir()
+        (tmp_path / f"step_{step:08}.tmp" / "model.safetensors").write_bytes(b"part")
+    save(tmp_path, 8)
+    assert {path.name for path in tmp_path.glob("step_*")} == {"step_00000008"}
+
+
 def test_best_of_steps_that_are_done_again_is_not_the_best(tmp_path: Path) -> None:
     for step, loss in ((1, 3.0), (2, 2.5), (3, 2.0)):
         save(tmp_path, step, loss, keep=0)

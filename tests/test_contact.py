@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -68,6 +69,42 @@ def test_data_missing_for_one_process_end_all_of_them(
     assert not Path(config.out_dir).exists()
 
 
+def test_process_that_dies_while_the_other_waits_for_its_device(tmp_path: Path) -> None:
+    """With nccl nothing else tells it: the device waits for the other's, and the main thread for the device."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
+    environment = command_environment() | place | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    first, second = (
+        subprocess.Popen([sys.executable, "-c", DEAF], env=environment | {"RANK": rank}, **pipes)
+        for rank in "01"
+    )
+    assert second.wait(60) == 7
+    status, errors = outcome(first)
+    assert status == 2
+    assert re.match(r"error: rank 0 of 2 on \S+: lost another process in step 43 \(.*Connection", errors)
+
+
+DEAF = """
+import os, time
+from types import SimpleNamespace
+from contact import Contact
+from distributed import start_world
+from stopping import Requests, Signals
+world = start_world("cpu")
+requests = Requests(world, Signals(), 0.0, SimpleNamespace(damage=""))
+with Contact(world, minutes=1) as contact:
+    contact.place, contact.loss = lambda: (42, None), requests.loss
+    requests.agreed()
+    world.wait()
+    if world.rank == 1:
+        os._exit(7)
+    requests.agreed()
+    time.sleep(60)
+"""
+
+
 HANGING = """
 import sys, time, torch
 from contact import Contact
@@ -92,6 +129,7 @@ def test_who_hangs_says_where(size: int, status: int, tmp_path: Path) -> None:
     ("error", "words"),
     [
         (RuntimeError("[pair.cc:547] Connection closed by peer [10.0.0.1]:99. This error originated"), "lost another process in step 1 (Connection closed by peer [10.0.0.1]:99): "),
+        (torch.distributed.DistBackendError("NCCL error in: x.cpp:1, invalid usage\nlong story"), "the processes cannot talk to each other (NCCL error in: x.cpp:1, invalid usage): NCCL_DEBUG=INFO says more"),
         (torch.distributed.DistBackendError("NCCL communicator was aborted on rank 1.\nlong story"), "lost another process in step 1 (NCCL communicator was aborted on rank 1.)"),
         (UserError("no\nroom"), ": no room\n"),
     ],

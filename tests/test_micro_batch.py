@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def limit(monkeypatch: pytest.MonkeyPatch, n_sequences: int) -> Limited:
         real(model, optimizer, size, *where)  # type: ignore[arg-type]
 
     monkeypatch.setattr(micro_batch, "has_own_memory", lambda device: True)
-    monkeypatch.setattr(micro_batch, "limit_memory", lambda *_: None)
+    monkeypatch.setattr(micro_batch, "headroom_left", lambda _device: nullcontext())
     monkeypatch.setattr(micro_batch, "probe", limited_probe)
     return limited
 
@@ -91,8 +92,7 @@ def test_probing_changes_nothing_that_is_learned(
     assert losses(config) == losses(by_hand), "also with optimizer state"
 
 
-def test_probe_leaves_no_gradients_and_state(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(micro_batch, "limit_memory", lambda *_: None)
+def test_probe_leaves_no_gradients_and_state(config: TrainConfig) -> None:
     training = Training(config, ALONE)
     training.build()
     before = [weights.clone() for weights in training.model.parameters()]
@@ -157,6 +157,8 @@ def test_network_that_does_not_fit_at_all_is_refused(
 def test_refusal_names_what_helps() -> None:
     found = "micro_batch_size=12: cpu has not enough memory: give --micro_batch_size=8, or auto"
     assert str(no_memory(CPU, 12, 24)) == found
+    alone = "the network and its optimizer: cpu has not enough memory: give --block_size or a network smaller"
+    assert str(no_memory(CPU, 0, 0)) == alone
 
 
 @pytest.mark.gpu

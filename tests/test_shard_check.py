@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +35,8 @@ def flip_a_bit(path: Path) -> None:
 
 def damage_of(data_dir: str) -> str:
     check = ShardCheck(data_dir, Manifest.read(data_dir), active=True)
-    return check.wait()
+    check.hurry_on(60)
+    return check.damage
 
 
 def no_checkpoints(config: TrainConfig) -> bool:
@@ -80,9 +80,9 @@ def test_checking_is_gentle_until_somebody_waits(
     check = ShardCheck(config.data_dir, Manifest.read(config.data_dir), active=True)
     time.sleep(0.2)
     assert check.goes_on
-    waiting = threading.Thread(target=check.wait, daemon=True)
-    waiting.start()
-    waiting.join(5)
+    check.hurry_on(0)
+    assert check.goes_on
+    check.hurry_on(5)
     assert not check.goes_on
     assert check.damage == ""
 

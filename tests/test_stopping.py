@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -19,6 +20,7 @@ from test_train import complete, elsewhere, final_files, records, with_dropout
 import checkpoint
 from config import TrainConfig
 from distributed import World
+from metrics import RunLog
 from shard_check import ShardCheck
 from stopping import SIGNALS, Requests, Signals
 from train import Training, train
@@ -37,6 +39,13 @@ def signals_of_choice() -> Iterator[None]:
 
 def send(number: int) -> None:
     os.kill(os.getpid(), number)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    give_up = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
 
 
 def at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, count: int, number: int) -> None:
@@ -139,7 +148,8 @@ def test_second_interrupt_stops_at_once(
         send(first)
         send(second)  # so soon, it is the same one that came two ways
         assert signals.name == first.name
-        signals.received_at -= 2
+        wait_for(lambda: signals.heard.name)
+        signals.received.received_at -= 2  # its thread has heard of neither for so long
         if at_once:
             with pytest.raises(KeyboardInterrupt):
                 send(second)
@@ -149,14 +159,42 @@ def test_second_interrupt_stops_at_once(
     assert capfd.readouterr().err.count("stopping") == 1
 
 
-def test_output_that_nobody_reads_does_not_disturb_the_handler(monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(_descriptor: int, _words: bytes) -> None:
-        raise BrokenPipeError
+DEAF = """
+import hashlib, signal
+from stopping import Signals
+with Signals() as signals:
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2 * 10**9)  # the main thread hears of no signal meanwhile
+"""
 
-    monkeypatch.setattr(os, "write", closed)
-    with Signals() as signals:
-        send(signal.SIGTERM)
-        assert signals.name == "SIGTERM"
+
+def test_second_interrupt_ends_a_process_that_is_deaf() -> None:
+    command = [sys.executable, "-c", DEAF]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=command_environment(), **pipes) as process:
+        try:
+            assert process.stdout
+            assert process.stderr
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGINT)
+            assert process.stderr.readline() == "SIGINT: stopping after this step, which will be saved\n"
+            time.sleep(1.1)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+            assert process.stderr.read().startswith("interrupted: ")
+        finally:
+            process.kill()
+
+
+def test_nohup_is_heeded() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            send(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert not signals.name
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_late_signals_do_not_matter() -> None:
@@ -197,7 +235,7 @@ class Pair:
 def test_all_agree_a_step_late(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = Pair(monkeypatch)
     assert [pair.agreed() for _ in range(3)] == [(False, False)] * 3
-    pair.requests[1].signals.name = "SIGTERM"
+    pair.requests[1].signals.received.name = "SIGTERM"
     assert [pair.agreed() for _ in range(2)] == [(False, False), (True, False)]
 
 
@@ -278,6 +316,61 @@ def test_signals_to_two_processes(config: TrainConfig) -> None:
     complete(undisturbed, *TWO)
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
+
+
+@pytest.mark.parametrize("harm", ["nobody reads", "full"])
+def test_output_that_is_lost_costs_no_step(config: TrainConfig, harm: str) -> None:
+    """As after Ctrl-C in `train.py | tee log`, which ends tee too."""
+    config = replace(config, max_steps=100_000, checkpoint_interval=100_000, eval_interval=100_000)
+    command = [sys.executable, str(ROOT / "train.py"), *arguments(config)]
+    output = os.open("/dev/full", os.O_WRONLY) if harm == "full" else subprocess.PIPE
+    with subprocess.Popen(
+        command, env=command_environment(), stdout=output, stderr=subprocess.PIPE
+    ) as process:
+        metrics = Path(config.out_dir) / "metrics.jsonl"
+        wait_for(lambda: metrics.is_file() and metrics.read_text().count("\n") > 20)
+        if process.stdout:
+            process.stdout.close()
+        process.send_signal(signal.SIGINT)
+        if harm == "full":
+            os.close(output)
+        assert process.stderr
+        assert process.stderr.read() == b"SIGINT: stopping after this step, which will be saved\n"
+    assert process.returncode == 0
+    assert checkpoint.pointed(Path(config.out_dir), "last")
+
+
+SLOW_TO_END = "import atexit, runpy, sys, time; atexit.register(time.sleep, 300); del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+@pytest.mark.parametrize(("more", "status"), [([], 0), (["--seed=2"], 2)])
+def test_ends_though_a_library_does_not(config: TrainConfig, more: list[str], status: int) -> None:
+    """As Weights & Biases, whose own process may hang, and which waits for it."""
+    train(config)
+    command = [sys.executable, "-c", SLOW_TO_END, str(ROOT / "train.py"), *arguments(config), *more]
+    environment = command_environment() | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, env=environment, capture_output=True, timeout=60).returncode == status
+
+
+def test_waiting_for_shards_is_no_standing_still(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with much data on a slow disk must not be taken for one that hangs."""
+    training = Training(config, World(0, 1, torch.device("cpu")))
+    rounds = iter([True, True, False])
+
+    def slowly(seconds: float) -> None:
+        check.goes_on = next(rounds)
+
+    check = SimpleNamespace(damage="", goes_on=True, hurry_on=slowly)
+    training.log = cast(RunLog, SimpleNamespace(say=print))
+    training.check = cast(ShardCheck, check)
+    training.requests = Requests(training.world, Signals(), 0.0, training.check)
+    before = training.place()
+    training.confirm_data()
+    assert training.waits == 2
+    assert training.place() != before
+    assert training.requests.confirm_data(1.0), "once whole, they are not looked at again"
 
 
 def test_interrupted_in_a_terminal(config: TrainConfig) -> None:

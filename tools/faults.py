@@ -54,15 +54,18 @@ def repeatedly(
         run, harms, ended = lab.run(), 0, False
         try:
             while not ended:
-                before, life = run.last_step(), start(run)
-                if tally.tried < count and harm(run, life):
+                before, life, is_harmed = run.last_step(), start(run), tally.tried < count
+                if is_harmed and harm(run, life):
                     harms, tally.tried = harms + 1, tally.tried + 1
                     expect(
                         run.last_step() >= before, f"step {before} was lost: {run.last_step()} is the last"
                     )
                 else:
                     ended = True
-                    expect(life.status() == 0, f"status {life.status()}: {life.output()[-2000:]}")
+                    too_late = (
+                        is_harmed and "is finished" in life.output()
+                    )  # torchrun has a status of its own
+                    expect(life.status() == 0 or too_late, f"status {life.status()}: {life.output()[-2000:]}")
             run.expect_same(lab.undisturbed(launcher))
             tally.survived += harms
         except (NotSurvived, UserError) as error:
@@ -189,6 +192,7 @@ POISON = """
 import sys
 sys.path.insert(0, {root!r})
 import train
+from distributed import leave
 from errors import run_command
 take_step = train.Training.take_step
 def poisoned(training):
@@ -200,7 +204,7 @@ def poisoned(training):
     finally:
         hook.remove()
 train.Training.take_step = poisoned
-run_command(train.main)
+run_command(train.main, leave)
 """
 
 
