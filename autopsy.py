@@ -105,6 +105,8 @@ def write(
     if findings:
         for sequence, loss, grad_norm in zip(sequences, findings.losses, findings.grad_norms, strict=True):
             sequence |= {"loss": loss, "grad_norm": grad_norm}
+        bad = [name for name, value in findings.activations.items() if not math.isfinite(value)]
+        report["first_bad_activation"] = bad[0] if bad else "none: computed again, all are finite"
         report |= {"activation_norms": findings.activations, "gradient_norms": findings.gradients}
         report["norms_are_with_weights_of_step"] = weights_step
     report["own_sequences"] = sequences

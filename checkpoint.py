@@ -129,11 +129,11 @@ def _best(newest: Path) -> Path | None:
 def last_whole(out_dir: Path) -> tuple[Path | None, str]:
     """Return the checkpoint to go on from, None where there is none, and in words what is damaged of newer ones.
 
-    It is the one that `last` names or, if that is not what it was when it was written, the newest before it that is.
-    Raises UserError where all are damaged.
+    It is the one that `last` names, where there is no such file the newest, or, if that is not what it was when it was
+    written, the newest before it that is. Raises UserError where all are damaged.
     """
     folders, damage = _all(out_dir), []
-    if all(_name(out_dir, pointer) is None for pointer in ("last", "best")):  # the first is not finished
+    if not folders and not any(_name(out_dir, pointer) for pointer in ("last", "best")):
         return None, ""
     try:
         last = pointed(out_dir, "last")
@@ -155,7 +155,7 @@ def _without_remedy(error: UserError) -> str:
 
 
 def find(spec: str | Path) -> Path:
-    """Return the checkpoint folder that `spec` names: itself, or its run's best, or last where none is best.
+    """Return the checkpoint folder that `spec` names: itself, or its run's best, last where none is best, or newest.
 
     Raises UserError where there is none.
     """
@@ -163,8 +163,8 @@ def find(spec: str | Path) -> Path:
     if (path / INFO).is_file():
         return path
     found = pointed(path, "best") or pointed(path, "last")
-    if found:
-        return found
+    if found or _all(path):
+        return found or _all(path)[-1]
     others = _all(path.parent)
     if not path.is_dir() and others:
         raise UserError(
@@ -200,6 +200,8 @@ def _name(out_dir: Path, pointer: str) -> str | None:
         return (out_dir / pointer).read_bytes().decode(errors="replace").strip()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:  # there, and no text
+        return ""
 
 
 def read_info(folder: Path) -> dict[str, Any]:

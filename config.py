@@ -231,16 +231,24 @@ def share_batch(config: TrainConfig, n_processes: int) -> tuple[int, int]:
         given, unit = ("batch_tokens", config.model.block_size) if config.batch_tokens else ("batch_size", 1)
         near = " or ".join(str(n * n_processes * unit) for n in (share, share + 1) if n)
         found = f"{given}={total * unit}"
-        raise UserError(f"{found}: cannot be shared equally by {n_processes} processes: use {near}")
+        counts = nearest_divisors(total, n_processes)
+        raise UserError(
+            f"{found}: cannot be shared equally by {n_processes} processes: use {near}, or {counts} processes"
+        )
     micro = share if config.micro_batch_size == "auto" else config.micro_batch_size or share
     if share % micro:
-        lower = max(n for n in divisors(share) if n <= micro)
-        upper = min((n for n in divisors(share) if n >= micro), default=share)
-        near = " or ".join(str(n) for n in sorted({lower, upper}))
+        near = nearest_divisors(share, micro)
         raise UserError(
             f"micro_batch_size={micro}: does not divide the {share} sequences of each process's step: use {near}"
         )
     return share, micro
+
+
+def nearest_divisors(number: int, wanted: int) -> str:
+    """Return in words the divisors of a number that are next to the one wanted."""
+    lower = max(n for n in divisors(number) if n <= wanted)
+    upper = min((n for n in divisors(number) if n >= wanted), default=number)
+    return " or ".join(str(n) for n in sorted({lower, upper}))
 
 
 def divisors(number: int) -> list[int]:

@@ -70,7 +70,7 @@ class Contact:
     def end_lost(self, error: RuntimeError) -> None:
         """End for want of another process."""
         found = f"lost another process in step {self.place()[0] + 1} ({first_sentence(error)})"
-        self.end(f"{found}: what that one said last is why; {GO_ON}", status=2)
+        self.end(f"{found}: why, that one says, unless it was killed; {GO_ON}", status=2)
 
     def watch(self) -> None:
         """End this process when another is gone, or its training has stood still for too long, wherever it stands."""

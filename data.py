@@ -94,7 +94,7 @@ class Manifest:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["format"] != MANIFEST_FORMAT:
                 raise UserError(
-                    f"{path} has format {content['format']}, this code reads {MANIFEST_FORMAT}: prepare the data again"
+                    f"{path} has format {content['format']}, this code reads {MANIFEST_FORMAT}: {anew(data_dir)}"
                 )
             splits = {name: Split.from_dict(split) for name, split in content["splits"].items()}
             return cls(**{**content, "splits": splits})
@@ -144,7 +144,7 @@ class TokenDataset:
         """Return the refusal of the token at `position`, which the tokenizer does not have."""
         index = int(np.searchsorted(self._ends, position, side="right"))
         path = self.data_dir / self.manifest.splits[self.split].shards[index].name
-        return UserError(f"{path} is damaged (the tokenizer has no such token): prepare the data again")
+        return UserError(f"{path} is damaged (the tokenizer has no such token): {anew(self.data_dir)}")
 
     @cached_property
     def pair_starts(self) -> np.ndarray:
@@ -199,10 +199,13 @@ class TokenDataset:
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer that the tokens were made with."""
         path = self.data_dir / TOKENIZER_FILE
-        tokenizer = Tokenizer.load(path)
+        try:
+            tokenizer = Tokenizer.load(path)
+        except UserError as error:
+            raise UserError(f"{error}: {anew(self.data_dir)}") from None
         if tokenizer.hash != self.manifest.tokenizer["hash"]:
             raise UserError(
-                f"{path} is not the tokenizer of {self.data_dir / MANIFEST_FILE}: prepare the data again"
+                f"{path} is not the tokenizer of {self.data_dir / MANIFEST_FILE}: {anew(self.data_dir)}"
             )
         return tokenizer
 
@@ -318,12 +321,17 @@ def _open_shard(path: Path, shard: Shard, dtype: np.dtype) -> np.ndarray:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise UserError(f"cannot open {path}: {error.strerror}; prepare the data again") from None
+        raise UserError(f"cannot open {path} ({error.strerror}): {anew(path.parent)}") from None
     if size != shard.bytes or size != shard.tokens * dtype.itemsize:
         raise UserError(
-            f"{path} has {size} bytes, its manifest says {shard.bytes}: it is damaged, prepare the data again"
+            f"{path} is damaged: it has {size} bytes, its manifest says {shard.bytes}: {anew(path.parent)}"
         )
     return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+
+
+def anew(data_dir: str | Path) -> str:
+    """Return the remedy for damaged data: what is there is taken for what it was, so it must go first."""
+    return f"delete {data_dir} and prepare it again"
 
 
 def _no_manifest(data_dir: Path) -> str:

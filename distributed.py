@@ -98,7 +98,7 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
     Whoever waits for another process for much longer than the timeout fails. Raises UserError for a device that this
     process cannot have, and where the others are not found.
     """
-    size, rank, local_rank = (int(os.environ.get(key, default)) for key, default in PLACE.items())
+    size, rank, local_rank = (place(key, default) for key, default in PLACE.items())
     if size > 1 and device.startswith("cuda:"):
         raise UserError(
             f"device={device}: {size} processes cannot share one GPU: use --device=cuda, one for each"
@@ -119,9 +119,20 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
                 world_size=size,
                 device_id=device_id,
             )
-        except dist.DistError as error:
-            raise UserError(f"rank {rank} does not find the other {size - 1} processes ({error})") from None
+        except (dist.DistError, ValueError) as error:
+            found = f"rank {rank} does not find the other {size - 1} processes ({str(error).partition(chr(10))[0]})"
+            raise UserError(f"{found}: start all of them, with torchrun or as docs/slurm.md says") from None
     return World(rank, size, own_device, local_rank, timeout)
+
+
+def place(key: str, default: str) -> int:
+    """Return what torchrun, or a line of docs/slurm.md, says of this process's place among all."""
+    value = os.environ.get(key, default)
+    if not value.isdecimal():
+        raise UserError(
+            f"{key}={value!r} in the environment: must be a whole number, or not set for one process"
+        )
+    return int(value)
 
 
 def store(timeout: timedelta) -> dist.Store:

@@ -21,7 +21,10 @@ OnNonfinite = Literal["stop", "skip"]
 RECENT = 100  # steps that the spread of the losses is over; until there were as many, no loss is absurd
 FAR = 10.0  # deviations above the mean, from where on it is
 MAX_SKIPPED, WINDOW = 10, 1000  # the most steps skipped, among how many
-ADVICE = "use a lower --learning_rate, more --warmup_steps or --grad_clip=1"
+BRANCH = (
+    "branch from an earlier checkpoint (--branch_from=... --out_dir=...)"
+    " with a lower --learning_rate or more --warmup_steps"
+)
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,10 @@ class Verdict:
     skipped: bool  # it changed neither weights nor optimizer
     ends: bool  # the run ends with it
     loss: float  # of all processes
-    own_loss: float  # this process's part of that
+    own_part_of_loss: float  # over this process's sequences; the parts add up to the loss
     grad_norm: float
-    mean: float  # of the losses before it
-    deviation: float
+    usual_loss: float  # the mean of the losses before it
+    usual_deviation: float
 
     @property
     def reason(self) -> str:
@@ -47,7 +50,7 @@ class Verdict:
             return f"the loss of step {self.step} is {self.loss}"
         if not math.isfinite(self.grad_norm):
             return f"the gradient norm of step {self.step} is {self.grad_norm}"
-        spread = f"the {self.mean:.4f} of the steps before (deviation {self.deviation:.4f})"
+        spread = f"the {self.usual_loss:.4f} of the steps before (deviation {self.usual_deviation:.4f})"
         return f"the loss of step {self.step} is {self.loss:.4f}, far above {spread}"
 
 
@@ -119,19 +122,28 @@ class Guard:
                 self.last_good_step = step
             yield verdict
 
-    def state(self) -> dict[str, Any]:
-        """Return what a run that goes on must know to judge the same, as numbers that JSON gives back exactly."""
-        return {
-            "spread": self.spread.tolist(),
-            "skipped": [step for step in self.skipped.tolist() if step > 0],
-        }
+    def state(self, step: int) -> dict[str, Any]:
+        """Return what a run that goes on after `step` must know to judge the same, as JSON gives it back exactly."""
+        skipped = [number for number in self.skipped.tolist() if 0 < number <= step]
+        return {"spread": self.spread.tolist(), "skipped": skipped}
 
-    def refusal(self, verdict: Verdict, place: str) -> UserError:
-        """Return the error that ends the run after `verdict`, with the `place` of its autopsy."""
-        other = ", or leave such steps out with --on_nonfinite=skip"
+    def refusal(self, verdict: Verdict, place: str, val_loss: float) -> UserError:
+        """Return the error that ends the run after `verdict`: where its autopsy is, and how to go on.
+
+        `val_loss` is of the weights before it: it tells whether they or the step's sequences are to blame.
+        """
+        found = f"{verdict.reason}: nothing was learned from it, {place}"
         if self.on_nonfinite == "skip":
-            other = f"; {MAX_SKIPPED} steps were skipped among the {WINDOW} before"
-        return UserError(f"{verdict.reason}: nothing was learned from it, {place}; {ADVICE}{other}")
+            found += f", and {MAX_SKIPPED} steps were skipped among the {WINDOW} before"
+        if not math.isfinite(val_loss):
+            return UserError(
+                f"{found}; the weights before it are bad already (validation loss {val_loss}): {BRANCH}"
+            )
+        skip = ", with --on_nonfinite=skip without such steps" if self.on_nonfinite == "stop" else ""
+        way_on = f"the same command goes on from the last checkpoint{skip}; if it comes again, {BRANCH}"
+        return UserError(
+            f"{found}; the weights before it are good (validation loss {val_loss:.4f}): {way_on}"
+        )
 
 
 def spread_with(loss: Tensor, n: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -148,4 +160,4 @@ def spread_with(loss: Tensor, n: Tensor, mean: Tensor, variance: Tensor) -> Tens
 def refuse_nonfinite(val_loss: float, step: int) -> None:
     """Raise UserError for a validation loss that is infinite or no number."""
     if not math.isfinite(val_loss):
-        raise UserError(f"the validation loss of step {step} is {val_loss}: {ADVICE}; it was not saved")
+        raise UserError(f"the validation loss of step {step} is {val_loss}: it was not saved; {BRANCH}")

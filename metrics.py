@@ -44,12 +44,17 @@ class RunLog:
             self.path = Path(self.config.out_dir) / METRICS
             last = step if on_record else step - 1
             kept = [record for record in read_metrics(self.path) if record["step"] <= last]
+            newest = kept[-1]["step"] if kept else 0
+            if on_record and step - newest >= self.config.log_interval:
+                self.say(
+                    f"LOST {self.path} has no records from step {newest + 1} to {step}, which were written"
+                )
             try:
                 replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
             except OSError as error:
                 raise self.cannot_write(error) from None
             if self.config.wandb != "disabled":
-                self.wandb_run = WandbRun(self.config, about, self.say)
+                self.wandb_run = WandbRun(self.config, about, self.say, may_refuse=not on_record)
         self.restart_clock(step)
 
     def say(self, line: str) -> None:

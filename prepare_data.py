@@ -20,7 +20,7 @@ from typing import Any
 
 from articles import Batch, documents, read_batches
 from command_line import parse_config
-from data import JOURNAL_FILE, MANIFEST_FILE, NO_LOSS, SPLITS, Manifest, Split
+from data import JOURNAL_FILE, MANIFEST_FILE, NO_LOSS, SPLITS, Manifest, Split, TokenDataset
 from errors import UserError, run_command
 from hf_tokenizer import find_tokenizer
 from shards import (
@@ -78,6 +78,8 @@ def prepare(config: PrepareConfig) -> None:
             manifest = Manifest.read(out_dir)
             refuse_other_options(out_dir, manifest.options, options)
             remove_journal(out_dir)
+            for split in SPLITS:
+                TokenDataset(out_dir, split).tokenizer()  # refuses what is missing or cut short
             note = f"; the files of {config.source} have changed since: another --out_dir prepares them"
             changed = note if source_has_changed(config, manifest) else ""
             print(f"{out_dir} is complete, nothing to do (--verify checks its hashes){changed}")

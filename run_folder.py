@@ -5,6 +5,7 @@ Owns config.json (config, identity, versions) and the rules of continuing, exten
 """
 
 import contextlib
+import errno
 import json
 import platform
 import subprocess
@@ -61,10 +62,11 @@ def open_run(
     """
     out_dir = Path(config.out_dir)
     ours = json.loads(json.dumps({**identity(config), "data": data_hash}))
-    earlier = _read_config(out_dir)
+    folder, damage = checkpoint.last_whole(out_dir)
+    earlier, found = _earlier(out_dir, folder)
+    damage = "; ".join(filter(None, (damage, found)))
     if earlier:
         _refuse_other_run(out_dir, earlier["identity"], ours, config.extend)
-    folder, damage = checkpoint.last_whole(out_dir)
     origin = _origin(config, earlier)
     config = replace(config, branch_from=origin)
     if not folder and origin:
@@ -106,7 +108,7 @@ def recorded_origin(out_dir: Path) -> str | None:
 
     What was asked for, a run's best checkpoint or a hub name, may be another model by now.
     """
-    return (_read_config(out_dir) or {}).get("init_folder")
+    return (_earlier(out_dir, None)[0] or {}).get("init_folder")
 
 
 def _origin(config: TrainConfig, earlier: dict[str, Any] | None) -> str:
@@ -125,19 +127,23 @@ def _origin(config: TrainConfig, earlier: dict[str, Any] | None) -> str:
     return begun
 
 
-def _read_config(out_dir: Path) -> dict[str, Any] | None:
-    """Return what config.json says of the run in the folder, None where there is no run yet."""
+def _earlier(out_dir: Path, folder: Path | None) -> tuple[dict[str, Any] | None, str]:
+    """Return what config.json says of the run in the folder, None where there is no run yet; and its damage, in words.
+
+    A checkpoint of the run says the same, and is asked where config.json cannot.
+    """
     try:
         content = json.loads((out_dir / CONFIG).read_text())
-        return {**content, **{key: content[key] for key in ("config", "identity", "run_id")}}
-    except FileNotFoundError:
-        if checkpoint.pointed(out_dir, "last"):
-            raise UserError(
-                f"{out_dir} holds checkpoints but no {CONFIG}: choose another --out_dir"
-            ) from None
-        return None
+        return {**content, **{key: content[key] for key in ("config", "identity", "run_id")}}, ""
+    except FileNotFoundError as error:
+        if not folder:
+            return None, ""
+        damage = f"{out_dir / CONFIG} is missing ({error.strerror})"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"cannot read {out_dir / CONFIG} ({error}): choose another --out_dir") from None
+        damage = f"cannot read {out_dir / CONFIG} ({error})"
+    if not folder:
+        raise UserError(f"{damage}: choose another --out_dir")
+    return checkpoint.read_info(folder), f"{damage}: {folder.name} says the same"
 
 
 @contextlib.contextmanager
@@ -166,7 +172,8 @@ def write_config(run: Run) -> None:
 
 
 def _cannot_write(run: Run, error: OSError) -> UserError:
-    return UserError(f"cannot write to out_dir={run.out_dir} ({error.strerror}): choose another --out_dir")
+    way_on = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --out_dir"
+    return UserError(f"cannot write to out_dir={run.out_dir} ({error.strerror}): {way_on}")
 
 
 def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool) -> None:
@@ -183,7 +190,8 @@ def _refuse_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
     listed = ", ".join(
         f"{key} ({_short(theirs.get(key))} there, {_short(ours[key])} asked)" for key in differing
     )
-    way_on = "add --extend to go on with it" if differing == ["max_steps"] else "choose another --out_dir"
+    ways_on = {"max_steps": "add --extend to go on with it", "data": "give the data_dir that it began with"}
+    way_on = ways_on.get(",".join(differing), "choose another --out_dir")
     raise UserError(
         f"{out_dir} holds another run, which differs in {listed}: {way_on}, "
         f"or branch a new run with --branch_from={out_dir} --out_dir=..."

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from data import Manifest
+from data import Manifest, anew
 from errors import UserError
 
 CHUNK_BYTES = 2**20
@@ -46,7 +46,7 @@ class ShardCheck:
         """Return what to say where any process found damage: the steps done with such data are not kept."""
         found = self.damage or "another process found its shards damaged and says which"
         return UserError(
-            f"{found}: nothing since the last checkpoint is kept; prepare the data again, then the same command goes on"
+            f"{found}: nothing since the last checkpoint is kept; {anew(self.data_dir)}, then the same command goes on"
         )
 
     def check_gently(self) -> None:

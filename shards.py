@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Shard, Split, TokenDataset
+from data import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Shard, Split, TokenDataset, anew
 from errors import UserError
 from files import file_hash, locked, replace_file
 from tokenizer import Tokenizer
@@ -232,9 +232,7 @@ def verify(data_dir: Path) -> Manifest:
         if digest != shard.sha256:
             damaged.append(shard.name)
     if damaged:
-        raise UserError(
-            f"damaged in {data_dir}: {', '.join(damaged)}; delete the folder and prepare it again"
-        )
+        raise UserError(f"damaged in {data_dir}: {', '.join(damaged)}: {anew(data_dir)}")
     TokenDataset(data_dir, SPLITS[0]).tokenizer()
     return manifest
 

@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
@@ -90,11 +92,19 @@ class Signals:
                 continue
             is_first, is_urgent = not self.heard.name, self.heard.take(numbers[0])
             if is_first:
-                say(f"{self.heard.name}: stopping after this step, which will be saved", sys.stderr)
+                say(f"{self.heard.name}: stopping after this step", sys.stderr)
             if is_urgent and not self.over.wait(DEAF_AFTER):
                 say(INTERRUPTED, sys.stderr)
                 os._exit(INTERRUPTED_STATUS)
         os.close(reading)
+
+
+@contextmanager
+def deadly_interrupts() -> Iterator[None]:
+    """Let Ctrl-C end the process in the block at once: it waits for others there, where Python does not hear it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def ignore_signals() -> None:

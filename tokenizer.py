@@ -132,7 +132,7 @@ class Tokenizer:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{path} is not a tokenizer saved by this project") from None
         if not is_whole:
-            raise UserError(f"{path} is damaged: its content does not match its hash; write it again")
+            raise UserError(f"{path} is damaged: its content does not match its hash")
         return tokenizer
 
     @cached_property

@@ -6,6 +6,7 @@ chapter are in the module of its name.
 
 import dataclasses
 import faulthandler
+import math
 import os
 import random
 import sys
@@ -28,7 +29,7 @@ from contact import Contact
 from data import TokenDataset, batch
 from distributed import World, gradients_stay_local, leave, start_world
 from errors import UserError, run_command, say
-from evaluate import evaluate
+from evaluate import Losses, evaluate
 from guard import Guard, Verdict, refuse_nonfinite
 from metrics import RunLog, draw_losses
 from micro_batch import choose_micro_batch_size, memory_for
@@ -37,7 +38,7 @@ from optim import learning_rate, make_optimizer, set_learning_rate, update
 from pretrained import Pretrained
 from run_folder import only_writer, open_run, recorded_origin, write_config
 from shard_check import ShardCheck
-from stopping import Requests, Signals, ignore_signals
+from stopping import Requests, Signals, deadly_interrupts, ignore_signals
 
 
 def train(config: TrainConfig) -> Progress:
@@ -45,7 +46,8 @@ def train(config: TrainConfig) -> Progress:
 
     Raises UserError for whatever the config, the data or the run's folder make impossible.
     """
-    world = start_world(config.device, config.timeout_minutes)
+    with deadly_interrupts():
+        world = start_world(config.device, config.timeout_minutes)
     hardware.be_deterministic(world.device)
     with Signals() as signals, Contact(world, config.timeout_minutes) as contact:
         with world.together():
@@ -187,6 +189,7 @@ class Training:
     def run_to_end(self, signals: Signals, contact: Contact) -> None:
         """Go from the present step to max_steps, or until a signal: evaluate and save where due, step, look back."""
         self.open_log()
+        self.saved_step = self.progress.step
         self.check = ShardCheck(self.config.data_dir, self.data.manifest, active=self.world.local_rank == 0)
         self.requests = Requests(self.world, signals, self.config.checkpoint_minutes, self.check)
         contact.loss = self.requests.loss
@@ -207,19 +210,20 @@ class Training:
 
     def evaluate_and_save(self, ends: bool, save_now: bool) -> None:
         """Evaluate and save where this step is one for it; the step that the run goes on from is on record."""
-        config, step, first_step = self.config, self.progress.step, self.run.progress.step
+        config, step = self.config, self.progress.step
         scheduled = step > 0 and (step == config.max_steps or step % config.checkpoint_interval == 0)
-        saves = scheduled or ((ends or save_now) and step > first_step)
+        saves = scheduled or ((ends or save_now) and step > self.saved_step)
         evaluates = scheduled or step % config.eval_interval == 0
-        is_done = step == first_step and (ends or self.run.continues)
+        is_done = step == self.saved_step and (ends or self.run.continues)
         if is_done or not (saves or evaluates):
             return
         self.look_back(late=0)
         if evaluates:
             self.evaluate()
-        if saves:
+        is_good = self.guard.last_good_step == step  # if not, the weights may be to blame
+        if saves and (is_good or scheduled or ends):
             self.confirm_data()
-            self.save(is_final=ends)
+            self.save(ends, config.keep_checkpoints)
             self.requests.saved()
         self.log.restart_clock(step)
 
@@ -282,15 +286,29 @@ class Training:
         """Log the steps but the last `late`, and what the guard found of them; raise UserError if that ends the run."""
         for verdict in self.guard.verdicts(late):
             if verdict.ends:
-                place = self.write_autopsy(verdict)
-                self.world.wait()  # for the others' parts of it
-                raise self.guard.refusal(verdict, place)
+                raise self.end_by(verdict)
             self.log_step(verdict)
             if verdict.skipped:
                 place = (
                     self.write_autopsy(verdict) if self.guard.n_skipped <= autopsy.ENOUGH else "no autopsy"
                 )
                 self.log.skipped(verdict.step, verdict.loss, verdict.grad_norm, f"{verdict.reason}; {place}")
+
+    def end_by(self, verdict: Verdict) -> UserError:
+        """Write the autopsy of the step that ends the run; save the one before it, if its weights are good."""
+        place = self.write_autopsy(verdict)
+        self.progress = dataclasses.replace(
+            self.progress,
+            step=verdict.step - 1,
+            sequences=verdict.sequences,
+            val_loss=None,
+            val_bits_per_byte=None,
+        )
+        val_loss = self.validate().nats_per_token
+        if math.isfinite(val_loss) and self.progress.step > self.saved_step:
+            self.confirm_data()
+            self.save(is_final=False, keep=0)  # which is not the place to remove better ones
+        return self.guard.refusal(verdict, place, val_loss)
 
     def log_step(self, verdict: Verdict) -> None:
         """Log a step that is one for it, and how long the first one took."""
@@ -317,10 +335,9 @@ class Training:
             return f"no autopsy in {folder} ({error.strerror})"
         return f"autopsy in {folder}"
 
-    def evaluate(self) -> None:
-        """Measure the validation loss of this step and log it."""
-        began = time.perf_counter()
-        losses = evaluate(
+    def validate(self) -> Losses:
+        """Return the losses over the validation windows."""
+        return evaluate(
             self.model,
             self.validation,
             self.val_starts,
@@ -329,6 +346,11 @@ class Training:
             self.world,
             self.dtype,
         )
+
+    def evaluate(self) -> None:
+        """Measure the validation loss of this step and log it."""
+        began = time.perf_counter()
+        losses = self.validate()
         loss, best = losses.nats_per_token, self.progress.best_val_loss
         refuse_nonfinite(loss, self.progress.step)
         is_best = best is None or loss < best
@@ -347,15 +369,16 @@ class Training:
         while not self.requests.confirm_data(seconds=5.0):
             self.waits += 1
 
-    def save(self, is_final: bool) -> None:
-        """Write a checkpoint of this step and draw the losses up to it, by the main process.
+    def save(self, is_final: bool, keep: int) -> None:
+        """Write a checkpoint of this step and draw the losses up to it, by the main process; keep so many, 0 for all.
 
         A disk that refuses costs this checkpoint alone; where no later one will be, UserError.
         """
-        self.progress = dataclasses.replace(self.progress, guard=self.guard.state())
+        self.progress = dataclasses.replace(self.progress, guard=self.guard.state(self.progress.step))
+        self.saved_step = self.progress.step
         if not self.world.is_main:
             return
-        out_dir, keep = self.run.out_dir, self.config.keep_checkpoints
+        out_dir = self.run.out_dir
         try:
             self.log.complete()  # a checkpoint must not be ahead of its metrics
             began = time.perf_counter()
@@ -365,7 +388,8 @@ class Training:
         except UserError as error:
             if is_final:
                 raise
-            self.log.say(f"NOT SAVED: {error}; the run goes on and tries again at the next checkpoint")
+            found = str(error).rpartition(": ")[0]
+            self.log.say(f"NOT SAVED: {found}; the run goes on and tries again at the next checkpoint")
             return
         self.log.say(f"saved {folder} in {time.perf_counter() - began:.1f} s")
         try:

@@ -21,8 +21,10 @@ HANGS_AFTER = 5.0  # seconds more, then wandb is not waited for
 class WandbRun:
     """The run there. A thread of its own talks to wandb: what fails or hangs costs figures there, and is said once."""
 
-    def __init__(self, config: TrainConfig, about: dict[str, Any], say: Callable[[str], None]) -> None:
-        """Open the run, by `start_wandb`; `say` prints a line. Raises what that raises."""
+    def __init__(
+        self, config: TrainConfig, about: dict[str, Any], say: Callable[[str], None], may_refuse: bool
+    ) -> None:
+        """Open the run, by `start_wandb`; `say` prints a line. Raises what that raises, if it may."""
         self.say = say
         self.refusal: UserError | None = None
         self.waiting: queue.SimpleQueue[dict[str, float] | int] = queue.SimpleQueue()
@@ -31,8 +33,10 @@ class WandbRun:
         self.thread.start()
         if not self.started.wait(2 * START_SECONDS + HANGS_AFTER):  # online, then offline
             say("WANDB does not start: not waiting any longer; metrics.jsonl has all figures")
-        if self.refusal:
+        if self.refusal and may_refuse:
             raise self.refusal
+        if self.refusal:  # a run that goes on by itself, perhaps on another machine
+            say(failed(self.refusal))
 
     def log(self, values: dict[str, float]) -> None:
         """Hand over figures; they are a step's, which is among them."""
