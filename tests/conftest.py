@@ -1,4 +1,4 @@
-"""What tests share: a tiny data folder made by the real preparation, a tiny config on it, the commands as processes."""
+"""What tests share: a tiny data folder and a tiny config on it, the commands as processes, what a run leaves."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,18 @@ import torch
 
 from command_line import flat_fields
 from config import TrainConfig
+from distributed import World
+from metrics import read_metrics
 from model import GPTConfig
 from optim import OptimizerConfig
 from prepare_data import PrepareConfig, prepare
 
 ROOT = Path(__file__).parent.parent
 WORDS = "the river runs north past old stone walls where café owners learn 数字 and sing".split()
+CPU = torch.device("cpu")
+ALONE = World(0, 1, CPU)
+# What starts a script in two processes.
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -74,6 +81,29 @@ def config(data_dir: Path, tmp_path: Path) -> TrainConfig:
     )
 
 
+def records(config: TrainConfig) -> list[dict]:
+    """Return a run's records without what the clock says."""
+    found, times = read_metrics(Path(config.out_dir) / "metrics.jsonl"), {"tokens_per_second", "mfu"}
+    return [{key: value for key, value in record.items() if key not in times} for record in found]
+
+
+def losses(config: TrainConfig) -> list[float]:
+    return [record["loss"] for record in records(config) if "loss" in record]
+
+
+def final_files(config: TrainConfig) -> dict[str, bytes]:
+    folder = Path(config.out_dir) / (Path(config.out_dir) / "last").read_text().strip()
+    return {name: (folder / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")}
+
+
+def elsewhere(config: TrainConfig, name: str, **changes: object) -> TrainConfig:
+    return replace(config, out_dir=str(Path(config.out_dir).parent / name), **changes)
+
+
+def with_dropout(config: TrainConfig) -> TrainConfig:
+    return replace(config, model=replace(config.model, dropout=0.2))
+
+
 def arguments(config: TrainConfig) -> list[str]:
     """Return the command line that gives `config`."""
     words = {
@@ -88,16 +118,31 @@ def command_environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": ""}
 
 
+def command(config: TrainConfig, *launcher: str) -> list[str]:
+    """Return the words of the training command, for one process or for those that `launcher` starts."""
+    return [*(launcher or (sys.executable,)), str(ROOT / "train.py"), *arguments(config)]
+
+
+def complete(config: TrainConfig, *launcher: str, **environment: str) -> str:
+    """Run the command to its end in a process of its own, or in those that `launcher` starts; return its output."""
+    environment = command_environment() | environment
+    done = subprocess.run(
+        command(config, *launcher), env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """A function that runs one of the project's commands in a process of its own, in an empty folder."""
 
     def run_in_process(script: str, *argv: str) -> subprocess.CompletedProcess[str]:
         is_tool = script.startswith("tools.")  # which runs as a module, from the project's folder
-        command = [sys.executable, *(("-m", script) if is_tool else (str(ROOT / script),)), *argv]
+        words = [sys.executable, *(("-m", script) if is_tool else (str(ROOT / script),)), *argv]
         environment = command_environment() | ({"PYTHONPATH": str(ROOT)} if is_tool else {})
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
         )
 
     return run_in_process
@@ -126,9 +171,9 @@ def ranks() -> Iterator[Ranks]:
         for rank, config in enumerate(configs):
             numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": len(configs)}
             environment = command_environment() | place | {key: str(n) for key, n in numbers.items()}
-            command = [sys.executable, str(ROOT / "train.py"), *arguments(config)]
+            words = [sys.executable, str(ROOT / "train.py"), *arguments(config)]
             pipe = subprocess.PIPE
-            started.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
+            started.append(subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True))
         return started
 
     yield start
@@ -141,3 +186,10 @@ def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Return status and standard error of a process that ends soon."""
     _, errors = process.communicate(timeout=30)
     return process.returncode, errors
+
+
+def flip_a_bit(file: Path) -> None:
+    """Damage a file as a disk might, in its middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)

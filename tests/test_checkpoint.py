@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import CPU, flip_a_bit
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -24,7 +25,6 @@ from pretrained import find, load_model
 from tokenizer import Tokenizer, open_tokenizer
 
 TINY = GPTConfig(vocab_size=257, block_size=8, n_layer=1, n_head=2, n_embd=16)
-CPU = torch.device("cpu")
 
 
 @lru_cache
@@ -263,21 +263,17 @@ def test_checkpoint_of_the_format_before_is_read(tmp_path: Path) -> None:
     assert checkpoint.read_info(folder)["step"] == 3
 
 
-def damage(file: Path) -> None:
-    file.write_bytes(flipped(file.read_bytes(), file.stat().st_size // 2))
-
-
 def test_last_whole_goes_back_as_far_as_it_must(tmp_path: Path) -> None:
     assert checkpoint.last_whole(tmp_path) == (None, "")
     folders = [save(tmp_path, step, 5.0 - step, keep=0)[0] for step in (1, 2, 3)]
     assert checkpoint.last_whole(tmp_path) == (folders[2], "")
     (tmp_path / "last").write_text("step_00000002\n")
     assert checkpoint.last_whole(tmp_path) == (folders[1], ""), "whoever goes back, goes back"
-    damage(folders[1] / "tokenizer.json")
+    flip_a_bit(folders[1] / "tokenizer.json")
     (folders[2] / "checkpoint.json").unlink()
     expected = f"{folders[1]}: tokenizer.json is damaged (its sha256 differs)"
     assert checkpoint.last_whole(tmp_path) == (folders[0], expected)
-    damage(folders[0] / "checkpoint.json")
+    flip_a_bit(folders[0] / "checkpoint.json")
     with pytest.raises(
         UserError, match=r"tokenizer.json is damaged .*; .*checkpoint.json.*: no checkpoint is left"
     ):
@@ -317,7 +313,7 @@ def test_what_killed_saves_left_is_removed_by_the_next(tmp_path: Path) -> None:
 def test_best_of_steps_that_are_done_again_is_not_the_best(tmp_path: Path) -> None:
     for step, loss in ((1, 3.0), (2, 2.5), (3, 2.0)):
         save(tmp_path, step, loss, keep=0)
-    damage(tmp_path / "step_00000003" / "model.safetensors")
+    flip_a_bit(tmp_path / "step_00000003" / "model.safetensors")
     (tmp_path / "last").write_text("step_00000001\n")
     save(tmp_path, 2, 2.6, keep=1)
     assert checkpoint.find(tmp_path).name == "step_00000002"

@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, Ranks, command_environment, outcome
+from conftest import CPU, ROOT, Ranks, command_environment, outcome
 
 from config import TrainConfig
 from contact import Contact
 from distributed import World
 from errors import UserError
-
-CPU = torch.device("cpu")
 
 
 def wait_for_step(process: subprocess.Popen[str], step: int) -> None:

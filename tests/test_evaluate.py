@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ALONE, CPU
 from torch.nn import functional as F
 
 from config import TrainConfig, with_vocabulary
@@ -15,9 +16,6 @@ from distributed import World
 from evaluate import Losses, evaluate
 from model import GPT
 from tokenizer import Tokenizer, open_tokenizer, train_bpe
-
-CPU = torch.device("cpu")
-ALONE = World(0, 1, CPU)
 
 
 @pytest.fixture

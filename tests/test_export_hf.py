@@ -11,7 +11,7 @@ import ctranslate2
 import numpy as np
 import pytest
 import torch
-from conftest import one_line_error
+from conftest import ALONE, CPU, one_line_error
 from test_huggingface import enlarge, largest_difference
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -20,7 +20,6 @@ import pretrained
 from checkpoint import Progress
 from config import TrainConfig, with_vocabulary
 from data import TokenDataset
-from distributed import World
 from errors import UserError
 from evaluate import evaluate
 from generate import generate
@@ -31,7 +30,6 @@ from tokenizer import Tokenizer, open_tokenizer, train_bpe
 from tools.export_hf import ExportConfig, export
 from train import train
 
-CPU = torch.device("cpu")
 TEXT = (
     "the river runs north past old stone walls where café owners learn 数字 and sing 12345 times, isn't it? "
 )
@@ -117,9 +115,8 @@ def test_the_perplexity_of_a_trained_model_is_the_same_there(shape, config):
     tokenizer = validation.tokenizer()
     found = pretrained.find(config.out_dir)
     starts = validation.validation_starts(32, None)
-    world = World(0, 1, CPU)
     ours = pretrained.load_model(found, CPU, torch.float32)
-    losses = evaluate(ours, validation, starts, 8, tokenizer.token_byte_lengths(), world, torch.float32)
+    losses = evaluate(ours, validation, starts, 8, tokenizer.token_byte_lengths(), ALONE, torch.float32)
     folder = exported(config)
     theirs = AutoModelForCausalLM.from_pretrained(folder).eval()
     nats = []

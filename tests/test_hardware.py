@@ -2,13 +2,12 @@
 
 import pytest
 import torch
+from conftest import CPU
 
 import hardware
 from distributed import start_world
 from errors import UserError
 from hardware import autocast, choose_compile, choose_device, choose_precision, peak_flops
-
-CPU = torch.device("cpu")
 
 
 def test_cpu_is_there() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import one_line_error
+from conftest import CPU, one_line_error
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
@@ -21,7 +21,6 @@ from hf_tokenizer import write_tokenizer
 from model import GPT, GPTConfig
 from tokenizer import open_tokenizer
 
-CPU = torch.device("cpu")
 GPT2 = {"n_positions": 96, "n_embd": 48, "n_layer": 2, "n_head": 4, "vocab_size": 65}
 QWEN3 = {
     "max_position_embeddings": 96,

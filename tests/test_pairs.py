@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import one_line_error
+from conftest import ALONE, one_line_error
 from torch.nn import functional as F
 
 import data
 import model
 from config import TrainConfig
 from data import IGNORED, NO_LOSS, TokenDataset, batch
-from distributed import World
 from errors import UserError
 from prepare_data import PrepareConfig, prepare
 from shards import verify
@@ -23,7 +22,6 @@ from tools.invented_pairs import WORDINGS, pairs
 from train import Training, train
 
 ROWS = [{"id": str(i), "prompt": f"{i} and {i} is", "completion": f" {2 * i}. é"} for i in range(60)]
-ALONE = World(0, 1, torch.device("cpu"))
 
 
 def prepared(folder: Path, rows: list[dict], **options: object) -> Path:

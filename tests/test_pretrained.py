@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import arguments, one_line_error
+from conftest import ALONE, arguments, one_line_error
 from safetensors.torch import load_file
 
 import checkpoint
 import pretrained
 from config import TrainConfig, with_network
-from distributed import World
 from errors import UserError
 from metrics import read_metrics
 from model import GPTConfig
@@ -22,7 +21,6 @@ from tokenizer import open_tokenizer
 from tools.export_hf import ExportConfig, export
 from train import Training, train
 
-ALONE = World(0, 1, torch.device("cpu"))
 SHAPE = GPTConfig(block_size=16, n_layer=2, n_head=2, n_embd=32)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ALONE
 from safetensors.torch import load_file
 
 import checkpoint
 import run_folder
 from checkpoint import Progress
 from config import TrainConfig, with_vocabulary
-from distributed import World
 from errors import UserError
 from metrics import read_metrics
 from model import GPT
@@ -131,7 +131,7 @@ def test_branch_takes_weights_optimizer_and_place(begun: TrainConfig, tmp_path: 
     assert not run.continues
     assert run.progress == Progress(5, 40, None, None), "the best is of this run, not of its origin"
     assert run.about["run_id"] != open_run(begun, DATA, BYTES).about["run_id"]
-    training = Training(replace(branch, data_dir=begun.data_dir), World(0, 1, torch.device("cpu")))
+    training = Training(replace(branch, data_dir=begun.data_dir), ALONE)
     training.build()
     origin = Path(begun.out_dir) / "step_00000005"
     for name, weight in load_file(origin / "model.safetensors").items():
@@ -211,7 +211,7 @@ def test_branch_needs_a_step_to_do(begun: TrainConfig, tmp_path: Path) -> None:
 def test_branch_that_has_begun_goes_on_from_its_own_checkpoint(begun: TrainConfig, tmp_path: Path) -> None:
     branch = replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir, max_steps=20)
     train(replace(branch, max_steps=20, checkpoint_interval=7, eval_interval=100))
-    run = open_run(branch, Training(branch, World(0, 1, torch.device("cpu"))).data.manifest_hash, BYTES)
+    run = open_run(branch, Training(branch, ALONE).data.manifest_hash, BYTES)
     assert run.continues
     assert run.progress.step == 20
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Ranks, outcome
+from conftest import Ranks, flip_a_bit, outcome
 
 import shard_check
 from config import TrainConfig
@@ -25,12 +25,6 @@ def copy(config: TrainConfig, tmp_path: Path) -> TrainConfig:
     """The config on a copy of the data, which a test may damage."""
     shutil.copytree(config.data_dir, tmp_path / "copy")
     return replace(config, data_dir=str(tmp_path / "copy"))
-
-
-def flip_a_bit(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def damage_of(data_dir: str) -> str:

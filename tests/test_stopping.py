@@ -14,8 +14,20 @@ from typing import cast
 
 import pytest
 import torch
-from conftest import ROOT, arguments, command_environment
-from test_train import complete, elsewhere, final_files, records, with_dropout
+from conftest import (
+    ALONE,
+    CPU,
+    ROOT,
+    TWO,
+    arguments,
+    command,
+    command_environment,
+    complete,
+    elsewhere,
+    final_files,
+    records,
+    with_dropout,
+)
 
 import checkpoint
 from config import TrainConfig
@@ -25,7 +37,6 @@ from shard_check import ShardCheck
 from stopping import SIGNALS, Requests, Signals
 from train import Training, train
 
-TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 NO_DAMAGE = cast(ShardCheck, SimpleNamespace(damage=""))
 
 
@@ -169,9 +180,9 @@ with Signals() as signals:
 
 
 def test_second_interrupt_ends_a_process_that_is_deaf() -> None:
-    command = [sys.executable, "-c", DEAF]
+    words = [sys.executable, "-c", DEAF]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=ROOT, env=command_environment(), **pipes) as process:
+    with subprocess.Popen(words, cwd=ROOT, env=command_environment(), **pipes) as process:
         try:
             assert process.stdout
             assert process.stderr
@@ -208,8 +219,7 @@ class Pair:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, minutes: float = 0.0) -> None:
         self.posted: dict[int, list[torch.Tensor]] = {0: [], 1: []}
-        cpu = torch.device("cpu")
-        self.requests = [Requests(World(rank, 2, cpu), Signals(), minutes, NO_DAMAGE) for rank in range(2)]
+        self.requests = [Requests(World(rank, 2, CPU), Signals(), minutes, NO_DAMAGE) for rank in range(2)]
         for rank, requests in enumerate(self.requests):
             monkeypatch.setattr(requests, "tell", self.teller(rank))
 
@@ -264,9 +274,8 @@ def test_saved_by_the_clock(config: TrainConfig, capsys: pytest.CaptureFixture[s
 
 
 def start(config: TrainConfig, *launcher: str) -> subprocess.Popen[str]:
-    argv = [*(launcher or [sys.executable]), str(ROOT / "train.py"), *arguments(config)]
     return subprocess.Popen(
-        argv,
+        command(config, *launcher),
         env=command_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -322,10 +331,9 @@ def test_signals_to_two_processes(config: TrainConfig) -> None:
 def test_output_that_is_lost_costs_no_step(config: TrainConfig, harm: str) -> None:
     """As after Ctrl-C in `train.py | tee log`, which ends tee too."""
     config = replace(config, max_steps=100_000, checkpoint_interval=100_000, eval_interval=100_000)
-    command = [sys.executable, str(ROOT / "train.py"), *arguments(config)]
     output = os.open("/dev/full", os.O_WRONLY) if harm == "full" else subprocess.PIPE
     with subprocess.Popen(
-        command, env=command_environment(), stdout=output, stderr=subprocess.PIPE
+        command(config), env=command_environment(), stdout=output, stderr=subprocess.PIPE
     ) as process:
         metrics = Path(config.out_dir) / "metrics.jsonl"
         wait_for(lambda: metrics.is_file() and metrics.read_text().count("\n") > 20)
@@ -347,16 +355,16 @@ SLOW_TO_END = "import atexit, runpy, sys, time; atexit.register(time.sleep, 300)
 def test_ends_though_a_library_does_not(config: TrainConfig, more: list[str], status: int) -> None:
     """As Weights & Biases, whose own process may hang, and which waits for it."""
     train(config)
-    command = [sys.executable, "-c", SLOW_TO_END, str(ROOT / "train.py"), *arguments(config), *more]
+    words = [sys.executable, "-c", SLOW_TO_END, str(ROOT / "train.py"), *arguments(config), *more]
     environment = command_environment() | {"PYTHONPATH": str(ROOT)}
-    assert subprocess.run(command, env=environment, capture_output=True, timeout=60).returncode == status
+    assert subprocess.run(words, env=environment, capture_output=True, timeout=60).returncode == status
 
 
 def test_waiting_for_shards_is_no_standing_still(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine with much data on a slow disk must not be taken for one that hangs."""
-    training = Training(config, World(0, 1, torch.device("cpu")))
+    training = Training(config, ALONE)
     rounds = iter([True, True, False])
 
     def slowly(seconds: float) -> None:

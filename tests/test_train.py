@@ -14,7 +14,23 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, arguments, command_environment, one_line_error
+from conftest import (
+    ALONE,
+    CPU,
+    ROOT,
+    TWO,
+    arguments,
+    command,
+    command_environment,
+    complete,
+    elsewhere,
+    final_files,
+    flip_a_bit,
+    losses,
+    one_line_error,
+    records,
+    with_dropout,
+)
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import checkpoint
@@ -24,50 +40,8 @@ from data import TokenDataset
 from distributed import World
 from errors import UserError
 from files import locked
-from metrics import read_metrics
 from model import GPT, IGNORED
 from train import Training, train
-
-CPU = torch.device("cpu")
-ALONE = World(0, 1, CPU)
-TIMES = {"tokens_per_second", "mfu"}
-
-
-def records(config: TrainConfig) -> list[dict]:
-    """Return a run's records without what the clock says."""
-    found = read_metrics(Path(config.out_dir) / "metrics.jsonl")
-    return [{key: value for key, value in record.items() if key not in TIMES} for record in found]
-
-
-def losses(config: TrainConfig) -> list[float]:
-    return [record["loss"] for record in records(config) if "loss" in record]
-
-
-def final_files(config: TrainConfig) -> dict[str, bytes]:
-    folder = Path(config.out_dir) / (Path(config.out_dir) / "last").read_text().strip()
-    return {name: (folder / name).read_bytes() for name in ("model.safetensors", "optimizer.safetensors")}
-
-
-def elsewhere(config: TrainConfig, name: str, **changes: object) -> TrainConfig:
-    return replace(config, out_dir=str(Path(config.out_dir).parent / name), **changes)
-
-
-def with_dropout(config: TrainConfig) -> TrainConfig:
-    return replace(config, model=replace(config.model, dropout=0.2))
-
-
-def command(config: TrainConfig) -> list[str]:
-    return [sys.executable, str(ROOT / "train.py"), *arguments(config)]
-
-
-def complete(config: TrainConfig, *launcher: str, **environment: str) -> str:
-    """Run the command to its end in a process of its own, or in those that `launcher` starts; return its output."""
-    argv = [*launcher, *command(config)[1:]] if launcher else command(config)
-    done = subprocess.run(
-        argv, env=command_environment() | environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def kill_at(config: TrainConfig, step: int, delay: float) -> None:
@@ -172,9 +146,8 @@ def test_killed_and_continued_compiled(config: TrainConfig) -> None:
 def test_two_processes_compute_what_one_does(config: TrainConfig) -> None:
     """2 processes x 2 micro-batches are 1 process x 4."""
     config = replace(config, micro_batch_size=2)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     two = elsewhere(config, "two")
-    output = complete(two, *launcher)
+    output = complete(two, *TWO)
     assert "processes 2 x accumulation 2 x micro-batch 2" in output
     assert output.count("is finished") == 1
     train(config)
@@ -448,26 +421,20 @@ def test_a_step_waits_for_no_gpu(config: TrainConfig) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def flip_last_bit(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
-
-
 def test_damaged_checkpoint_is_named_and_the_one_before_it_used(config: TrainConfig, run) -> None:
     config = replace(with_dropout(config), max_steps=15, keep_checkpoints=0)
     undisturbed, out_dir = elsewhere(config, "undisturbed"), Path(config.out_dir)
     train(undisturbed)
     shutil.copytree(undisturbed.out_dir, out_dir)
     (out_dir / "last").write_text("step_00000010\n")  # as if it had been killed then
-    flip_last_bit(out_dir / "step_00000010" / "model.safetensors")
+    flip_a_bit(out_dir / "step_00000010" / "model.safetensors")
     said = complete(config)
     assert "step 5 to 15" in said
     assert f"DAMAGED {out_dir}/step_00000010: model.safetensors is damaged (its sha256 differs)" in said
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
     for folder in out_dir.glob("step_*"):
-        flip_last_bit(folder / "optimizer.safetensors")
+        flip_a_bit(folder / "optimizer.safetensors")
     message = one_line_error(run("train.py", *arguments(config)))
     assert message.count("optimizer.safetensors is damaged") == 3
     assert message.endswith("no checkpoint is left to go on from, choose another --out_dir")
