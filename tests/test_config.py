@@ -11,6 +11,7 @@ from config import (
     OPERATIONAL,
     SampleConfig,
     TrainConfig,
+    divisors,
     identity,
     load_config_file,
     parse_train_config,
@@ -209,6 +210,10 @@ def test_batch_in_tokens_is_the_same_batch() -> None:
         TrainConfig(batch_tokens=100, model=GPTConfig(block_size=64))
     with pytest.raises(ValueError, match=r"batch_tokens=10: .* use 64$"):
         TrainConfig(batch_tokens=10, model=GPTConfig(block_size=64))
+
+
+def test_divisors() -> None:
+    assert [divisors(n) for n in (1, 7, 12)] == [[1], [1, 7], [1, 2, 3, 4, 6, 12]]
 
 
 @pytest.mark.parametrize(

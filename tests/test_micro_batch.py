@@ -1,26 +1,19 @@
 """The micro-batch that fits: found by probing, the same in all processes, without a trace in what is learned."""
 
-import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, command_environment
+from conftest import ALONE, CPU, losses, with_dropout
 
 import micro_batch
 from config import TrainConfig, divisors
 from distributed import World
 from errors import UserError
-from metrics import read_metrics
 from micro_batch import choose_micro_batch_size, largest_that_fits, no_memory, probe
 from model import GPT
 from train import Training, train
-
-CPU = torch.device("cpu")
-ALONE = World(0, 1, CPU)
 
 
 class Limited:
@@ -50,15 +43,6 @@ def limit(monkeypatch: pytest.MonkeyPatch, n_sequences: int) -> Limited:
     return limited
 
 
-def losses(config: TrainConfig) -> list[float]:
-    found = read_metrics(Path(config.out_dir) / "metrics.jsonl")
-    return [record["loss"] for record in found if "loss" in record]
-
-
-def test_divisors() -> None:
-    assert [divisors(n) for n in (1, 7, 12)] == [[1], [1, 7], [1, 2, 3, 4, 6, 12]]
-
-
 @pytest.mark.parametrize("share", [1, 7, 12, 480])
 def test_largest_that_fits_is_found_in_few_attempts(share: int) -> None:
     for n_sequences in range(share + 2):
@@ -79,7 +63,7 @@ def test_other_errors_are_not_taken_for_memory() -> None:
 def test_probing_changes_nothing_that_is_learned(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = replace(config, model=replace(config.model, dropout=0.2))
+    config = with_dropout(config)
     by_hand = replace(config, out_dir=config.out_dir + "_by_hand", micro_batch_size=4)
     train(by_hand)
     limited = limit(monkeypatch, 5)
@@ -115,26 +99,6 @@ def test_all_processes_take_the_smallest(config: TrainConfig, monkeypatch: pytes
     wanted = (training.model, training.optimizer, 8)
     assert choose_micro_batch_size(*wanted, Beside(0, 2, CPU), torch.float32)[0] == 2
     assert choose_micro_batch_size(*wanted, ALONE, torch.float32)[0] == 8
-
-
-SMALLEST = """
-from distributed import start_world
-world = start_world("cpu")
-print(f" {world.smallest(12 - world.rank)} ", end="")  # in one piece: both write to one pipe
-world.stop()
-"""
-
-
-def test_smallest_is_of_all_processes(tmp_path: Path) -> None:
-    """Here of two, by gloo."""
-    script = tmp_path / "smallest.py"
-    script.write_text(SMALLEST)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    environment = command_environment() | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*launcher, str(script)], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.split() == ["11", "11"], done.stderr
 
 
 def test_cpu_takes_the_whole_share(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
