@@ -161,17 +161,20 @@ Ranks = Callable[..., list[subprocess.Popen[str]]]
 
 @pytest.fixture
 def ranks() -> Iterator[Ranks]:
-    """A function that trains each config in a process of its own, all together, without an agent that ends them."""
+    """A function that trains each config in a process of its own, all together, without an agent that ends them.
+
+    They run train.py, or another script that takes the same words.
+    """
     started: list[subprocess.Popen[str]] = []
 
-    def start(*configs: TrainConfig) -> list[subprocess.Popen[str]]:
+    def start(*configs: TrainConfig, script: Path = ROOT / "train.py") -> list[subprocess.Popen[str]]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
         for rank, config in enumerate(configs):
             numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": len(configs)}
             environment = command_environment() | place | {key: str(n) for key, n in numbers.items()}
-            words = [sys.executable, str(ROOT / "train.py"), *arguments(config)]
+            words = [sys.executable, str(script), *arguments(config)]
             pipe = subprocess.PIPE
             started.append(subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True))
         return started
@@ -182,9 +185,9 @@ def ranks() -> Iterator[Ranks]:
         process.communicate()
 
 
-def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
+def outcome(process: subprocess.Popen[str], timeout: float = 30.0) -> tuple[int, str]:
     """Return status and standard error of a process that ends soon."""
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=timeout)
     return process.returncode, errors
 
 

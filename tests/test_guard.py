@@ -1,85 +1,40 @@
-"""The guard: steps that nothing is learned from, on one process or several, and what is left to read of them."""
+"""The guard: which steps nothing is learned from, on one process or several, and that nothing else changes."""
 
 import json
-import math
 import shutil
-import socket
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, arguments, command_environment, one_line_error
-from test_train import ALONE, CPU, elsewhere, final_files, records
+from conftest import (
+    ALONE,
+    CPU,
+    ROOT,
+    Ranks,
+    arguments,
+    elsewhere,
+    final_files,
+    one_line_error,
+    outcome,
+    records,
+)
+from poison import NAN, add_poison, ended, read_autopsy, sequence_of, strict_json
 
-import autopsy as autopsy_module
+import checkpoint
 import guard as guard_module
 import train as train_module
 from config import TrainConfig
-from contact import Contact
-from data import TokenDataset, batch
-from distributed import World
 from errors import UserError
 from evaluate import Losses
 from guard import FAR, RECENT, WINDOW, Guard
-from optim import OptimizerConfig, make_optimizer, update
-from stopping import Signals
 from train import Training, train
-
-Poison = Callable[..., None]
-BATCH = 8  # of the config that tests share
-
-
-def add_poison(
-    set_attribute: Poison, config: TrainConfig, factors: dict[int, float], place: str = "transformer.h.1.mlp"
-) -> None:
-    """Multiply what a module makes of these of the run's sequences, whenever it computes with them."""
-    T, dataset = config.model.block_size, TokenDataset(config.data_dir)
-    rows = {
-        number: batch(dataset, dataset.training_starts(T, config.seed, number, 1), T)[0] for number in factors
-    }
-    build = Training.build
-
-    def poisoned(training: Training) -> None:
-        build(training)
-        computed: list[torch.Tensor] = []
-        transformer = training.model.transformer
-
-        def multiply(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-            factor = torch.ones(len(computed[-1]))
-            for number, row in rows.items():
-                factor[(computed[-1] == torch.from_numpy(row)).all(dim=1)] = factors[number]
-            return output * factor[:, None, None] if (factor != 1).any() else output
-
-        transformer.register_forward_pre_hook(lambda _module, inputs: computed.append(inputs[0]))
-        training.model.get_submodule(place).register_forward_hook(multiply)
-
-    set_attribute(Training, "build", poisoned)
-
-
-NAN = float("nan")
-
-
-def sequence_of(step: int, place: int = 3) -> int:
-    """Return the number of one of the sequences of the update that leads to `step`."""
-    return (step - 1) * BATCH + place
-
-
-def ended(config: TrainConfig) -> tuple[Training, str]:
-    """Train until the guard ends it; return the run in memory and the words."""
-    training = Training(config, ALONE)
-    training.build()
-    with pytest.raises(UserError) as error:
-        training.run_to_end(Signals(), Contact(ALONE, 1.0))
-    return training, str(error.value)
 
 
 def weights(training: Training) -> dict[str, torch.Tensor]:
-    state = {f"{name}/{key}": value for name, parameter in training.model.named_parameters() for key, value in training.optimizer.state[parameter].items()}  # fmt: skip
+    """Return all that an update changes."""
+    state = checkpoint._optimizer_tensors(training.model, training.optimizer)
     return {**training.model.weights(), **state}
 
 
@@ -98,26 +53,8 @@ def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
         assert torch.equal(tensor, expected[name]), name
 
 
-def strict_json(text: str) -> Any:
-    """Read JSON as other programs do: without the numbers that it has no words for."""
-
-    def refuse(word: str) -> None:
-        raise ValueError(word)
-
-    return json.loads(text, parse_constant=refuse)
-
-
 def strict_records(config: TrainConfig) -> list[dict]:
     return [strict_json(line) for line in (Path(config.out_dir) / "metrics.jsonl").read_text().splitlines()]
-
-
-def read_autopsy(
-    config: TrainConfig, step: int, rank: str = ""
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the report and the sequences in a step's autopsy."""
-    folder = Path(config.out_dir) / f"autopsy_step_{step:08d}"
-    lines = (folder / f"batch{rank}.jsonl").read_text().splitlines()
-    return strict_json((folder / f"report{rank}.json").read_text()), [strict_json(line) for line in lines]
 
 
 @pytest.mark.parametrize("step", [1, 5, 7, 10])  # the first, one that would be saved, any, the last
@@ -143,50 +80,6 @@ def test_stop_leaves_the_last_good_steps_weights(
     saved = {path.name for path in Path(config.out_dir).glob("step_*")}
     assert saved == {f"step_{n:08d}" for n in (5, 10) if n < step}
     assert [record["step"] for record in strict_records(config)] == list(range(step))
-
-
-def test_report_says_what_and_where(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    add_poison(monkeypatch.setattr, config, {sequence_of(7): NAN})
-    config = replace(config, micro_batch_size=2)
-    written_when_waiting = []
-    file = Path(config.out_dir) / "autopsy_step_00000007" / "report.json"
-    monkeypatch.setattr(World, "wait", lambda _world: written_when_waiting.append(file.exists()))
-    ended(config)
-    assert written_when_waiting == [True], "so that no process is ended while it writes"
-    report, sequences = read_autopsy(config, 7)
-    assert report["reason"] == "the loss of step 7 is nan"
-    assert (report["step"], report["last_good_step"], report["sequences"]) == (7, 6, 48)
-    assert (report["loss"], report["grad_norm"]) == ("nan", "nan")
-    six = [record["loss"] for record in records(config) if "loss" in record]
-    assert report["mean"] == pytest.approx(sum(six) / 6, rel=1e-5)
-    assert [sequence["number"] for sequence in report["own_sequences"]] == list(range(48, 56))
-    assert [n["number"] for n in report["own_sequences"] if n["loss"] == "nan"] == [sequence_of(7)]
-    finite = [n for n in report["own_sequences"] if n["loss"] != "nan"]
-    assert all(1 < n["loss"] < 7 and 0 < n["grad_norm"] < 100 for n in finite)
-    dataset = TokenDataset(config.data_dir)
-    for row in sequences:
-        assert row["ids"] == dataset.read(row["start"], 17).tolist()
-        assert row["text"] == dataset.tokenizer().decode(row["ids"])
-    broken = [name for name, value in report["activation_norms"].items() if value == "nan"]
-    assert broken[0] == "transformer.h.1.mlp", "the first in the order of computing"
-    assert report["activation_norms"]["transformer.h.0.mlp.c_fc"] > 0
-    assert "transformer.h.0.attn.c_attn.weight" in report["gradient_norms"]
-
-
-def test_autopsy_computes_what_the_step_did(config: TrainConfig) -> None:
-    """Its losses and gradients are those of the step, and it leaves no trace in the model."""
-    training = Training(config, ALONE)
-    training.build()
-    starts = training.data.training_starts(16, config.seed, 0, BATCH)
-    suspects = autopsy_module.Suspects(0, starts.tolist(), *batch(training.data, starts, 16))
-    findings = autopsy_module.examine(training.model, suspects, CPU, torch.float32)
-    assert training.model.training
-    assert not any(module._forward_hooks for module in training.model.modules())
-    assert all(parameter.grad is None for parameter in training.model.parameters())
-    training.take_step()
-    (verdict,) = training.guard.verdicts(late=0)
-    assert sum(findings.losses) / BATCH == pytest.approx(verdict.loss, rel=1e-5)
-    assert math.hypot(*findings.gradients.values()) / BATCH == pytest.approx(verdict.grad_norm, rel=1e-4)
 
 
 def test_skipping_leaves_the_update_out(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,53 +203,29 @@ import train
 from config import parse_train_config
 from distributed import leave
 from errors import run_command
-from test_guard import NAN, add_poison
+from poison import NAN, add_poison
 add_poison(setattr, parse_train_config(sys.argv[1:], ""), {{{sequence}: NAN}})
 run_command(train.main, leave)
 """
 
 
-def poisoned_command(config: TrainConfig, sequence: int) -> list[str]:
-    """Return the command line, after python, of a training with a poisoned sequence."""
+def poisoned_script(config: TrainConfig, sequence: int) -> Path:
+    """Return a script that trains as train.py does, with a poisoned sequence."""
     script = Path(config.out_dir).parent / f"poisoned_{sequence}.py"
     script.write_text(SCRIPT.format(root=str(ROOT), sequence=sequence))
-    return [str(script), *arguments(config)]
+    return script
 
 
-def launch(*argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *argv], env=command_environment(), capture_output=True, text=True, timeout=120
-    )
-
-
-def launch_two(*argv: str) -> list[tuple[int, str]]:
-    """Run two processes as torchrun does, without what it makes of their ends; return status and errors of each."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    started = [
-        subprocess.Popen(
-            [sys.executable, *argv],
-            env=command_environment() | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    errors = [process.communicate(timeout=120)[1] for process in started]
-    return [(process.returncode, error) for process, error in zip(started, errors, strict=True)]
-
-
-def test_command_ends_in_one_line(config: TrainConfig) -> None:
-    message = one_line_error(launch(*poisoned_command(config, sequence_of(4))))
+def test_command_ends_in_one_line(config: TrainConfig, run) -> None:
+    script = poisoned_script(config, sequence_of(4))
+    message = one_line_error(run(str(script), *arguments(config)))
     assert "the loss of step 4 is nan: nothing was learned from it, autopsy in" in message
 
 
-def test_one_rank_of_two_stops_both(config: TrainConfig) -> None:
-    ends = launch_two(*poisoned_command(config, sequence_of(7, place=6)))
-    for rank, (status, errors) in enumerate(ends):
+def test_one_rank_of_two_stops_both(config: TrainConfig, ranks: Ranks) -> None:
+    started = ranks(config, config, script=poisoned_script(config, sequence_of(7, place=6)))
+    for rank, process in enumerate(started):
+        status, errors = outcome(process, timeout=120)
         assert status == 2, errors
         assert errors.startswith(f"error: rank {rank} of 2 on ")
         assert ": the loss of step 7 is nan" in errors
@@ -366,10 +235,13 @@ def test_one_rank_of_two_stops_both(config: TrainConfig) -> None:
         assert report["loss"] == "nan"
 
 
-def test_two_processes_skip_as_one_does(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_skip_as_one_does(
+    config: TrainConfig, ranks: Ranks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = replace(config, on_nonfinite="skip")
     two = elsewhere(config, "two")
-    ends = launch_two(*poisoned_command(two, sequence_of(7, place=6)))
+    started = ranks(two, two, script=poisoned_script(two, sequence_of(7, place=6)))
+    ends = [outcome(process, timeout=120) for process in started]
     assert [status for status, _ in ends] == [0, 0], ends
     add_poison(monkeypatch.setattr, config, {sequence_of(7, place=6): NAN})
     train(config)
@@ -378,30 +250,6 @@ def test_two_processes_skip_as_one_does(config: TrainConfig, monkeypatch: pytest
         assert ours.keys() == theirs.keys()
         for key, value in theirs.items():
             assert ours[key] == (value if value is None else pytest.approx(value, rel=1e-5))
-
-
-@pytest.mark.parametrize(
-    ("what", "error"),
-    [
-        ("write", OSError(28, "No space left on device")),
-        ("examine", torch.OutOfMemoryError("CUDA\nmuch more")),
-    ],
-)
-def test_autopsy_that_fails_does_not_hide_the_cause(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, what: str, error: Exception
-) -> None:
-    def fail(*_arguments: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(autopsy_module, what, fail)
-    add_poison(monkeypatch.setattr, config, {sequence_of(2): NAN})
-    _, words = ended(config)
-    assert "loss of step 2 is nan" in words
-    assert f"{'no autopsy' if what == 'write' else 'autopsy'} in {config.out_dir}" in words
-    if what == "examine":
-        assert "gradient_norms" not in read_autopsy(config, 2)[0]
-    else:
-        assert "No space left on device" in words
 
 
 def judged(guard: Guard, losses: list[float], first: int = 1, grad_norm: float = 1.0) -> list[bool]:
@@ -507,20 +355,3 @@ def test_validation_loss_that_is_not_finite_is_refused(
     with pytest.raises(UserError, match=rf"the validation loss of step 0 is {loss}: .*--learning_rate"):
         train(config)
     assert strict_records(config) == []
-
-
-def test_skipped_update_changes_nothing() -> None:
-    model = torch.nn.Linear(4, 4)
-    optimizer = make_optimizer(model, OptimizerConfig())
-
-    def step(skip: bool, gradient: float) -> list[torch.Tensor]:
-        for parameter in model.parameters():
-            parameter.grad = torch.full_like(parameter, gradient)
-        update(optimizer, torch.tensor(skip))
-        states = [value for state in optimizer.state.values() for value in state.values()]
-        return [tensor.detach().clone() for tensor in (*model.parameters(), *states)]
-
-    before = step(False, 1.0)
-    assert all(torch.equal(a, b) for a, b in zip(step(True, NAN), before, strict=True))
-    changed = step(False, 1.0)
-    assert not any(torch.equal(a, b) for a, b in zip(changed[:2], before[:2], strict=True))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model import GPT, GPTConfig
-from optim import OptimizerConfig, learning_rate, make_optimizer, parameter_groups, set_learning_rate
+from optim import OptimizerConfig, learning_rate, make_optimizer, parameter_groups, set_learning_rate, update
 
 COSINE = OptimizerConfig(learning_rate=1.0, final_fraction=0.1, schedule="cosine", warmup_steps=10)
 TRAPEZOID = OptimizerConfig(
@@ -94,3 +94,20 @@ def test_update_is_adamw() -> None:
         optimizer.step()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.detach(), expected[name], rtol=1e-10, atol=1e-12)
+
+
+def test_skipped_update_changes_nothing() -> None:
+    model = torch.nn.Linear(4, 4)
+    optimizer = make_optimizer(model, OptimizerConfig())
+
+    def step(skip: bool, gradient: float) -> list[torch.Tensor]:
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        update(optimizer, torch.tensor(skip))
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        return [tensor.detach().clone() for tensor in (*model.parameters(), *states)]
+
+    before = step(False, 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(step(True, float("nan")), before, strict=True))
+    changed = step(False, 1.0)
+    assert not any(torch.equal(a, b) for a, b in zip(changed[:2], before[:2], strict=True))
