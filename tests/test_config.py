@@ -230,8 +230,8 @@ def test_batches_are_shared(
 @pytest.mark.parametrize(
     ("batch_size", "micro_batch_size", "n_processes", "parts"),
     [
-        (10, 0, 4, ["batch_size=10", "4 processes", "use 8 or 12"]),
-        (2, 0, 4, ["batch_size=2", "use 4"]),
+        (10, 0, 4, ["batch_size=10", "4 processes", "use 8 or 12, or 2 or 5 processes"]),
+        (2, 0, 4, ["batch_size=2", "use 4, or 2 processes"]),
         (12, 5, 1, ["micro_batch_size=5", "12 sequences", "use 4 or 6"]),
         (12, 5, 3, ["micro_batch_size=5", "4 sequences", "use 4"]),
         (7, 3, 1, ["micro_batch_size=3", "use 1 or 7"]),
@@ -250,7 +250,9 @@ def test_what_does_not_divide_is_refused_with_the_nearest(
 
 def test_a_batch_given_in_tokens_is_refused_in_tokens() -> None:
     config = TrainConfig(batch_tokens=640, model=GPTConfig(block_size=64))
-    with pytest.raises(UserError, match=r"^batch_tokens=640: .* by 4 processes: use 512 or 768$"):
+    with pytest.raises(
+        UserError, match=r"^batch_tokens=640: .* by 4 processes: use 512 or 768, or 2 or 5 processes$"
+    ):
         share_batch(config, 4)
 
 

@@ -78,7 +78,7 @@ def test_process_that_dies_while_the_other_waits_for_its_device(tmp_path: Path) 
         subprocess.Popen([sys.executable, "-c", DEAF], env=environment | {"RANK": rank}, **pipes)
         for rank in "01"
     )
-    assert second.wait(60) == 7
+    assert outcome(second)[0] == 7
     status, errors = outcome(first)
     assert status == 2
     assert re.match(r"error: rank 0 of 2 on \S+: lost another process in step 43 \(.*Connection", errors)

@@ -71,7 +71,7 @@ def test_token_that_the_tokenizer_does_not_have_is_damage_of_its_shard(tmp_path:
     write_dataset(tmp_path, np.arange(1000, dtype="<u2"), shard_tokens=100, vocab_size=503)
     dataset = TokenDataset(tmp_path)
     batch(dataset, np.array([0, 494]), block_size=8)
-    with pytest.raises(UserError, match=r"train_00005.bin is damaged .* prepare the data again"):
+    with pytest.raises(UserError, match=r"train_00005.bin is damaged .*: delete .* and prepare it again"):
         batch(dataset, np.array([0, 495]), block_size=8)
 
 
@@ -173,10 +173,12 @@ def test_what_does_not_match_the_manifest_is_refused(tmp_path: Path) -> None:
     open_tokenizer("bytes").save(tmp_path / "tokenizer.json")
     content = (tmp_path / "tokenizer.json").read_text()
     (tmp_path / "tokenizer.json").write_text(content[:500])
-    with pytest.raises(UserError, match="not a tokenizer"):
+    with pytest.raises(UserError, match=rf"not a tokenizer .*: delete {tmp_path} and prepare it again"):
         TokenDataset(tmp_path).tokenizer()
     (tmp_path / "train_00001.bin").write_bytes(b"\0" * 78)
-    with pytest.raises(UserError, match=r"train_00001\.bin has 78 bytes, its manifest says 80"):
+    with pytest.raises(
+        UserError, match=r"train_00001\.bin is damaged: it has 78 bytes, its manifest says 80: delete"
+    ):
         TokenDataset(tmp_path)
     (tmp_path / "train_00001.bin").unlink()
     with pytest.raises(UserError, match=r"cannot open .*train_00001\.bin"):

@@ -19,6 +19,7 @@ from conftest import (
     one_line_error,
     outcome,
     records,
+    with_dropout,
 )
 from poison import NAN, add_poison, ended, read_autopsy, sequence_of, strict_json
 
@@ -71,15 +72,51 @@ def test_stop_leaves_the_last_good_steps_weights(
     for part in (
         f"loss of step {step} is nan",
         f"{config.out_dir}/autopsy_step_{step:08d}",
-        "--learning_rate",
-        "--warmup_steps",
-        "--grad_clip",
+        "the weights before it are good (validation loss ",
         "--on_nonfinite=skip",
+        "--learning_rate",
     ):
         assert part in words
     saved = {path.name for path in Path(config.out_dir).glob("step_*")}
-    assert saved == {f"step_{n:08d}" for n in (5, 10) if n < step}
+    assert saved == {f"step_{n:08d}" for n in {5, step - 1} if 0 < n < step}
     assert [record["step"] for record in strict_records(config)] == list(range(step))
+
+
+def test_stopped_by_a_passing_fault_the_same_command_goes_on_at_once(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a device's error is, which does not come again."""
+    config = with_dropout(config)
+    with monkeypatch.context() as patch:
+        add_poison(patch.setattr, config, {sequence_of(8): NAN})
+        ended(config)
+    again, steps = Training(config, ALONE), records(config)
+    assert again.progress.step == 7
+    train(config)
+    undisturbed = elsewhere(config, "undisturbed")
+    train(undisturbed)
+    assert final_files(config) == final_files(undisturbed)
+    assert records(config) == records(undisturbed)
+    assert records(config)[: len(steps)] == steps
+
+
+def test_bad_weights_are_not_saved(config: TrainConfig) -> None:
+    optimizer = replace(config.optimizer, learning_rate=1e30, warmup_steps=0, grad_clip=0.0)
+    config = replace(config, optimizer=optimizer, eval_interval=100, checkpoint_interval=100)
+    _, words = ended(config)
+    assert "the weights before it are bad already (validation loss nan): branch from an earlier" in words
+    assert not list(Path(config.out_dir).glob("step_*"))
+
+
+def test_the_clock_saves_no_step_that_was_skipped(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights may be what is bad; the next good step shows that they are not."""
+    config = replace(config, on_nonfinite="skip", checkpoint_minutes=1e-9, keep_checkpoints=0)
+    add_poison(monkeypatch.setattr, config, {sequence_of(3): NAN, sequence_of(5): NAN})
+    train(config)
+    saved = {int(path.name.removeprefix("step_")) for path in Path(config.out_dir).glob("step_*")}
+    assert saved == {1, 2, 4, 5, 6, 7, 8, 9, 10}, "that of step 5 is due, and evaluated"
 
 
 def test_skipping_leaves_the_update_out(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +268,7 @@ def test_one_rank_of_two_stops_both(config: TrainConfig, ranks: Ranks) -> None:
         assert ": the loss of step 7 is nan" in errors
         report, sequences = read_autopsy(config, 7, f"_rank_{rank}")
         assert [row["number"] for row in sequences] == list(range(48 + 4 * rank, 52 + 4 * rank))
-        assert (report["own_loss"] == "nan") == (rank == 1)
+        assert (report["own_part_of_loss"] == "nan") == (rank == 1)
         assert report["loss"] == "nan"
 
 
@@ -295,14 +332,14 @@ def test_skipped_losses_are_not_in_the_spread() -> None:
     clean, disturbed = new_guard(), new_guard()
     judged(clean, NOISY)
     judged(disturbed, [*NOISY, NAN, 1e30])
-    assert clean.state()["spread"] == disturbed.state()["spread"]
-    assert disturbed.state()["skipped"] == [RECENT + 1, RECENT + 2]
+    assert clean.state(200)["spread"] == disturbed.state(200)["spread"]
+    assert disturbed.state(200)["skipped"] == [RECENT + 1, RECENT + 2]
 
 
 def test_spread_is_mean_and_deviation_of_the_first_losses() -> None:
     guard = new_guard()
     judged(guard, NOISY[:50])
-    n, mean, variance = guard.state()["spread"]
+    n, mean, variance = guard.state(200)["spread"]
     assert n == 50
     assert mean == pytest.approx(4.0, abs=1e-5)
     assert variance == pytest.approx(0.04, rel=1e-4)
@@ -311,7 +348,7 @@ def test_spread_is_mean_and_deviation_of_the_first_losses() -> None:
 def test_state_comes_back_exactly() -> None:
     guard = new_guard()
     judged(guard, [10.0 / (step + 3) for step in range(77)] + [NAN])
-    state = json.loads(json.dumps(guard.state()))
+    state = json.loads(json.dumps(guard.state(200)))
     other = new_guard(state=state)
     assert torch.equal(other.spread, guard.spread)
     assert torch.equal(other.skipped, guard.skipped)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def test_cut_back_to_the_checkpoint(
     write_steps(file, 0, 2, 4, 6)
     opened(config, step, on_record)
     assert [record["step"] for record in read_metrics(file)] == kept
+
+
+def test_missing_records_are_said(config: TrainConfig, file: Path, capsys) -> None:
+    config = replace(config, log_interval=2)
+    for kept, words in (((0, 2, 4), ""), ((0, 2), "no records from step 3 to 5"), ((), "from step 1 to 5")):
+        write_steps(file, *kept)
+        opened(config, 5)
+        assert words in (said := capsys.readouterr().out)
+        assert ("LOST" in said) == bool(words)
 
 
 def test_line_that_a_kill_cut_short_is_dropped(config: TrainConfig, file: Path) -> None:

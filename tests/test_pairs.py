@@ -118,8 +118,9 @@ def test_the_loss_is_of_the_completions_alone(pair_dir: Path, config: TrainConfi
             logits = training.model(tokens[:, :-1])[0, len(prompt) - 1 :]
             nats += F.cross_entropy(logits, tokens[0, len(prompt) :], reduction="sum").item()
             n_scored += len(completion) + 1
-    loss, _, _ = training.take_step()
-    assert loss.item() == pytest.approx(nats / n_scored, rel=1e-5)
+    training.take_step()
+    (verdict,) = training.guard.verdicts(late=0)
+    assert verdict.loss == pytest.approx(nats / n_scored, rel=1e-5)
 
 
 def test_training_on_pairs_learns_completions_and_no_prompts(pair_dir: Path, config: TrainConfig) -> None:

@@ -1,6 +1,7 @@
 """Whose a run's folder is: who may go on with it, what is refused with the differing keys, extending and branching."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -236,12 +237,25 @@ def test_extended_run_goes_on_from_its_end(config: TrainConfig) -> None:
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"config": 1', "null"])
 def test_unreadable_config_is_refused(begun: TrainConfig, content: str) -> None:
     (Path(begun.out_dir) / "config.json").write_text(content)
+    for folder in Path(begun.out_dir).glob("step_*"):
+        shutil.rmtree(folder)
+    for pointer in ("last", "best"):
+        (Path(begun.out_dir) / pointer).unlink(missing_ok=True)
     assert "cannot read" in refusal(begun)
 
 
+@pytest.mark.parametrize("content", ["", "{}", '{"config": 1', None])
+def test_checkpoint_says_what_a_lost_config_said(begun: TrainConfig, content: str | None) -> None:
+    before, path = open_run(begun, DATA, BYTES), Path(begun.out_dir) / "config.json"
+    path.unlink() if content is None else path.write_text(content)
+    run = open_run(begun, DATA, BYTES)
+    assert (run.progress, run.about["run_id"]) == (before.progress, before.about["run_id"])
+    assert "config.json" in run.damage
+    assert "step_00000005 says the same" in run.damage
+    assert "seed (1 there, 7 asked)" in refusal(replace(begun, seed=7))
+
+
 def test_folders_that_cannot_hold_a_run_are_refused(begun: TrainConfig, tmp_path: Path) -> None:
-    (Path(begun.out_dir) / "config.json").unlink()
-    assert "holds checkpoints but no config.json" in refusal(begun)
     (tmp_path / "file").write_text("")
     assert "choose another --out_dir" in refusal(replace(begun, out_dir=str(tmp_path / "file")))
     below = replace(begun, out_dir=str(tmp_path / "file" / "run"))

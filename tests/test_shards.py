@@ -164,6 +164,18 @@ def test_ended_before_any_step_to_the_disk_it_goes_on_and_ends_the_same(
     assert crashes > 50
 
 
+@pytest.mark.parametrize("name", ["train_00000.bin", "tokenizer.json"])
+@pytest.mark.parametrize("harm", ["cut", "gone"])
+def test_damaged_it_is_not_called_complete(tmp_path: Path, no_processes: None, name: str, harm: str) -> None:
+    """Training refuses such data and sends the user here."""
+    write_jsonl(tmp_path / "a.jsonl", some_articles(50))
+    prepare(tmp_path / "out", tmp_path / "a.jsonl")
+    file = tmp_path / "out" / name
+    file.unlink() if harm == "gone" else file.write_bytes(file.read_bytes()[:-2])
+    with pytest.raises(UserError, match=rf"{name}.*: delete {tmp_path}/out and prepare it again"):
+        prepare(tmp_path / "out", tmp_path / "a.jsonl")
+
+
 def test_complete_it_does_nothing_and_other_options_are_refused(
     tmp_path: Path, no_processes: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

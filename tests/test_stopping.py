@@ -188,7 +188,7 @@ def test_second_interrupt_ends_a_process_that_is_deaf() -> None:
             assert process.stderr
             assert process.stdout.readline() == "ready\n"
             process.send_signal(signal.SIGINT)
-            assert process.stderr.readline() == "SIGINT: stopping after this step, which will be saved\n"
+            assert process.stderr.readline() == "SIGINT: stopping after this step\n"
             time.sleep(1.1)
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 130
@@ -343,7 +343,7 @@ def test_output_that_is_lost_costs_no_step(config: TrainConfig, harm: str) -> No
         if harm == "full":
             os.close(output)
         assert process.stderr
-        assert process.stderr.read() == b"SIGINT: stopping after this step, which will be saved\n"
+        assert process.stderr.read() == b"SIGINT: stopping after this step\n"
     assert process.returncode == 0
     assert checkpoint.pointed(Path(config.out_dir), "last")
 

@@ -440,6 +440,22 @@ def test_damaged_checkpoint_is_named_and_the_one_before_it_used(config: TrainCon
     assert message.endswith("no checkpoint is left to go on from, choose another --out_dir")
 
 
+def test_lost_small_files_lose_no_step(config: TrainConfig) -> None:
+    """As where somebody copies the checkpoints alone."""
+    config = replace(with_dropout(config), max_steps=15, keep_checkpoints=0)
+    undisturbed, out_dir = elsewhere(config, "undisturbed"), Path(config.out_dir)
+    train(undisturbed)
+    shutil.copytree(undisturbed.out_dir, out_dir)
+    shutil.rmtree(out_dir / "step_00000015")
+    for name in ("last", "best", "config.json"):
+        (out_dir / name).unlink()
+    said = complete(config)
+    assert "step 10 to 15" in said
+    assert f"DAMAGED {out_dir}/config.json is missing" in said
+    assert final_files(config) == final_files(undisturbed)
+    assert records(config) == records(undisturbed)
+
+
 def test_full_disk_costs_a_checkpoint_and_not_the_run(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -457,7 +473,7 @@ def test_full_disk_costs_a_checkpoint_and_not_the_run(
         train(config)
     said = capsys.readouterr().out
     assert said.count("NOT SAVED: cannot write") == 1
-    assert "No space left on device): make room" in said
+    assert "No space left on device); the run goes on and tries again at the next checkpoint" in said
     assert {path.name for path in Path(config.out_dir).glob("step_*")} == {"step_00000005", "step_00000015"}
     undisturbed = elsewhere(config, "undisturbed")
     train(undisturbed)

@@ -178,6 +178,17 @@ def test_missing_login_is_refused_at_the_start(config: TrainConfig, wandb: Wandb
     assert str(refusal.value) == f"wandb=online: {words}"
 
 
+def test_missing_login_does_not_refuse_a_run_that_goes_on(config: TrainConfig, wandb: Wandb, capsys) -> None:
+    """It may be on another machine by now."""
+    wandb.instead["init online"] = failing(UsageError("No API key configured."))
+    log = RunLog(replace(config, wandb="online"), flops=100, peak=None, active=True)
+    Path(config.out_dir).mkdir(parents=True)
+    log.open(0, True, ABOUT)
+    with log:
+        log.trained(1, 2.0, 0.5, 1e-3, 0.0)
+    assert "WANDB failed (wandb=online: No API key configured; " in capsys.readouterr().out
+
+
 def test_missing_package_is_named(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match="wandb=offline: the package is missing: `pip install wandb`"):
