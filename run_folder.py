@@ -19,11 +19,13 @@ from typing import Any
 import torch
 
 import checkpoint
+import pretrained
 from checkpoint import Progress
-from config import OPERATIONAL, TrainConfig, identity
+from config import OPERATIONAL, TrainConfig, identity, with_network, with_vocabulary
 from errors import UserError
 from files import locked, replace_file
 from model import GPTConfig
+from pretrained import Pretrained
 from tokenizer import Tokenizer
 
 CONFIG = "config.json"
@@ -85,6 +87,23 @@ def open_run(
     return Run(out_dir, about, folder, progress, changes, damage)
 
 
+def find_network(config: TrainConfig, tokenizer: Tokenizer) -> tuple[TrainConfig, Pretrained | None]:
+    """Return the config with its network, as the data or the model to begin with say; and that model, while needed."""
+    if not config.init_from:
+        return with_vocabulary(config, tokenizer.vocab_size), None
+    out_dir = Path(config.out_dir)
+    last, _ = checkpoint.last_whole(out_dir)
+    if last:
+        return with_network(config, checkpoint.network_of(checkpoint.read_info(last), last)), None
+    origin = pretrained.find(config.branch_from or _recorded_origin(out_dir) or config.init_from)
+    if origin.tokenizer().hash != tokenizer.hash:
+        raise UserError(
+            f"data_dir={config.data_dir}: its tokenizer is not that of init_from={config.init_from}:"
+            f" prepare the data with --tokenizer={config.init_from}"
+        )
+    return with_network(config, origin.config), origin
+
+
 def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer) -> Progress:
     """Return where the run goes on: from its own checkpoint, whose files were compared by now, or from its origin's."""
     branches = folder.parent != Path(config.out_dir)
@@ -103,7 +122,7 @@ def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer) -> Progre
     return progress
 
 
-def recorded_origin(out_dir: Path) -> str | None:
+def _recorded_origin(out_dir: Path) -> str | None:
     """Return the folder of the model that the run began with, on record from its first command on.
 
     What was asked for, a run's best checkpoint or a hub name, may be another model by now.

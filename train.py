@@ -12,7 +12,6 @@ import random
 import sys
 import time
 from contextlib import nullcontext, suppress
-from pathlib import Path
 
 # Before torch loads OpenMP: where other programs want the cores too, threads that wait must soon let go of theirs.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -22,9 +21,8 @@ import torch
 import autopsy
 import checkpoint
 import hardware
-import pretrained
 from checkpoint import Progress
-from config import TrainConfig, parse_train_config, share_batch, with_network, with_vocabulary
+from config import TrainConfig, parse_train_config, share_batch
 from contact import Contact
 from data import TokenDataset, batch
 from distributed import World, gradients_stay_local, leave, start_world
@@ -35,8 +33,7 @@ from metrics import RunLog, draw_losses
 from micro_batch import choose_micro_batch_size, memory_for
 from model import GPT, IGNORED, choose_attention
 from optim import learning_rate, make_optimizer, set_learning_rate, update
-from pretrained import Pretrained
-from run_folder import only_writer, open_run, recorded_origin, write_config
+from run_folder import find_network, only_writer, open_run, write_config
 from shard_check import ShardCheck
 from stopping import Requests, Signals, deadly_interrupts, ignore_signals
 
@@ -71,7 +68,6 @@ def train(config: TrainConfig) -> Progress:
 class Training:
     """A run in memory: data, model, optimizer and progress, and the chapters of a training loop over them."""
 
-    origin: Pretrained | None  # the model whose weights and network it begins with
     stopped_by = ""  # a signal, before the run's end
     waits = 0  # how often it went on waiting for the shards to be checked
 
@@ -80,7 +76,8 @@ class Training:
         self.world = world
         self.data, self.validation = (TokenDataset(config.data_dir, split) for split in ("train", "val"))
         self.tokenizer = self.data.tokenizer()
-        self.config = config = self.find_network(config)
+        config, self.origin = find_network(config, self.tokenizer)
+        self.config = config
         self.share, self.micro_batch_size = share_batch(config, world.size)
         self.run = open_run(
             config,
@@ -107,23 +104,6 @@ class Training:
                 f"out_dir={self.run.out_dir}: the processes see different checkpoints there, this one step {here}: "
                 "use a folder that all share"
             )
-
-    def find_network(self, config: TrainConfig) -> TrainConfig:
-        """Return the config with what the data, or the model the run begins with, say about the network."""
-        self.origin = None
-        if not config.init_from:
-            return with_vocabulary(config, self.tokenizer.vocab_size)
-        out_dir = Path(config.out_dir)
-        last, _ = checkpoint.last_whole(out_dir)
-        if last:  # the origin is not needed any more
-            return with_network(config, checkpoint.network_of(checkpoint.read_info(last), last))
-        self.origin = pretrained.find(config.branch_from or recorded_origin(out_dir) or config.init_from)
-        if self.origin.tokenizer().hash != self.tokenizer.hash:
-            raise UserError(
-                f"data_dir={config.data_dir}: its tokenizer is not that of init_from={config.init_from}:"
-                f" prepare the data with --tokenizer={config.init_from}"
-            )
-        return with_network(config, self.origin.config)
 
     def build(self) -> None:
         """Make the model and the optimizer, new or as in the checkpoint to go on from."""
