@@ -24,6 +24,7 @@ from model import GPT, GPTConfig
 from tokenizer import Tokenizer
 
 FORMAT_VERSION = 2
+NAME = re.compile(r"step_\d+")
 READABLE = (1, 2)  # the first had no hash of checkpoint.json itself
 WEIGHTS, OPTIMIZER, TOKENIZER, INFO = (
     "model.safetensors",
@@ -43,6 +44,7 @@ class Progress:
     best_val_loss: float | None = None  # the lowest so far, this step's included
     val_bits_per_byte: float | None = None  # this step's loss per UTF-8 byte of text
     guard: dict[str, Any] | None = None  # what guard.py knows of the steps before
+    recorded: int = 0  # the last step in metrics.jsonl
 
 
 def save(
@@ -188,7 +190,7 @@ def pointed(out_dir: Path, pointer: str) -> Path | None:
     if name is None:
         return None
     folder = out_dir / name
-    if not re.fullmatch(r"step_\d+", name) or not (folder / INFO).is_file():
+    if not NAME.fullmatch(name) or not (folder / INFO).is_file():
         raise UserError(
             f"{out_dir / pointer} names {name[:40]!r}, but there is no such checkpoint: write another's name there"
         )
@@ -295,7 +297,7 @@ def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _all(out_dir: Path) -> list[Path]:
     """Return the run's finished checkpoints, the oldest first."""
-    return sorted(folder for folder in out_dir.glob("step_*") if folder.suffix != ".tmp")
+    return sorted(folder for folder in out_dir.glob("step_*") if NAME.fullmatch(folder.name))
 
 
 def _up_to(newest: Path) -> list[Path]:

@@ -4,6 +4,7 @@ Owns two cases. A process that died: its connections close, and what the others 
 they wait for a device that does not tell. A process that hangs: then no step ends any more, in any of them.
 """
 
+import os
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from types import TracebackType
 
 import torch.distributed as dist
 
-from distributed import World, leave
+from distributed import World
 from errors import UserError, print_error
 
 # What gloo and nccl say where a process is gone or does not answer: errors without a type of their own.
@@ -65,7 +66,7 @@ class Contact:
         """Say the line and leave at once: waiting for what is under way with the others may take for ever, or crash."""
         with self.ends:  # whichever thread comes first
             print_error(f"{self.world.name}: {line}")
-            leave(status)
+            os._exit(status)
 
     def end_lost(self, error: RuntimeError) -> None:
         """End for want of another process."""

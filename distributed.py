@@ -5,12 +5,10 @@ Owns the process group, the wrapping of the model and the reductions. torchrun s
 
 import os
 import socket
-import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -146,18 +144,6 @@ def store(timeout: timedelta) -> dist.Store:
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return found
     return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)
-
-
-def leave(status: int) -> NoReturn:
-    """End this process at once, whatever its threads and libraries still wait for.
-
-    A thread of gloo's may hold a tensor, and letting go of it while the interpreter ends aborts the process; at the
-    end of the interpreter Weights & Biases waits without limit.
-    """
-    for output in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # a full disk, or nobody who reads
-            output.flush()
-    os._exit(status)
 
 
 def gradients_stay_local(model: nn.Module) -> AbstractContextManager:

@@ -6,6 +6,7 @@ Owns the exception for mistakes a user can mend and how a command prints it. Our
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import TextIO
 
@@ -28,7 +29,7 @@ def print_error(message: object) -> None:
 
 
 def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.exit) -> None:
-    """Run a command's `main`; print a `UserError` as one line on stderr and `leave` with status 2.
+    """Run a command's `main` and `leave` with its exit status: 2 after a `UserError`, which is printed as one line.
 
     Ends without a word where nobody reads the output any more: `| head -1` has what it wants.
     """
@@ -37,22 +38,24 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
         try:
             main()
         finally:
-            sys.stdout.flush()  # at the exit it would be too late to be quiet
+            if sys.stdout:
+                sys.stdout.flush()  # at the exit it would be too late to be quiet
     except UserError as error:
         print_error(error)
         status = 2
-    except OSError as error:
-        if output_is_taken():
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which takes what is left
-        status = 141 if isinstance(error, BrokenPipeError) else 2  # as a command that SIGPIPE ends
-        if status == 2:
-            print_error(error.__context__ or f"cannot write the output ({error.strerror})")
     except KeyboardInterrupt:
         say(INTERRUPTED, sys.stderr)
         status = INTERRUPTED_STATUS
-    if status:
-        leave(status)
+    except Exception as error:
+        if not isinstance(error, OSError) or output_is_taken():
+            traceback.print_exc()
+            status = 1
+        else:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which takes what is left
+            status = 141 if isinstance(error, BrokenPipeError) else 2  # as a command that SIGPIPE ends
+        if status == 2:
+            print_error(error.__context__ or f"cannot write the output ({error})")
+    leave(status)
 
 
 def output_is_taken() -> bool:

@@ -95,7 +95,7 @@ class Guard:
         if self.on_nonfinite == "skip":
             self.ended = self.ended | (bad & (step - self.skipped[0] < WINDOW))
             latest = torch.cat([self.skipped[1:], torch.full_like(self.skipped[:1], step)])
-            self.skipped = torch.where(bad, latest, self.skipped)
+            self.skipped = torch.where(bad & ~self.ended, latest, self.skipped)
         else:
             self.ended = self.ended | bad
         skip = bad | self.ended
@@ -122,10 +122,15 @@ class Guard:
                 self.last_good_step = step
             yield verdict
 
-    def state(self, step: int) -> dict[str, Any]:
-        """Return what a run that goes on after `step` must know to judge the same, as JSON gives it back exactly."""
-        skipped = [number for number in self.skipped.tolist() if 0 < number <= step]
-        return {"spread": self.spread.tolist(), "skipped": skipped}
+    def state(self) -> dict[str, Any]:
+        """Return what a run that goes on must know to judge the same, as numbers that JSON gives back exactly.
+
+        Once a step has ended the run, it is what held before that.
+        """
+        return {
+            "spread": self.spread.tolist(),
+            "skipped": [step for step in self.skipped.tolist() if step > 0],
+        }
 
     def refusal(self, verdict: Verdict, place: str, val_loss: float) -> UserError:
         """Return the error that ends the run after `verdict`: where its autopsy is, and how to go on.

@@ -9,8 +9,10 @@ import math
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+from checkpoint import Progress
 from config import TrainConfig
 from errors import UserError, say
 from evaluate import Losses
@@ -29,33 +31,33 @@ class RunLog:
     def __init__(self, config: TrainConfig, flops: float, peak: float | None, active: bool) -> None:
         """`flops` are a token's floating-point operations; `peak` is all devices' FLOP/s, None where not known."""
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
-        self.record: dict[str, float | None] = {}
+        self.record: dict[str, Any] = {}
+        self.newest = 0  # the last step that has a record
         self.unwritten = ""  # records that the disk did not take
         self.disk_error: OSError | None = None
         self.wandb_run: WandbRun | None = None
         self.clock, self.clock_step = time.perf_counter(), 0
 
-    def open(self, step: int, on_record: bool, about: dict[str, Any]) -> None:
-        """Open the log, cut back to `step`: what a killed run did after its last checkpoint is done again.
+    def open(self, progress: Progress, on_record: bool, about: dict[str, Any]) -> None:
+        """Open the log, cut back to where the run stands: what came after the checkpoint is done again.
 
-        `on_record` says whether `step` itself is; where there is no checkpoint of it, it is evaluated anew.
+        `on_record` says whether that step itself is; where there is no checkpoint of it, it is evaluated anew.
         """
         if self.active:
             self.path = Path(self.config.out_dir) / METRICS
-            last = step if on_record else step - 1
+            last = progress.step if on_record else progress.step - 1
             kept = [record for record in read_metrics(self.path) if record["step"] <= last]
-            newest = kept[-1]["step"] if kept else 0
-            if on_record and step - newest >= self.config.log_interval:
-                self.say(
-                    f"LOST {self.path} has no records from step {newest + 1} to {step}, which were written"
-                )
+            self.newest = kept[-1]["step"] if kept else 0
+            if on_record and self.newest < progress.recorded:
+                lost = f"from step {self.newest + 1} to {progress.recorded}"
+                self.say(f"LOST {self.path}: the records {lost} are not there any more")
             try:
                 replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
             except OSError as error:
                 raise self.cannot_write(error) from None
             if self.config.wandb != "disabled":
                 self.wandb_run = WandbRun(self.config, about, self.say, may_refuse=not on_record)
-        self.restart_clock(step)
+        self.restart_clock(progress.step)
 
     def say(self, line: str) -> None:
         """Print a line, and do not keep it back where the output goes to a file."""
@@ -137,7 +139,7 @@ class RunLog:
         What the disk does not take is said, kept, and tried again with the next record.
         """
         if self.record:
-            line, self.record = json.dumps(self.record) + "\n", {}
+            line, self.newest, self.record = json.dumps(self.record) + "\n", self.record["step"], {}
             self.unwritten += line
         if self.unwritten:
             try:
@@ -165,7 +167,9 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(self, exception: type[BaseException] | None, *_details: object) -> None:
+    def __exit__(
+        self, exception: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
         """Write what can be written and finish the Weights & Biases run, there as failed where an exception ends it.
 
         After a second Ctrl-C nothing is written: what was being written then must not be written twice.
@@ -173,6 +177,8 @@ class RunLog:
         if exception is not KeyboardInterrupt:
             self.write_record()
         if self.wandb_run:
+            if isinstance(error, UserError):
+                self.say(f"ends: {error}")  # there may be no time to wait for
             self.wandb_run.finish(exception)
 
 
@@ -212,7 +218,8 @@ def draw_losses(out_dir: Path) -> None:
         axes.plot(*zip(*validation, strict=True), color="tab:orange", marker="o", markersize=3, label=label)
     axes.set(xlabel="step", ylabel="loss (nats per token)", title=out_dir.name)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if train or validation:
+        axes.legend()
     partial = out_dir / f"{PLOT}.tmp"
     figure.savefig(partial, dpi=120, format="png")
     plt.close(figure)

@@ -103,8 +103,10 @@ class Signals:
 def deadly_interrupts() -> Iterator[None]:
     """Let Ctrl-C end the process in the block at once: it waits for others there, where Python does not hear it."""
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGINT, before)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ignore_signals() -> None:
@@ -139,6 +141,7 @@ class Requests:
         asked[DAMAGED] = bool(self.check.damage)
         answer = self.answer(asked)
         if answer[DAMAGED]:
+            self.finish()  # all must have heard, before one is gone
             raise self.check.refusal()
         return bool(answer[STOP]), bool(answer[SAVE])
 

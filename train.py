@@ -25,7 +25,7 @@ from checkpoint import Progress
 from config import TrainConfig, parse_train_config, share_batch
 from contact import Contact
 from data import TokenDataset, batch
-from distributed import World, gradients_stay_local, leave, start_world
+from distributed import World, gradients_stay_local, start_world
 from errors import UserError, run_command, say
 from evaluate import Losses, evaluate
 from guard import Guard, Verdict, refuse_nonfinite
@@ -164,7 +164,7 @@ class Training:
             self.log.say(f"DAMAGED {self.run.damage}: going on from {self.run.checkpoint}")
         if world.is_main:
             write_config(self.run)
-        self.log.open(self.progress.step, self.run.continues, self.run.about)
+        self.log.open(self.progress, self.run.continues, self.run.about)
 
     def run_to_end(self, signals: Signals, contact: Contact) -> None:
         """Go from the present step to max_steps, or until a signal: evaluate and save where due, step, look back."""
@@ -203,7 +203,12 @@ class Training:
         is_good = self.guard.last_good_step == step  # if not, the weights may be to blame
         if saves and (is_good or scheduled or ends):
             self.confirm_data()
-            self.save(ends, config.keep_checkpoints)
+            refusal = self.save(config.keep_checkpoints)
+            if refusal and ends:
+                raise refusal
+            if refusal:
+                found = str(refusal).rpartition(": ")[0]
+                self.log.say(f"NOT SAVED: {found}; the run goes on and tries again at the next checkpoint")
             self.requests.saved()
         self.log.restart_clock(step)
 
@@ -276,6 +281,7 @@ class Training:
 
     def end_by(self, verdict: Verdict) -> UserError:
         """Write the autopsy of the step that ends the run; save the one before it, if its weights are good."""
+        self.log.say(f"{verdict.reason}: the run ends")
         place = self.write_autopsy(verdict)
         self.progress = dataclasses.replace(
             self.progress,
@@ -287,7 +293,10 @@ class Training:
         val_loss = self.validate().nats_per_token
         if math.isfinite(val_loss) and self.progress.step > self.saved_step:
             self.confirm_data()
-            self.save(is_final=False, keep=0)  # which is not the place to remove better ones
+            refusal = self.save(keep=0)  # this is not the place to remove better ones
+            if refusal:
+                self.log.say(f"NOT SAVED: {refusal}")
+            self.world.wait()  # or else those that do not write end first, and whoever started them ends the one that does
         return self.guard.refusal(verdict, place, val_loss)
 
     def log_step(self, verdict: Verdict) -> None:
@@ -349,33 +358,31 @@ class Training:
         while not self.requests.confirm_data(seconds=5.0):
             self.waits += 1
 
-    def save(self, is_final: bool, keep: int) -> None:
+    def save(self, keep: int) -> UserError | None:
         """Write a checkpoint of this step and draw the losses up to it, by the main process; keep so many, 0 for all.
 
-        A disk that refuses costs this checkpoint alone; where no later one will be, UserError.
+        Returns why not, where the disk refuses.
         """
-        self.progress = dataclasses.replace(self.progress, guard=self.guard.state(self.progress.step))
+        self.progress = dataclasses.replace(self.progress, guard=self.guard.state())
         self.saved_step = self.progress.step
         if not self.world.is_main:
-            return
+            return None
         out_dir = self.run.out_dir
         try:
             self.log.complete()  # a checkpoint must not be ahead of its metrics
+            self.progress = dataclasses.replace(self.progress, recorded=self.log.newest)
             began = time.perf_counter()
             folder = checkpoint.save(
                 out_dir, self.model, self.optimizer, self.tokenizer, self.progress, self.run.about, keep
             )
         except UserError as error:
-            if is_final:
-                raise
-            found = str(error).rpartition(": ")[0]
-            self.log.say(f"NOT SAVED: {found}; the run goes on and tries again at the next checkpoint")
-            return
+            return error
         self.log.say(f"saved {folder} in {time.perf_counter() - began:.1f} s")
         try:
             draw_losses(out_dir)
         except (OSError, UserError) as error:  # the checkpoint is safe
             self.log.say(f"cannot draw {out_dir}/loss.png: {error}")
+        return None
 
     def say_outcome(self) -> None:
         """Say that the run is finished, how well its checkpoints do, and what to do with it; or how to go on."""
@@ -387,12 +394,14 @@ class Training:
             where = f"after step {step}, which is saved" if is_saved else "before its first step"
             say(f"{out_dir} was stopped by {self.stopped_by} {where}: the same command goes on")
         else:
-            best = checkpoint.find(out_dir)
-            best_loss = checkpoint.read_info(best)["val_loss"]
+            try:
+                best = checkpoint.find(out_dir)
+                best_is = f"best {checkpoint.read_info(best)['val_loss']:.4f} in {best.name}"
+            except UserError as error:
+                best_is = str(error)
             say(
-                f"{out_dir} is finished: step {step}, validation loss {self.progress.val_loss:.4f}, "
-                f"best {best_loss:.4f} in {best.name}. Sample from it with `python sample.py --checkpoint={out_dir}`, "
-                "go on with `--max_steps=... --extend`."
+                f"{out_dir} is finished: step {step}, validation loss {self.progress.val_loss:.4f}, {best_is}. "
+                f"Sample from it with `python sample.py --checkpoint={out_dir}`, go on with `--max_steps=... --extend`."
             )
 
 
@@ -400,8 +409,9 @@ def main() -> None:
     faulthandler.enable(2)  # says where a process was that a fault ends: a shard cut short under it is one
     train(parse_train_config(sys.argv[1:], __doc__ or ""))
     ignore_signals()
-    leave(0)
 
 
 if __name__ == "__main__":
-    run_command(main, leave)
+    # At once: as Python ends by itself, Weights & Biases waits without limit, and a tensor that a thread of gloo's still
+    # holds aborts the process.
+    run_command(main, os._exit)

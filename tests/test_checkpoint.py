@@ -302,6 +302,17 @@ def test_empty_pointer_alone_loses_nothing(tmp_path: Path) -> None:
     assert "last names ''" in damaged
 
 
+def test_what_is_named_otherwise_is_no_checkpoint(tmp_path: Path) -> None:
+    folders = [save(tmp_path, step, 3.0 - step)[0] for step in (1, 2)]
+    for copy in ("step_old", "step_00000002_copy"):
+        shutil.copytree(folders[1], tmp_path / copy)
+    (tmp_path / "last").unlink()
+    assert checkpoint.last_whole(tmp_path) == (folders[1], "")
+    newest, _, _ = save(tmp_path, 3, 2.5, keep=1)
+    assert checkpoint.find(tmp_path) == folders[1]
+    assert (tmp_path / "last").read_text() == f"{newest.name}\n"
+
+
 def test_what_killed_saves_left_is_removed_by_the_next(tmp_path: Path) -> None:
     for step in (3, 7):
         (tmp_path / f"step_{step:08}.tmp").mkdir()

@@ -1,5 +1,6 @@
 """How a command ends: in one line for what a user can mend, without a word where nobody reads on."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -36,9 +37,28 @@ def test_output_that_nobody_reads_ends_a_command_quietly(body: str, unbuffered: 
     assert process.returncode == 141
 
 
-def test_another_broken_pipe_is_no_quiet_end() -> None:
+@pytest.mark.parametrize("error", [BrokenPipeError("a worker has gone"), RuntimeError("a device has failed")])
+def test_other_errors_are_told_whole(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
-        raise BrokenPipeError("a worker has gone")
+        raise error
 
-    with pytest.raises(BrokenPipeError, match="a worker has gone"):
+    with pytest.raises(SystemExit) as stop:
         run_command(main)
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.endswith(f"{type(error).__name__}: {error}\n")
+
+
+@pytest.mark.parametrize("body", ["print('word')", "raise UserError('no')"])
+def test_full_disk_under_the_output_is_one_line(body: str) -> None:
+    code = f"from errors import run_command, UserError\ndef main():\n print('x')\n {body}\nrun_command(main)"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+        with contextlib.suppress(OSError):
+            full.close()
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1

@@ -208,6 +208,10 @@ def test_too_many_skips_end_the_run(config: TrainConfig, monkeypatch: pytest.Mon
     assert_equal(weights(training), expected)
     assert read_autopsy(config, 5)[0]["last_good_step"] == 2
     assert [record["step"] for record in strict_records(config)] == [0, 1, 2, 3, 4]
+    for _ in range(2):  # whoever goes on does not begin to count anew
+        again, words = ended(config)
+        assert "loss of step 5 is nan" in words
+        assert again.guard.state()["skipped"] == [3, 4]
 
 
 def test_planted_spike_is_found(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,22 +238,23 @@ def test_guard_changes_nothing_in_an_undisturbed_run(
 
 
 SCRIPT = """
-import sys
+import os, sys, time
 sys.path[:0] = [{root!r}, {root!r} + "/tests"]
 import train
 from config import parse_train_config
-from distributed import leave
 from errors import run_command
 from poison import NAN, add_poison
+save = train.checkpoint.save
+train.checkpoint.save = lambda *arguments: (time.sleep({save_seconds}), save(*arguments))[1]
 add_poison(setattr, parse_train_config(sys.argv[1:], ""), {{{sequence}: NAN}})
-run_command(train.main, leave)
+run_command(train.main, os._exit)
 """
 
 
-def poisoned_script(config: TrainConfig, sequence: int) -> Path:
-    """Return a script that trains as train.py does, with a poisoned sequence."""
+def poisoned_script(config: TrainConfig, sequence: int, save_seconds: float = 0.0) -> Path:
+    """Return a script that trains as train.py does, with a poisoned sequence and slow checkpoints."""
     script = Path(config.out_dir).parent / f"poisoned_{sequence}.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), sequence=sequence))
+    script.write_text(SCRIPT.format(root=str(ROOT), sequence=sequence, save_seconds=save_seconds))
     return script
 
 
@@ -260,9 +265,13 @@ def test_command_ends_in_one_line(config: TrainConfig, run) -> None:
 
 
 def test_one_rank_of_two_stops_both(config: TrainConfig, ranks: Ranks) -> None:
-    started = ranks(config, config, script=poisoned_script(config, sequence_of(7, place=6)))
-    for rank, process in enumerate(started):
-        status, errors = outcome(process, timeout=120)
+    script = poisoned_script(config, sequence_of(7, place=6), save_seconds=1.0)
+    started = ranks(config, config, script=script)
+    ends = {1: outcome(started[1], timeout=120)}
+    saved = (Path(config.out_dir) / "last").read_text()
+    assert saved == "step_00000006\n", "before any process ends: its end may be that of all"
+    ends[0] = outcome(started[0], timeout=120)
+    for rank, (status, errors) in ends.items():
         assert status == 2, errors
         assert errors.startswith(f"error: rank {rank} of 2 on ")
         assert ": the loss of step 7 is nan" in errors
@@ -332,14 +341,14 @@ def test_skipped_losses_are_not_in_the_spread() -> None:
     clean, disturbed = new_guard(), new_guard()
     judged(clean, NOISY)
     judged(disturbed, [*NOISY, NAN, 1e30])
-    assert clean.state(200)["spread"] == disturbed.state(200)["spread"]
-    assert disturbed.state(200)["skipped"] == [RECENT + 1, RECENT + 2]
+    assert clean.state()["spread"] == disturbed.state()["spread"]
+    assert disturbed.state()["skipped"] == [RECENT + 1, RECENT + 2]
 
 
 def test_spread_is_mean_and_deviation_of_the_first_losses() -> None:
     guard = new_guard()
     judged(guard, NOISY[:50])
-    n, mean, variance = guard.state(200)["spread"]
+    n, mean, variance = guard.state()["spread"]
     assert n == 50
     assert mean == pytest.approx(4.0, abs=1e-5)
     assert variance == pytest.approx(0.04, rel=1e-4)
@@ -348,7 +357,7 @@ def test_spread_is_mean_and_deviation_of_the_first_losses() -> None:
 def test_state_comes_back_exactly() -> None:
     guard = new_guard()
     judged(guard, [10.0 / (step + 3) for step in range(77)] + [NAN])
-    state = json.loads(json.dumps(guard.state(200)))
+    state = json.loads(json.dumps(guard.state()))
     other = new_guard(state=state)
     assert torch.equal(other.spread, guard.spread)
     assert torch.equal(other.skipped, guard.skipped)

@@ -5,12 +5,12 @@ import io
 import json
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import files
+from checkpoint import Progress
 from config import TrainConfig
 from errors import UserError
 from evaluate import Losses
@@ -32,7 +32,7 @@ def write_steps(path: Path, *steps: int, tail: str = "") -> None:
 
 def opened(config: TrainConfig, step: int, on_record: bool = True, peak: float | None = None) -> RunLog:
     log = RunLog(config, flops=100, peak=peak, active=True)
-    log.open(step, on_record, ABOUT)
+    log.open(Progress(step), on_record, ABOUT)
     return log
 
 
@@ -53,10 +53,10 @@ def test_cut_back_to_the_checkpoint(
 
 
 def test_missing_records_are_said(config: TrainConfig, file: Path, capsys) -> None:
-    config = replace(config, log_interval=2)
-    for kept, words in (((0, 2, 4), ""), ((0, 2), "no records from step 3 to 5"), ((), "from step 1 to 5")):
+    for kept, words in (((0, 2, 4), ""), ((0, 2), "the records from step 3 to 4"), ((), "from step 1 to 4")):
         write_steps(file, *kept)
-        opened(config, 5)
+        log = RunLog(config, flops=100, peak=None, active=True)
+        log.open(Progress(5, recorded=4), True, ABOUT)
         assert words in (said := capsys.readouterr().out)
         assert ("LOST" in said) == bool(words)
 
@@ -132,7 +132,7 @@ def test_speed_of_no_steps_is_not_known(config: TrainConfig, file: Path, capsys)
 
 def test_other_processes_log_nothing(config: TrainConfig, capsys) -> None:
     log = RunLog(config, flops=100, peak=None, active=False)
-    log.open(0, False, ABOUT)
+    log.open(Progress(), False, ABOUT)
     log.say("words")
     trained(log, 1)
     log.write_record()

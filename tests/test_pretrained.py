@@ -67,7 +67,7 @@ def test_a_run_goes_on_when_its_origin_is_gone(trained):
     for _ in range(4):
         training.take_step()
     training.evaluate()
-    training.save(is_final=True, keep=2)
+    training.save(keep=2)
     Path(trained.out_dir).rename(Path(trained.out_dir).parent / "moved")
     train(config)
     finals = [Path(run.out_dir) / "step_00000008" / checkpoint.WEIGHTS for run in (config, undisturbed)]

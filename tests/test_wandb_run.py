@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT, arguments, command_environment
 
 import wandb_run
+from checkpoint import Progress
 from config import TrainConfig
 from errors import UserError
 from metrics import RunLog, read_metrics
@@ -85,7 +86,7 @@ def log_steps(config: TrainConfig, mode: str, n_steps: int = 3) -> None:
     """Keep the log of a run of a few steps, to its end."""
     Path(config.out_dir).mkdir(parents=True, exist_ok=True)
     log = RunLog(replace(config, wandb=mode), flops=100, peak=None, active=True)  # type: ignore[arg-type]
-    log.open(0, False, ABOUT)
+    log.open(Progress(), False, ABOUT)
     with log:
         for step in range(1, n_steps + 1):
             log.trained(step, 2.0, 0.5, 1e-3, 0.0)
@@ -112,7 +113,7 @@ def test_wandb_is_given_the_runs_id_and_figures(config: TrainConfig, wandb: Wand
 def test_run_that_fails_is_a_failed_one_there(config: TrainConfig, wandb: Wandb) -> None:
     Path(config.out_dir).mkdir(parents=True)
     log = RunLog(replace(config, wandb="offline"), flops=100, peak=None, active=True)
-    log.open(0, False, ABOUT)
+    log.open(Progress(), False, ABOUT)
     with pytest.raises(KeyboardInterrupt), log:
         raise KeyboardInterrupt
     assert wandb.calls[-1] == ("finish", 1)
@@ -183,7 +184,7 @@ def test_missing_login_does_not_refuse_a_run_that_goes_on(config: TrainConfig, w
     wandb.instead["init online"] = failing(UsageError("No API key configured."))
     log = RunLog(replace(config, wandb="online"), flops=100, peak=None, active=True)
     Path(config.out_dir).mkdir(parents=True)
-    log.open(0, True, ABOUT)
+    log.open(Progress(), True, ABOUT)
     with log:
         log.trained(1, 2.0, 0.5, 1e-3, 0.0)
     assert "WANDB failed (wandb=online: No API key configured; " in capsys.readouterr().out

@@ -189,10 +189,9 @@ def number_of_processes(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
 
 
 POISON = """
-import sys
+import os, sys
 sys.path.insert(0, {root!r})
 import train
-from distributed import leave
 from errors import run_command
 take_step = train.Training.take_step
 def poisoned(training):
@@ -204,7 +203,7 @@ def poisoned(training):
     finally:
         hook.remove()
 train.Training.take_step = poisoned
-run_command(train.main, leave)
+run_command(train.main, os._exit)
 """
 
 
