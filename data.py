@@ -103,7 +103,9 @@ class Manifest:
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{path} is not a manifest written by prepare_data.py") from None
+            raise UserError(
+                f"{path} is not a manifest written by prepare_data.py: {anew(data_dir)}"
+            ) from None
 
 
 class TokenDataset:

@@ -97,6 +97,11 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
     process cannot have, and where the others are not found.
     """
     size, rank, local_rank = (place(key, default) for key, default in PLACE.items())
+    if not rank < size:
+        raise UserError(
+            f"RANK={rank} and WORLD_SIZE={size} in the environment: ranks go from 0 to one below the number of"
+            " processes; one process alone needs neither"
+        )
     if size > 1 and device.startswith("cuda:"):
         raise UserError(
             f"device={device}: {size} processes cannot share one GPU: use --device=cuda, one for each"

@@ -21,10 +21,9 @@ OnNonfinite = Literal["stop", "skip"]
 RECENT = 100  # steps that the spread of the losses is over; until there were as many, no loss is absurd
 FAR = 10.0  # deviations above the mean, from where on it is
 MAX_SKIPPED, WINDOW = 10, 1000  # the most steps skipped, among how many
-BRANCH = (
-    "branch from an earlier checkpoint (--branch_from=... --out_dir=...)"
-    " with a lower --learning_rate or more --warmup_steps"
-)
+GENTLER = "with a lower --learning_rate or more --warmup_steps"
+BRANCH = f"branch from an earlier checkpoint (--branch_from=... --out_dir=...) {GENTLER}"
+ANEW = f"begin anew in another --out_dir {GENTLER}"
 
 
 @dataclass(frozen=True)
@@ -132,22 +131,29 @@ class Guard:
             "skipped": [step for step in self.skipped.tolist() if step > 0],
         }
 
-    def refusal(self, verdict: Verdict, place: str, val_loss: float) -> UserError:
+    def are_good(self, val_loss: float, best: float | None) -> bool:
+        """Return whether weights with this validation loss have learned: it is not far above the best one."""
+        return math.isfinite(val_loss) and (best is None or val_loss <= best + FAR * self.least_deviation)
+
+    def refusal(self, verdict: Verdict, place: str, val_loss: float, good: bool, is_first: bool) -> UserError:
         """Return the error that ends the run after `verdict`: where its autopsy is, and how to go on.
 
-        `val_loss` is of the weights before it: it tells whether they or the step's sequences are to blame.
+        `val_loss` is of the weights before it: it tells whether they, or the step's sequences, are to blame. `is_first`
+        says that there is no checkpoint.
         """
         found = f"{verdict.reason}: nothing was learned from it, {place}"
         if self.on_nonfinite == "skip":
             found += f", and {MAX_SKIPPED} steps were skipped among the {WINDOW} before"
-        if not math.isfinite(val_loss):
+        other = ANEW if is_first else BRANCH
+        if not good:
             return UserError(
-                f"{found}; the weights before it are bad already (validation loss {val_loss}): {BRANCH}"
+                f"{found}; the weights before it are bad already (validation loss {val_loss:.4f}): {other}"
             )
-        skip = ", with --on_nonfinite=skip without such steps" if self.on_nonfinite == "stop" else ""
-        way_on = f"the same command goes on from the last checkpoint{skip}; if it comes again, {BRANCH}"
+        skip = "; with --on_nonfinite=skip it leaves such steps out" if self.on_nonfinite == "stop" else ""
+        way_on = f"the same command goes on{'' if is_first else ' from the last checkpoint'}{skip}"
         return UserError(
-            f"{found}; the weights before it are good (validation loss {val_loss:.4f}): {way_on}"
+            f"{found}; the weights before it are good (validation loss {val_loss:.4f}): {way_on}; "
+            f"if it comes again, {other}"
         )
 
 
@@ -165,4 +171,6 @@ def spread_with(loss: Tensor, n: Tensor, mean: Tensor, variance: Tensor) -> Tens
 def refuse_nonfinite(val_loss: float, step: int) -> None:
     """Raise UserError for a validation loss that is infinite or no number."""
     if not math.isfinite(val_loss):
-        raise UserError(f"the validation loss of step {step} is {val_loss}: it was not saved; {BRANCH}")
+        raise UserError(
+            f"the validation loss of step {step} is {val_loss}: it was not saved; {BRANCH} or {ANEW}"
+        )

@@ -85,6 +85,12 @@ class Signals:
         if self.received.take(number):
             raise KeyboardInterrupt
 
+    def say(self, line: str) -> None:
+        """Print a line on stderr, and do not wait long for whoever reads it: it may be what stands still."""
+        printing = threading.Thread(target=say, args=(line, sys.stderr), daemon=True)
+        printing.start()
+        printing.join(0.5)
+
     def listen(self, reading: int) -> None:
         """Say that a signal came; end the process where it does not end by itself after a second interrupt."""
         while numbers := os.read(reading, 1):
@@ -92,9 +98,9 @@ class Signals:
                 continue
             is_first, is_urgent = not self.heard.name, self.heard.take(numbers[0])
             if is_first:
-                say(f"{self.heard.name}: stopping after this step", sys.stderr)
+                self.say(f"{self.heard.name}: stopping after this step")
             if is_urgent and not self.over.wait(DEAF_AFTER):
-                say(INTERRUPTED, sys.stderr)
+                self.say(INTERRUPTED)
                 os._exit(INTERRUPTED_STATUS)
         os.close(reading)
 

@@ -6,7 +6,6 @@ chapter are in the module of its name.
 
 import dataclasses
 import faulthandler
-import math
 import os
 import random
 import sys
@@ -291,13 +290,15 @@ class Training:
             val_bits_per_byte=None,
         )
         val_loss = self.validate().nats_per_token
-        if math.isfinite(val_loss) and self.progress.step > self.saved_step:
+        good = self.guard.are_good(val_loss, self.progress.best_val_loss)
+        if good and self.progress.step > self.saved_step:
             self.confirm_data()
             refusal = self.save(keep=0)  # this is not the place to remove better ones
             if refusal:
                 self.log.say(f"NOT SAVED: {refusal}")
             self.world.wait()  # or else those that do not write end first, and whoever started them ends the one that does
-        return self.guard.refusal(verdict, place, val_loss)
+        is_first = checkpoint.pointed(self.run.out_dir, "last") is None
+        return self.guard.refusal(verdict, place, val_loss, good, is_first)
 
     def log_step(self, verdict: Verdict) -> None:
         """Log a step that is one for it, and how long the first one took."""

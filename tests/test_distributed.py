@@ -32,6 +32,8 @@ def test_smallest_is_of_all_processes(tmp_path: Path) -> None:
     ("place", "words"),
     [
         ({"RANK": ""}, "RANK='' in the environment: must be a whole number"),
+        ({"RANK": "1"}, "RANK=1 and WORLD_SIZE=1 in the environment: ranks go from 0"),
+        ({"WORLD_SIZE": "0"}, "RANK=0 and WORLD_SIZE=0 in the environment"),
         ({"RANK": "1", "WORLD_SIZE": "2"}, "rank 1 does not find the other 1 processes (Error initializing"),
     ],
 )

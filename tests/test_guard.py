@@ -1,6 +1,7 @@
 """The guard: which steps nothing is learned from, on one process or several, and that nothing else changes."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -100,12 +101,22 @@ def test_stopped_by_a_passing_fault_the_same_command_goes_on_at_once(
     assert records(config)[: len(steps)] == steps
 
 
-def test_bad_weights_are_not_saved(config: TrainConfig) -> None:
-    optimizer = replace(config.optimizer, learning_rate=1e30, warmup_steps=0, grad_clip=0.0)
-    config = replace(config, optimizer=optimizer, eval_interval=100, checkpoint_interval=100)
+@pytest.mark.parametrize(("learning_rate", "loss"), [(1e30, "nan"), (1e3, r"\d{3,}\.\d+")])
+def test_bad_weights_are_not_saved(config: TrainConfig, learning_rate: float, loss: str) -> None:
+    optimizer = replace(config.optimizer, learning_rate=learning_rate, warmup_steps=0, grad_clip=0.0)
+    config = replace(config, optimizer=optimizer, eval_interval=100, checkpoint_interval=100, max_steps=99)
     _, words = ended(config)
-    assert "the weights before it are bad already (validation loss nan): branch from an earlier" in words
+    expected = (
+        rf"the weights before it are bad already \(validation loss {loss}\): begin anew in another --out_dir"
+    )
+    assert re.search(expected, words)
     assert not list(Path(config.out_dir).glob("step_*"))
+
+
+def test_weights_are_good_unless_they_are_far_above_the_best() -> None:
+    guard = new_guard(sequences=400)  # the least deviation is 0.15
+    for val_loss, best, good in ((4.4, 3.0, True), (4.6, 3.0, False), (NAN, 3.0, False), (50.0, None, True)):
+        assert guard.are_good(val_loss, best) is good
 
 
 def test_the_clock_saves_no_step_that_was_skipped(

@@ -1,5 +1,6 @@
 """Stopping in good order: whatever signal, whichever process it reaches and whenever, the run is saved and goes on."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -194,6 +195,31 @@ def test_second_interrupt_ends_a_process_that_is_deaf() -> None:
             assert process.stderr.read().startswith("interrupted: ")
         finally:
             process.kill()
+
+
+def test_interrupts_do_not_wait_for_whoever_reads_of_them() -> None:
+    """A paused reader whose pipe is full."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, b"x" * 65536):
+            pass
+    os.set_blocking(writing, True)
+    words = [sys.executable, "-c", DEAF]
+    with subprocess.Popen(
+        words, cwd=ROOT, env=command_environment(), stdout=subprocess.PIPE, stderr=writing
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+            process.send_signal(signal.SIGINT)
+            time.sleep(1.1)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+        finally:
+            process.kill()
+            os.close(reading)
+            os.close(writing)
 
 
 def test_nohup_is_heeded() -> None:
