@@ -42,10 +42,12 @@ NO_DAMAGE = cast(ShardCheck, SimpleNamespace(damage=""))
 
 @pytest.fixture(autouse=True)
 def signals_of_choice() -> Iterator[None]:
-    """See that every test leaves the handlers as they were."""
+    """See that every test leaves the handlers as they were; begin with none that nohup set."""
+    outside = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     assert {number: signal.getsignal(number) for number in SIGNALS} == before
+    signal.signal(signal.SIGHUP, outside)
 
 
 def send(number: int) -> None:
