@@ -46,7 +46,7 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
     except KeyboardInterrupt:
         say(INTERRUPTED, sys.stderr)
         status = INTERRUPTED_STATUS
-    except Exception as error:
+    except Exception as error:  # of any kind: how the process ends is for `leave` to say
         if not isinstance(error, OSError) or output_is_taken():
             traceback.print_exc()
             status = 1
