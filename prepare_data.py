@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from articles import Batch, documents, read_batches
-from command_line import parse_config
-from data import JOURNAL_FILE, MANIFEST_FILE, NO_LOSS, SPLITS, Manifest, Split, TokenDataset
-from errors import UserError, run_command
-from hf_tokenizer import find_tokenizer
-from shards import (
+from corpus.articles import Batch, documents, read_batches
+from corpus.dataset import JOURNAL_FILE, MANIFEST_FILE, NO_LOSS, SPLITS, Manifest, Split, TokenDataset
+from corpus.sources import Source, find_source, looked_at_again
+from corpus.tokenizer import TOKENIZER_FILE, Tokenizer, bpe_size, train_bpe
+from corpus.tokenizer_json import find_tokenizer
+from corpus.workers import WorkerPool
+from corpus.writer import (
     SHARD_NAME,
     DatasetWriter,
     Journal,
@@ -33,9 +34,8 @@ from shards import (
     verify,
     write_text,
 )
-from sources import Source, find_source, looked_at_again
-from tokenizer import TOKENIZER_FILE, Tokenizer, bpe_size, train_bpe
-from workers import WorkerPool
+from system.command_line import parse_config
+from system.errors import UserError, run_command
 
 BPE_TRAINING_BYTES = 32_000_000
 BPE_DOCUMENT_BYTES = 4_000_000  # of one document at the most: a single huge one must not be all of the sample

@@ -5,16 +5,41 @@ Needs the checkpoint alone: it carries its tokenizer. Owns prompts in and text o
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import hardware
-import pretrained
-from command_line import parse_config
-from config import SampleConfig
-from errors import UserError, run_command
-from generate import generate
+from checkpointing import pretrained
+from corpus.tokenizer import Tokenizer
 from model import GPT
-from tokenizer import Tokenizer
+from sampling.engine import generate
+from sampling.probabilities import check_sampling
+from system import hardware
+from system.command_line import parse_config
+from system.errors import UserError, run_command
+from system.hardware import Precision
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """What is sampled, from where and how: the settings of `sample.py`. Raises ValueError for what makes no sense."""
+
+    checkpoint: str = "out/demo"  # a run (its best checkpoint), a step_... or Hugging Face folder, a hub name
+    prompt: str = "The history of"  # text to continue
+    prompt_file: str = ""  # file with a prompt per line, instead of prompt
+    n_samples: int = 1  # continuations of each prompt
+    max_new_tokens: int = 100  # tokens per continuation, fewer where the text ends
+    temperature: float = 0.8  # 0: always the most probable token
+    top_k: int = 200  # sample among the k most probable tokens, 0: all
+    top_p: float = 1.0  # sample among the most probable tokens that reach this probability together
+    seed: int = 1  # same seed, same text
+    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
+    precision: Precision = "auto"  # of the matrix products
+
+    def __post_init__(self) -> None:
+        check_sampling(self.temperature, self.top_k, self.top_p, self.n_samples, self.max_new_tokens)
+        if self.prompt_file and self.prompt != SampleConfig.prompt:
+            found = f"prompt={self.prompt!r}, prompt_file={self.prompt_file}"
+            raise ValueError(f"{found}: give one of the two")
 
 
 def samples(config: SampleConfig, prompts: Sequence[str]) -> Iterator[list[str]]:

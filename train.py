@@ -17,24 +17,25 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 
-import autopsy
-import checkpoint
-import hardware
-from checkpoint import Progress
-from config import TrainConfig, parse_train_config, share_batch
-from contact import Contact
-from data import TokenDataset, batch
-from distributed import World, gradients_stay_local, start_world
-from errors import UserError, run_command, say
-from evaluate import Losses, evaluate
-from guard import Guard, Verdict, refuse_nonfinite
-from metrics import RunLog, draw_losses
-from micro_batch import choose_micro_batch_size, memory_for
+from checkpointing import checkpoint
+from checkpointing.checkpoint import Progress
+from corpus.dataset import TokenDataset, batch
+from evaluation.losses import Losses, evaluate
 from model import GPT, IGNORED, choose_attention
-from optim import learning_rate, make_optimizer, set_learning_rate, update
-from run_folder import find_network, only_writer, open_run, write_config
-from shard_check import ShardCheck
-from stopping import Requests, Signals, deadly_interrupts, ignore_signals
+from system import hardware
+from system.errors import UserError, run_command, say
+from system.signals import Signals, deadly_interrupts, ignore_signals
+from system.world import World, gradients_stay_local, start_world
+from training import autopsy
+from training.config import TrainConfig, parse_train_config
+from training.guard import Guard, Verdict, refuse_nonfinite
+from training.log import RunLog, draw_losses
+from training.micro_batch import choose_micro_batch_size, memory_for, share_batch
+from training.optim import learning_rate, make_optimizer, set_learning_rate, update
+from training.requests import Requests
+from training.run import find_network, only_writer, open_run, write_config
+from training.shard_check import ShardCheck
+from training.watchdog import Contact
 
 
 def train(config: TrainConfig) -> Progress:

@@ -7,9 +7,9 @@ Hardware  any; float32 and eager, so that one process and two agree to rounding;
 Reaches   validation loss 6.1895 on 2 CPU cores, from 7.6404; the same with two processes
 """
 
-from config import TrainConfig
 from model import GPTConfig
-from optim import OptimizerConfig
+from training.config import TrainConfig
+from training.optim import OptimizerConfig
 
 config = TrainConfig(
     data_dir="data/demo",

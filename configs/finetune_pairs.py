@@ -10,8 +10,8 @@ Reaches   validation loss 0.194; exact matches before and after: 0 and 198 of th
           split), 0 and 29 of the 50 held-out wordings of the same facts
 """
 
-from config import TrainConfig
-from optim import OptimizerConfig
+from training.config import TrainConfig
+from training.optim import OptimizerConfig
 
 config = TrainConfig(
     data_dir="data/finetune_pairs",

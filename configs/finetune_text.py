@@ -7,8 +7,8 @@ Hardware  any
 Reaches   whatever the text allows: not measured
 """
 
-from config import TrainConfig
-from optim import OptimizerConfig
+from training.config import TrainConfig
+from training.optim import OptimizerConfig
 
 config = TrainConfig(
     data_dir="data/finetune_text",

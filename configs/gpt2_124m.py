@@ -7,9 +7,9 @@ Hardware  8 x A100 or H100
 Reaches   not measured. 10 billion tokens, a few epochs of English Wikipedia
 """
 
-from config import TrainConfig
 from model import GPTConfig
-from optim import OptimizerConfig
+from training.config import TrainConfig
+from training.optim import OptimizerConfig
 
 config = TrainConfig(
     data_dir="data/wikipedia",

@@ -10,9 +10,9 @@ Reaches   validation loss 3.505, 1.549 bits per byte, on 59,811 articles of Engl
           dump of 2014), of which it saw 24.6 M tokens; another dump gives other figures
 """
 
-from config import TrainConfig
 from model import GPTConfig
-from optim import OptimizerConfig
+from training.config import TrainConfig
+from training.optim import OptimizerConfig
 
 config = TrainConfig(
     data_dir="data/wikipedia_cpu",

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from command_line import flat_fields
-from config import TrainConfig
-from distributed import World
-from metrics import read_metrics
 from model import GPTConfig
-from optim import OptimizerConfig
 from prepare_data import PrepareConfig, prepare
+from system.command_line import flat_fields
+from system.world import World
+from training.config import TrainConfig
+from training.log import read_metrics
+from training.optim import OptimizerConfig
 
 ROOT = Path(__file__).parent.parent
 WORDS = "the river runs north past old stone walls where café owners learn 数字 and sing".split()

@@ -9,12 +9,12 @@ import pytest
 import torch
 from conftest import ALONE
 
-from config import TrainConfig
-from contact import Contact
-from data import TokenDataset, batch
-from errors import UserError
-from stopping import Signals
+from corpus.dataset import TokenDataset, batch
+from system.errors import UserError
+from system.signals import Signals
 from train import Training
+from training.config import TrainConfig
+from training.watchdog import Contact
 
 Poison = Callable[..., None]
 BATCH = 8  # of the config that tests share

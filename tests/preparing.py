@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-import articles
 import prepare_data
-from articles import Batch
-from data import TokenDataset
-from workers import TokenizedBatch, Worker, WorkerPool
+from corpus import articles
+from corpus.articles import Batch
+from corpus.dataset import TokenDataset
+from corpus.workers import TokenizedBatch, Worker, WorkerPool
 
 ROOT = Path(__file__).parents[1]
 WORDS = "lorem ipsum dolor sit amet café 中文 😀 1999 isn't".split()

@@ -10,11 +10,11 @@ import torch
 from conftest import ALONE, CPU, losses
 from poison import BATCH, NAN, add_poison, ended, read_autopsy, sequence_of
 
-import autopsy
-from config import TrainConfig
-from data import TokenDataset, batch
-from evaluate import Losses
+from corpus.dataset import TokenDataset, batch
+from evaluation.losses import Losses
 from train import Training
+from training import autopsy
+from training.config import TrainConfig
 
 
 def test_report_says_what_and_where(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,14 +15,14 @@ from conftest import CPU, flip_a_bit
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-import checkpoint
-from checkpoint import Progress
-from errors import UserError
-from files import file_hash
+from checkpointing import checkpoint
+from checkpointing.checkpoint import Progress
+from checkpointing.pretrained import find, load_model
+from corpus.tokenizer import Tokenizer, open_tokenizer
 from model import GPT, GPTConfig
-from optim import OptimizerConfig, make_optimizer
-from pretrained import find, load_model
-from tokenizer import Tokenizer, open_tokenizer
+from system.errors import UserError
+from system.files import file_hash
+from training.optim import OptimizerConfig, make_optimizer
 
 TINY = GPTConfig(vocab_size=257, block_size=8, n_layer=1, n_head=2, n_embd=16)
 

@@ -5,8 +5,8 @@ from typing import Literal
 
 import pytest
 
-from command_line import flat_fields, parse_config
-from errors import UserError
+from system.command_line import flat_fields, parse_config
+from system.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -6,26 +6,25 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, arguments
 
-from command_line import flat_fields
-from config import (
+from model import GPTConfig
+from sample import SampleConfig
+from system.command_line import flat_fields
+from system.errors import UserError
+from training.config import (
     OPERATIONAL,
-    SampleConfig,
     TrainConfig,
-    divisors,
     identity,
     load_config_file,
     parse_train_config,
-    share_batch,
-    with_vocabulary,
 )
-from errors import UserError
-from model import GPTConfig
-from optim import OptimizerConfig
+from training.micro_batch import divisors, share_batch
+from training.optim import OptimizerConfig
+from training.run import with_vocabulary
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-HEADER = """from config import TrainConfig
+HEADER = """from training.config import TrainConfig
 from model import GPTConfig
-from optim import OptimizerConfig
+from training.optim import OptimizerConfig
 """
 
 
@@ -107,7 +106,7 @@ def test_a_file_may_compute_and_take_whole_numbers_for_fractions(tmp_path: Path)
         ("config = TrainConfig(batch_size=4, max_steps=0)", ["max_steps=0: must be at least 1"]),
         ("config = TrainConfig(batch_size=1, batch_tokens=1024)", ["batch_size=1, batch_tokens=1024", "give one"]),
         ("config = TrainConfig(batch_size=(4", ["mine.py:", "'(' was never closed"]),
-        ("from config import TrainConf", ["mine.py: cannot import name 'TrainConf'"]),
+        ("from training.config import TrainConf", ["mine.py: cannot import name 'TrainConf'"]),
         ("settings = TrainConfig(batch_size=4)", ["must define `config = TrainConfig(...)`", "found no `config`"]),
         ("config = dict(batch_size=4)", ["must define `config = TrainConfig(...)`", "dict"]),
     ],
@@ -192,7 +191,7 @@ def test_sample_values_out_of_range_are_named() -> None:
 
 
 def test_command_line_replaces_the_files_way_of_giving_the_batch(tmp_path: Path) -> None:
-    content = "from config import TrainConfig\nconfig = TrainConfig(batch_tokens=4096)\n"
+    content = "from training.config import TrainConfig\nconfig = TrainConfig(batch_tokens=4096)\n"
     path = config_file(tmp_path, content)
     assert parse_train_config([path, "--batch_size=3"], "").sequences_per_step == 3
     assert parse_train_config(["--batch_tokens=4096"], "").sequences_per_step == 4

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from errors import UserError, run_command
+from system.errors import UserError, run_command
 
 
 def test_user_error_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,7 +27,7 @@ def test_user_error_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str])
     ["print('word', flush=True)", "print('word' * 100_000)", "print('word')", "print('word'); sys.exit()"],
 )
 def test_output_that_nobody_reads_ends_a_command_quietly(body: str, unbuffered: str) -> None:
-    code = f"import sys\nfrom errors import run_command\ndef main():\n sys.stdin.read(); {body}\nrun_command(main)"
+    code = f"import sys\nfrom system.errors import run_command\ndef main():\n sys.stdin.read(); {body}\nrun_command(main)"
     command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) as process:
@@ -52,7 +52,7 @@ def test_other_errors_are_told_whole(error: Exception, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("body", ["print('word')", "raise UserError('no')"])
 def test_full_disk_under_the_output_is_one_line(body: str) -> None:
-    code = f"from errors import run_command, UserError\ndef main():\n print('x')\n {body}\nrun_command(main)"
+    code = f"from system.errors import run_command, UserError\ndef main():\n print('x')\n {body}\nrun_command(main)"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True

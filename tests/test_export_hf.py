@@ -15,20 +15,19 @@ from conftest import ALONE, CPU, one_line_error
 from test_huggingface import enlarge, largest_difference
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-import checkpoint
-import pretrained
-from checkpoint import Progress
-from config import TrainConfig, with_vocabulary
-from data import TokenDataset
-from errors import UserError
-from evaluate import evaluate
-from generate import generate
+from checkpointing import checkpoint, pretrained
+from checkpointing.checkpoint import Progress
+from corpus.dataset import TokenDataset
+from corpus.tokenizer import Tokenizer, open_tokenizer, train_bpe
+from evaluation.losses import evaluate
 from model import GPT, GPTConfig
-from optim import make_optimizer
-from run_folder import open_run, write_config
-from tokenizer import Tokenizer, open_tokenizer, train_bpe
+from sampling.engine import generate
+from system.errors import UserError
 from tools.export_hf import ExportConfig, export
 from train import train
+from training.config import TrainConfig
+from training.optim import make_optimizer
+from training.run import open_run, with_vocabulary, write_config
 
 TEXT = (
     "the river runs north past old stone walls where café owners learn 数字 and sing 12345 times, isn't it? "

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, command_environment
 
-import checkpoint
-from tools import damage
-from tools.fault_runs import Lab, NotSurvived, Tally
+from checkpointing import checkpoint
+from tools.faults import damage
+from tools.faults.runs import Lab, NotSurvived, Tally
 
 
 def test_faults_are_survived() -> None:

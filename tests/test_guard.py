@@ -24,14 +24,14 @@ from conftest import (
 )
 from poison import NAN, add_poison, ended, read_autopsy, sequence_of, strict_json
 
-import checkpoint
-import guard as guard_module
 import train as train_module
-from config import TrainConfig
-from errors import UserError
-from evaluate import Losses
-from guard import FAR, RECENT, WINDOW, Guard
+from checkpointing import checkpoint
+from evaluation.losses import Losses
+from system.errors import UserError
 from train import Training, train
+from training import guard as guard_module
+from training.config import TrainConfig
+from training.guard import FAR, RECENT, WINDOW, Guard
 
 
 def weights(training: Training) -> dict[str, torch.Tensor]:
@@ -252,8 +252,8 @@ SCRIPT = """
 import os, sys, time
 sys.path[:0] = [{root!r}, {root!r} + "/tests"]
 import train
-from config import parse_train_config
-from errors import run_command
+from training.config import parse_train_config
+from system.errors import run_command
 from poison import NAN, add_poison
 save = train.checkpoint.save
 train.checkpoint.save = lambda *arguments: (time.sleep({save_seconds}), save(*arguments))[1]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from conftest import CPU
 
-import hardware
-from distributed import start_world
-from errors import UserError
-from hardware import autocast, choose_compile, choose_device, choose_precision, peak_flops
+from system import hardware
+from system.errors import UserError
+from system.hardware import autocast, choose_compile, choose_device, choose_precision, peak_flops
+from system.world import start_world
 
 
 def test_cpu_is_there() -> None:

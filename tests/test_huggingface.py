@@ -13,13 +13,12 @@ from conftest import CPU, one_line_error
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
-import huggingface
-import pretrained
-from errors import UserError
-from generate import generate
-from hf_tokenizer import write_tokenizer
+from checkpointing import huggingface, pretrained
+from corpus.tokenizer import open_tokenizer
+from corpus.tokenizer_json import write_tokenizer
 from model import GPT, GPTConfig
-from tokenizer import open_tokenizer
+from sampling.engine import generate
+from system.errors import UserError
 
 GPT2 = {"n_positions": 96, "n_embd": 48, "n_layer": 2, "n_head": 4, "vocab_size": 65}
 QWEN3 = {

@@ -7,13 +7,13 @@ import pytest
 import torch
 from conftest import ALONE, CPU, losses, with_dropout
 
-import micro_batch
-from config import TrainConfig, divisors
-from distributed import World
-from errors import UserError
-from micro_batch import choose_micro_batch_size, largest_that_fits, no_memory, probe
 from model import GPT
+from system.errors import UserError
+from system.world import World
 from train import Training, train
+from training import micro_batch
+from training.config import TrainConfig
+from training.micro_batch import choose_micro_batch_size, divisors, largest_that_fits, no_memory, probe
 
 
 class Limited:

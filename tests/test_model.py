@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
-from huggingface import our_weights
+from checkpointing.huggingface import our_weights
 from model import GPT, IGNORED, CausalSelfAttention, GPTConfig, choose_attention, rotary_angles
 
 SMALL = GPTConfig(vocab_size=65, block_size=32, n_layer=2, n_head=4, n_embd=48)

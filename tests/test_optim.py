@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from model import GPT, GPTConfig
-from optim import OptimizerConfig, learning_rate, make_optimizer, parameter_groups, set_learning_rate, update
+from training.optim import (
+    OptimizerConfig,
+    learning_rate,
+    make_optimizer,
+    parameter_groups,
+    set_learning_rate,
+    update,
+)
 
 COSINE = OptimizerConfig(learning_rate=1.0, final_fraction=0.1, schedule="cosine", warmup_steps=10)
 TRAPEZOID = OptimizerConfig(

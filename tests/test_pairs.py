@@ -11,15 +11,14 @@ import torch
 from conftest import ALONE, one_line_error
 from torch.nn import functional as F
 
-import data
 import model
-from config import TrainConfig
-from data import IGNORED, NO_LOSS, TokenDataset, batch
-from errors import UserError
+from corpus.dataset import IGNORED, NO_LOSS, TokenDataset, batch
+from corpus.writer import verify
 from prepare_data import PrepareConfig, prepare
-from shards import verify
+from system.errors import UserError
 from tools.invented_pairs import WORDINGS, pairs
 from train import Training, train
+from training.config import TrainConfig
 
 ROWS = [{"id": str(i), "prompt": f"{i} and {i} is", "completion": f" {2 * i}. é"} for i in range(60)]
 
@@ -76,7 +75,7 @@ def test_prompts_and_what_follows_a_pair_are_no_targets(pair_dir: Path) -> None:
     assert inputs.min() >= 0
     assert inputs.max() <= 256
     assert dataset.read(0, 5).max() > NO_LOSS
-    assert data.IGNORED == model.IGNORED
+    assert dataset.IGNORED == model.IGNORED
 
 
 def test_a_pair_longer_than_the_block_is_cut(pair_dir: Path) -> None:

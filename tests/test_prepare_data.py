@@ -22,15 +22,14 @@ from preparing import (
     write_jsonl,
 )
 
-import articles
 import prepare_data
-import shards
-from articles import documents
-from data import Split, TokenDataset
-from errors import UserError
+from corpus import articles, writer
+from corpus.articles import documents
+from corpus.dataset import Split, TokenDataset
+from corpus.tokenizer import open_tokenizer
+from corpus.workers import WorkerPool
 from prepare_data import training_sample
-from tokenizer import open_tokenizer
-from workers import WorkerPool
+from system.errors import UserError
 
 
 @pytest.fixture
@@ -244,7 +243,7 @@ def test_progress_is_a_plain_line_now_and_then(
     progress = prepare_data.Progress()
     for megabytes, done in ((1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4), (5, 0.5)):
         split = Split(1_000 * megabytes, 250_000 * megabytes, 1_000_000 * megabytes, ())
-        progress.report(shards.Journal({}, {}, "", splits={"train": split}), done)
+        progress.report(writer.Journal({}, {}, "", splits={"train": split}), done)
     assert capsys.readouterr().out.splitlines() == [
         "3,000 articles, 750,000 tokens, 0.2 MB/s, 30%, 0 min 35 s left",
         "5,000 articles, 1,250,000 tokens, 0.1 MB/s, 50%, 0 min 38 s left",

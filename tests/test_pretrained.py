@@ -9,17 +9,17 @@ import torch
 from conftest import ALONE, arguments, one_line_error
 from safetensors.torch import load_file
 
-import checkpoint
-import pretrained
-from config import TrainConfig, with_network
-from errors import UserError
-from metrics import read_metrics
+from checkpointing import checkpoint, pretrained
+from corpus.tokenizer import open_tokenizer
 from model import GPTConfig
-from optim import OptimizerConfig
 from prepare_data import PrepareConfig, prepare
-from tokenizer import open_tokenizer
+from system.errors import UserError
 from tools.export_hf import ExportConfig, export
 from train import Training, train
+from training.config import TrainConfig
+from training.log import read_metrics
+from training.optim import OptimizerConfig
+from training.run import with_network
 
 SHAPE = GPTConfig(block_size=16, n_layer=2, n_head=2, n_embd=32)
 

@@ -10,11 +10,11 @@ import torch
 from conftest import WORDS, one_line_error
 
 import sample
-from command_line import parse_config
-from config import SampleConfig, TrainConfig
-from errors import UserError
-from sample import read_prompts, samples
+from sample import SampleConfig, read_prompts, samples
+from system.command_line import parse_config
+from system.errors import UserError
 from train import train
+from training.config import TrainConfig
 
 
 @pytest.fixture(scope="module")

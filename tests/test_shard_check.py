@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import Ranks, flip_a_bit, outcome
 
-import shard_check
-from config import TrainConfig
-from data import Manifest
-from errors import UserError
-from metrics import read_metrics
-from shard_check import ShardCheck
+from corpus.dataset import Manifest
+from system.errors import UserError
 from train import train
+from training import shard_check
+from training.config import TrainConfig
+from training.log import read_metrics
+from training.shard_check import ShardCheck
 
 SHARDS = ["train_00000.bin", "train_00003.bin", "val_00000.bin"]
 

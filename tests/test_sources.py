@@ -24,12 +24,11 @@ from preparing import (
     write_jsonl,
 )
 
-import articles
 import prepare_data
-import sources
-from articles import read_batches
-from data import TokenDataset
-from errors import UserError
+from corpus import articles, sources
+from corpus.articles import read_batches
+from corpus.dataset import TokenDataset
+from system.errors import UserError
 
 
 @pytest.fixture
@@ -198,7 +197,7 @@ def test_a_folder_laid_out_like_a_hub_dataset(tmp_path: Path, no_processes: None
 
 
 def test_the_built_in_corpus(tmp_path: Path, no_processes: None) -> None:
-    pytest.importorskip("builtin_corpus")
+    pytest.importorskip("corpus.builtin")
     prepare(tmp_path / "out", "builtin", validation_fraction=0.05)
     assert TokenDataset(tmp_path / "out").n_tokens > 500_000
     assert TokenDataset(tmp_path / "out", "val").n_tokens > 10_000

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tiktoken
 
-import tokenizer as tokenizer_module
-from errors import UserError
-from tokenizer import MAX_PART_CHARACTERS, Tokenizer, bpe_size, open_tokenizer, train_bpe
+from corpus import tokenizer as tokenizer_module
+from corpus.tokenizer import MAX_PART_CHARACTERS, Tokenizer, bpe_size, open_tokenizer, train_bpe
+from system.errors import UserError
 
 WORDS = "the quick brown fox jumps over a lazy dog and counts 1987 days, isn't it? naïve café 中文 😀".split()
 ODD_TEXTS = [

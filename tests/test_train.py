@@ -33,15 +33,15 @@ from conftest import (
 )
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-import checkpoint
 import train as train_module
-from config import TrainConfig
-from data import TokenDataset
-from distributed import World
-from errors import UserError
-from files import locked
+from checkpointing import checkpoint
+from corpus.dataset import TokenDataset
 from model import GPT, IGNORED
+from system.errors import UserError
+from system.files import locked
+from system.world import World
 from train import Training, train
+from training.config import TrainConfig
 
 
 def kill_at(config: TrainConfig, step: int, delay: float) -> None:

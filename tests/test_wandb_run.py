@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from conftest import ROOT, arguments, command_environment
 
-import wandb_run
-from checkpoint import Progress
-from config import TrainConfig
-from errors import UserError
-from metrics import RunLog, read_metrics
-from wandb_run import start_wandb
+from checkpointing.checkpoint import Progress
+from system.errors import UserError
+from training import wandb_run
+from training.config import TrainConfig
+from training.log import RunLog, read_metrics
+from training.wandb_run import start_wandb
 
 ABOUT = {"run_id": "abcd1234", "config": {"seed": 1}}
 
@@ -196,7 +196,7 @@ def test_missing_package_is_named(config: TrainConfig, monkeypatch: pytest.Monke
         start_wandb(replace(config, wandb="offline"), ABOUT, print)
 
 
-TRAIN = "import train, wandb_run; wandb_run.START_SECONDS = 3.0; train.main()"
+TRAIN = "import train; from training import wandb_run; wandb_run.START_SECONDS = 3.0; train.main()"
 
 
 def complete(config: TrainConfig, **environment: str) -> str:

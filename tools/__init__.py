@@ -1,1 +1,0 @@
-"""Secondary commands, run as `python -m tools.<name>`: they import the modules beside this folder, and nothing imports them."""

@@ -6,12 +6,12 @@ Decoding is greedy and ends with the text. Owns the comparison; the pairs' form 
 import sys
 from dataclasses import dataclass
 
-import hardware
-import pretrained
-from articles import read_pairs
-from command_line import parse_config
-from errors import run_command
-from generate import generate
+from checkpointing import pretrained
+from corpus.articles import read_pairs
+from sampling.engine import generate
+from system import hardware
+from system.command_line import parse_config
+from system.errors import run_command
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 transformers then opens the folder with AutoModelForCausalLM and AutoTokenizer, without code of ours, and computes the
 same logits from the same tokens. Owns the folder and its model card; names and shapes are huggingface.py's, the
-tokenizer's files hf_tokenizer.py's.
+tokenizer's files tokenizer_json.py's.
 """
 
 import json
@@ -15,16 +15,14 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-import checkpoint
-import hf_tokenizer
-import hub
-import huggingface
-import pretrained
-from command_line import parse_config
-from errors import UserError, run_command
-from files import open_to_readers
+from checkpointing import checkpoint, huggingface, pretrained
+from corpus import tokenizer_json
+from corpus.tokenizer import ForeignTokenizer, Tokenizer
 from model import GPT
-from tokenizer import ForeignTokenizer, Tokenizer
+from system import hub
+from system.command_line import parse_config
+from system.errors import UserError, run_command
+from system.files import open_to_readers
 
 CARD = "README.md"
 
@@ -58,10 +56,10 @@ def export(config: ExportConfig) -> None:
         end = tokenizer.end_of_text
         _write_json(partial / hub.CONFIG, huggingface.hf_config(found.config, end))
         _write_json(
-            partial / hf_tokenizer.GENERATION_CONFIG,
+            partial / tokenizer_json.GENERATION_CONFIG,
             dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end),
         )
-        hf_tokenizer.write_tokenizer(tokenizer, partial)
+        tokenizer_json.write_tokenizer(tokenizer, partial)
         (partial / CARD).write_text(card(found, model, tokenizer, out_dir), encoding="utf-8")
         open_to_readers(partial)
         partial.rename(out_dir)
@@ -76,7 +74,7 @@ def export(config: ExportConfig) -> None:
 
 def gguf_note(tokenizer: Tokenizer) -> str:
     """Say whether llama.cpp's converter will know the tokenizer: it recognises vocabularies one by one."""
-    if isinstance(tokenizer, ForeignTokenizer) or tokenizer.pattern == hf_tokenizer.GPT2_PATTERN:
+    if isinstance(tokenizer, ForeignTokenizer) or tokenizer.pattern == tokenizer_json.GPT2_PATTERN:
         return "llama.cpp's convert_hf_to_gguf.py can read it if it knows the vocabulary, as it does GPT-2's and Qwen's"
     return f"llama.cpp's convert_hf_to_gguf.py does not know the tokenizer {tokenizer.name}, and refuses it"
 

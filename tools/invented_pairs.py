@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from command_line import parse_config
-from errors import UserError, run_command
+from system.command_line import parse_config
+from system.errors import UserError, run_command
 
 N_COUNTRIES = 10
 WORDINGS = {

@@ -1,0 +1,312 @@
+"""Checkpoints: written whole or not at all, self-describing, holding nothing that is ever executed.
+
+Owns one checkpoint folder `step_00001000/` (weights and optimizer state as safetensors, checkpoint.json,
+tokenizer.json), the pointers `last` and `best` beside it, and which checkpoints are kept. What makes two runs the
+same run, and the rest of the run's folder, is `run_folder.py`'s.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from corpus.tokenizer import Tokenizer
+from model import GPT, GPTConfig
+from system.errors import UserError
+from system.files import file_hash, flush_to_disk, open_to_readers, replace_file
+
+FORMAT_VERSION = 2
+NAME = re.compile(r"step_\d+")
+READABLE = (1, 2)  # the first had no hash of checkpoint.json itself
+WEIGHTS, OPTIMIZER, TOKENIZER, INFO = (
+    "model.safetensors",
+    "optimizer.safetensors",
+    "tokenizer.json",
+    "checkpoint.json",
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: what a checkpoint must know beside weights and optimizer state."""
+
+    step: int = 0  # updates done
+    sequences: int = 0  # consumed in training: the position in the data, for any number of processes
+    val_loss: float | None = None  # nats per token at this step
+    best_val_loss: float | None = None  # the lowest so far, this step's included
+    val_bits_per_byte: float | None = None  # this step's loss per UTF-8 byte of text
+    guard: dict[str, Any] | None = None  # what guard.py knows of the steps before
+    recorded: int = 0  # the last step in metrics.jsonl
+
+
+def save(
+    out_dir: Path,
+    model: GPT,
+    optimizer: torch.optim.Optimizer,
+    tokenizer: Tokenizer,
+    progress: Progress,
+    about: dict[str, Any],
+    keep: int,
+) -> Path:
+    """Write the checkpoint of `progress.step`, point `last` (and `best`) to it, remove old ones; return its folder.
+
+    `about` is added to checkpoint.json: config, versions, the data's hash. The `keep` newest are kept (0: all) and
+    the best. A reader, or a run killed at any moment, sees a whole checkpoint or none. Raises UserError where the
+    disk refuses.
+    """
+    folder = out_dir / f"step_{progress.step:08d}"
+    partial = folder.with_suffix(".tmp")
+    for abandoned in out_dir.glob("step_*.tmp"):  # by runs that were killed
+        shutil.rmtree(abandoned, ignore_errors=True)
+    try:
+        _write_files(partial, model, optimizer, tokenizer, {**asdict(progress), **about})
+        if _name(out_dir, "best") == folder.name:
+            (out_dir / "best").unlink()
+        shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
+        partial.rename(folder)
+        flush_to_disk(out_dir)
+        best = _best(folder)
+        if best and best.name != _name(out_dir, "best"):
+            replace_file(out_dir / "best", best.name + "\n")
+        replace_file(out_dir / "last", folder.name + "\n")  # at the end: what is missing now is done again
+        _remove_old(folder, keep)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(
+            f"cannot write {folder} ({error}): make room, then give the same command to go on"
+        ) from None
+    return folder
+
+
+def _write_files(
+    partial: Path, model: GPT, optimizer: torch.optim.Optimizer, tokenizer: Tokenizer, info: dict[str, Any]
+) -> None:
+    partial.mkdir(parents=True)
+    save_file(model.weights(), partial / WEIGHTS)
+    save_file(_optimizer_tensors(model, optimizer), partial / OPTIMIZER)
+    tokenizer.save(partial / TOKENIZER)
+    info = {
+        "format_version": FORMAT_VERSION,
+        **info,
+        "model": asdict(model.config),
+        "tokenizer_hash": tokenizer.hash,
+        "sha256": {name: file_hash(partial / name) for name in (WEIGHTS, OPTIMIZER, TOKENIZER)},
+    }
+    info["sha256"][INFO] = _hash_of_others(info)
+    (partial / INFO).write_text(json.dumps(info, indent=2) + "\n")
+    open_to_readers(partial)
+    for file in (*partial.iterdir(), partial):
+        flush_to_disk(file)
+
+
+def _hash_of_others(info: dict[str, Any]) -> str:
+    """Return the sha256 of all that checkpoint.json says, but for this hash."""
+    hashes = {name: value for name, value in info["sha256"].items() if name != INFO}
+    return hashlib.sha256(json.dumps({**info, "sha256": hashes}).encode()).hexdigest()
+
+
+def _best(newest: Path) -> Path | None:
+    """Return the checkpoint up to `newest` with the lowest validation loss, the later of equals; None without losses.
+
+    An evaluation between checkpoints may have been better, but cannot be had. Later ones are of steps that are being
+    done again.
+    """
+    losses = {}
+    for folder in reversed(_up_to(newest)):
+        with contextlib.suppress(UserError):  # damaged: whoever reads it is told
+            loss = read_info(folder)["val_loss"]
+            if loss is not None:
+                losses[folder] = loss
+    return min(losses, key=losses.__getitem__, default=None)
+
+
+def last_whole(out_dir: Path) -> tuple[Path | None, str]:
+    """Return the checkpoint to go on from, None where there is none, and in words what is damaged of newer ones.
+
+    It is the one that `last` names, where there is no such file the newest, or, if that is not what it was when it was
+    written, the newest before it that is. Raises UserError where all are damaged.
+    """
+    folders, damage = _all(out_dir), []
+    if not folders and not any(_name(out_dir, pointer) for pointer in ("last", "best")):
+        return None, ""
+    try:
+        last = pointed(out_dir, "last")
+        folders = _up_to(last) if last else folders
+    except UserError as error:
+        damage.append(_without_remedy(error))
+    for folder in reversed(folders):
+        try:
+            read_checked(folder)
+            return folder, "; ".join(damage)
+        except UserError as error:
+            damage.append(_without_remedy(error))
+    raise UserError(f"{'; '.join(damage)}: no checkpoint is left to go on from, choose another --out_dir")
+
+
+def _without_remedy(error: UserError) -> str:
+    """Return what was found; the remedy comes after the last colon of this module's errors."""
+    return str(error).rpartition(": ")[0]
+
+
+def find(spec: str | Path) -> Path:
+    """Return the checkpoint folder that `spec` names: itself, or its run's best, last where none is best, or newest.
+
+    Raises UserError where there is none.
+    """
+    path = Path(spec)
+    if (path / INFO).is_file():
+        return path
+    found = pointed(path, "best") or pointed(path, "last")
+    if found or _all(path):
+        return found or _all(path)[-1]
+    others = _all(path.parent)
+    if not path.is_dir() and others:
+        raise UserError(
+            f"no checkpoint {path}: {path.parent} has {', '.join(other.name for other in others)}"
+        )
+    if path.is_file():
+        raise UserError(f"{path} is a file: give the folder it is in")
+    if not path.is_dir():
+        raise UserError(
+            f"no checkpoint folder {path}: train one with `python train.py --out_dir={path}` first"
+        )
+    raise UserError(
+        f"no finished checkpoint in {path}: a run's first one comes after checkpoint_interval steps; a model of another"
+        " project is begun from with --init_from, and needs its config.json"
+    )
+
+
+def pointed(out_dir: Path, pointer: str) -> Path | None:
+    """Return the checkpoint that the pointer file `last` or `best` names, None where there is no such file."""
+    name = _name(out_dir, pointer)
+    if name is None:
+        return None
+    folder = out_dir / name
+    if not NAME.fullmatch(name) or not (folder / INFO).is_file():
+        raise UserError(
+            f"{out_dir / pointer} names {name[:40]!r}, but there is no such checkpoint: write another's name there"
+        )
+    return folder
+
+
+def _name(out_dir: Path, pointer: str) -> str | None:
+    try:
+        return (out_dir / pointer).read_bytes().decode(errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:  # there, and no text
+        return ""
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Return checkpoint.json; raise UserError where it is damaged or of another format."""
+    try:
+        info = json.loads((folder / INFO).read_text())
+        version = info["format_version"]
+        whole = info["sha256"].get(INFO) == _hash_of_others(info) or version == 1
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"cannot read {folder / INFO} ({error}): choose another checkpoint") from None
+    if version not in READABLE:
+        raise UserError(
+            f"{folder}: checkpoint format {version}, this version of wikigpt reads"
+            f" {' and '.join(map(str, READABLE))}: choose another checkpoint"
+        )
+    if not whole:
+        raise UserError(f"{folder}: {INFO} is damaged (its sha256 differs): choose another checkpoint")
+    return info
+
+
+def read_checked(folder: Path) -> dict[str, Any]:
+    """Return checkpoint.json after comparing every file of the checkpoint with its hash there.
+
+    Raises UserError for a damaged file or another format.
+    """
+    info = read_info(folder)
+    for name, expected in info["sha256"].items():
+        if name == INFO:
+            continue
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: {name} is missing: choose another checkpoint")
+        if file_hash(folder / name) != expected:
+            raise UserError(f"{folder}: {name} is damaged (its sha256 differs): choose another checkpoint")
+    return info
+
+
+def progress_of(info: dict[str, Any]) -> Progress:
+    """Return the progress that checkpoint.json records."""
+    return Progress(**{field.name: info[field.name] for field in fields(Progress) if field.name in info})
+
+
+def network_of(info: dict[str, Any], folder: Path) -> GPTConfig:
+    """Return the network that the checkpoint.json of `folder` describes."""
+    try:
+        return GPTConfig(**info["model"])
+    except (TypeError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{folder / INFO}: its model cannot be built ({error}): choose another checkpoint"
+        ) from None
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's weights, as the model that was saved gave them."""
+    return _load_tensors(folder / WEIGHTS)
+
+
+def load_weights(folder: Path, model: GPT) -> None:
+    """Copy a checkpoint's weights into the model; raise UserError where names or shapes differ."""
+    try:
+        model.load_weights(read_weights(folder))
+    except ValueError as error:
+        raise UserError(f"{folder / WEIGHTS}: {error}") from None
+
+
+def load_optimizer(folder: Path, model: GPT, optimizer: torch.optim.Optimizer) -> None:
+    """Give the optimizer the state of a checkpoint, parameter by parameter."""
+    tensors = _load_tensors(folder / OPTIMIZER)
+    parameters = dict(model.named_parameters())
+    for key, tensor in tensors.items():
+        name, _, entry = key.rpartition("/")
+        if name not in parameters:
+            raise UserError(f"{folder / OPTIMIZER}: state of {name}, which this model does not have")
+        parameter = parameters[name]
+        optimizer.state[parameter][entry] = tensor.to(parameter.device, copy=True)
+
+
+def _optimizer_tensors(model: GPT, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}/{entry}": tensor
+        for name, parameter in model.named_parameters()
+        for entry, tensor in optimizer.state[parameter].items()
+    }
+
+
+def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {path} ({error}): choose another checkpoint") from None
+
+
+def _all(out_dir: Path) -> list[Path]:
+    """Return the run's finished checkpoints, the oldest first."""
+    return sorted(folder for folder in out_dir.glob("step_*") if NAME.fullmatch(folder.name))
+
+
+def _up_to(newest: Path) -> list[Path]:
+    return [folder for folder in _all(newest.parent) if folder.name <= newest.name]
+
+
+def _remove_old(newest: Path, keep: int) -> None:
+    folders = _up_to(newest)
+    kept = {newest.name, _name(newest.parent, "best"), *(folder.name for folder in folders[-keep:])}
+    for folder in folders:
+        if folder.name not in kept:
+            shutil.rmtree(folder)

@@ -1,0 +1,239 @@
+"""Reading a source's files, in order and in bounded memory, as batches of articles.
+
+Owns the file formats (`id, title, text` of each article: the schema of wikimedia/wikipedia; `prompt, completion` of
+each pair) and what the document of an article is. Which files is left to sources.py; what becomes of documents to
+workers.py.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+from corpus.sources import Source, SourceFile
+from system.errors import UserError
+
+BATCH_CHARACTERS = 2**20
+PAIR_KEYS = ("prompt", "completion")
+
+
+class Article(NamedTuple):
+    """One article as it was found; without an id, its text identifies it. A pair is one whose text is a completion."""
+
+    id: str | None
+    title: str | None
+    text: str | None
+    prompt: str = ""
+
+
+class Batch(NamedTuple):
+    """Consecutive articles of one file; `file` and `number` say which, for going on after an interruption."""
+
+    file: int
+    number: int
+    articles: list[Article]
+    places: list[str]  # where each article is, for messages
+    done: float  # the part of the source's bytes read so far, in [0, 1]
+
+
+class Document(NamedTuple):
+    """The text of one article as it is tokenized: a prompt, on which nothing is learned, and what is learned."""
+
+    prompt: str
+    text: str
+    n_bytes: int
+    rank: float  # in [0, 1), a hash of the article's id: the same in any order and any selection of files
+
+
+def documents(batch: Batch) -> Iterator[Document]:
+    """Yield the documents of a batch, skipping articles without text: title + blank line + text, after the prompt.
+
+    The rank is the first 8 bytes of the sha256 of the id (without an id: of the document) over 2**64. Raises UserError
+    for a lone surrogate.
+    """
+    for article, place in zip(batch.articles, batch.places, strict=True):
+        if article.text is None or not article.text.strip():
+            continue
+        text = f"{article.title}\n\n{article.text}" if article.title else article.text
+        try:
+            encoded = (article.prompt + text).encode()
+            identity = encoded if article.id is None else article.id.encode()
+        except UnicodeEncodeError as error:
+            surrogate = ascii(error.object[error.start])
+            raise UserError(
+                f"{place} has a lone surrogate {surrogate}, which is no text: mend or drop it"
+            ) from None
+        rank = int.from_bytes(hashlib.sha256(identity).digest()[:8], "big") / 2**64
+        yield Document(article.prompt, text, len(encoded), rank)
+
+
+def read_batches(source: Source, first_file: int = 0, first_batch: int = 0) -> Iterator[Batch]:
+    """Yield the batches of all files in order, from batch `first_batch` of file `first_file` on.
+
+    How articles fall into batches depends on the files alone. Raises UserError naming a file that cannot be read.
+    """
+    total = sum(file.bytes for file in source.files)
+    before = 0
+    for index, file in enumerate(source.files):
+        if index >= first_file:
+            for number, (articles, places, part) in enumerate(_grouped(file.path, source.kind)):
+                if index > first_file or number >= first_batch:
+                    done = (before + part * file.bytes) / total if total else part
+                    yield Batch(index, number, articles, places, done)
+        before += file.bytes
+
+
+Row = tuple[Article, str, float]  # an article, where it is, the part of its file read with it
+
+
+def _grouped(path: str, kind: str) -> Iterator[tuple[list[Article], list[str], float]]:
+    articles: list[Article] = []
+    places: list[str] = []
+    characters = 0
+    with _reading(path):
+        for article, place, part in _rows(path, kind):
+            articles.append(article)
+            places.append(place)
+            characters += len(article.prompt) + len(article.text or "")
+            if characters >= BATCH_CHARACTERS:
+                yield articles, places, part
+                articles, places, characters = [], [], 0
+    if articles:
+        yield articles, places, 1.0
+
+
+def _rows(path: str, kind: str) -> Iterator[Row]:
+    if kind == "pairs":
+        return ((_pair(row, place), place, part) for row, place, part in _jsonl_objects(path, PAIR_KEYS))
+    if path == "builtin":
+        return _builtin_rows()
+    if path.endswith(".parquet"):
+        return _parquet_rows(path)
+    if path.endswith(".txt"):
+        return _text_rows(path)
+    return ((_article(row, place), place, part) for row, place, part in _jsonl_objects(path, ("text",)))
+
+
+def _builtin_rows() -> Iterator[Row]:
+    from corpus.builtin.encyclopedia import articles
+
+    everything = list(articles())
+    for number, article in enumerate(everything, 1):
+        row = Article(str(article["id"]), article["title"], article["text"])
+        yield row, f"builtin article {number}", number / len(everything)
+
+
+def _parquet_rows(path: str) -> Iterator[Row]:
+    """Yield a parquet file's rows, holding about BATCH_CHARACTERS of them, not a row group, which may be the file."""
+    import pyarrow.parquet as parquet
+
+    with _open(path) as file:
+        table = parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
+        names = table.schema_arrow.names
+        if "text" not in names:
+            raise UserError(f"{path} has no column 'text', only {', '.join(names)}: name files that have one")
+        size = sum(table.metadata.row_group(group).total_byte_size for group in range(table.num_row_groups))
+        n_rows = table.metadata.num_rows
+        at_once = min(1000, max(1, BATCH_CHARACTERS * n_rows // max(1, size)))
+        columns = [name for name in ("id", "title", "text") if name in names]
+        number = 0
+        for batch in table.iter_batches(batch_size=at_once, columns=columns):
+            for row in batch.to_pylist():
+                number += 1
+                place = f"{path} row {number}"
+                yield _article(row, place), place, number / n_rows
+
+
+def read_pairs(path: str) -> list[tuple[str, str]]:
+    """Return the prompts and completions of a JSONL file, at least one; raise UserError where it has none."""
+    if not os.path.isfile(path):
+        raise UserError(f"no file {path}: give one with a prompt and a completion in each line")
+    source = Source("pairs", (SourceFile(path, os.path.getsize(path)),), {})
+    pairs = [(pair.prompt, pair.text) for batch in read_batches(source) for pair in documents(batch)]
+    if not pairs:
+        raise UserError(f"{path} has no line with a prompt and a completion")
+    return pairs
+
+
+def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], str, float]]:
+    """Yield a JSONL file's objects, each of which must have the keys, with their places and the part read."""
+    size = max(1, os.path.getsize(path))
+    with open(path, "rb") as raw:
+        lines: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw  # type: ignore[assignment]
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            place = f"{path}:{number}"
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{place} is no JSON in UTF-8 ({error}): mend or drop the line") from None
+            missing = [key for key in keys if not isinstance(row, dict) or key not in row]
+            if missing:
+                found = f"only {', '.join(row)}" if isinstance(row, dict) else f"it is a {type(row).__name__}"
+                way_on = "each line must be an object that has it"
+                if isinstance(row, dict) and set(PAIR_KEYS) <= row.keys():
+                    way_on = "write --source=pairs:... for prompts and completions"
+                raise UserError(f"{place} has no key {missing[0]!r}, {found}: {way_on}")
+            yield row, place, raw.tell() / size
+
+
+def _text_rows(path: str) -> Iterator[Row]:
+    """Yield a text file as one article: line ends are kept, so that decoding gives its bytes back."""
+    with open(path, encoding="utf-8", newline="") as file:
+        yield Article(None, None, file.read()), path, 1.0
+
+
+def _article(row: dict[str, Any], place: str) -> Article:
+    return Article(_identity(row), _text(row, "title", place), _text(row, "text", place))
+
+
+def _pair(row: dict[str, Any], place: str) -> Article:
+    prompt, completion = (_text(row, key, place) for key in PAIR_KEYS)
+    return Article(_identity(row), None, completion, prompt or "")
+
+
+def _identity(row: dict[str, Any]) -> str | None:
+    return None if row.get("id") is None else str(row["id"])
+
+
+def _text(row: dict[str, Any], key: str, place: str) -> str | None:
+    value = row.get(key)
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"{place}: '{key}' must be text, but is {type(value).__name__} {value!r:.40}")
+    return value
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Turn what can go wrong in reading a file into one line with its name."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"cannot read {path}: it is not there any more") from None
+    except UserError:
+        raise
+    except Exception as error:
+        if path.startswith("hf://"):  # the hub's HTTP library has errors of its own, which differ by version
+            raise UserError(
+                f"the hub stopped answering while {path} was read ({type(error).__name__}): run the same command again,"
+                " it goes on from there"
+            ) from error
+        if not isinstance(error, (OSError, ValueError, EOFError, zlib.error)):  # pyarrow's are ValueErrors
+            raise
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise UserError(
+            f"cannot read {path} ({reason}): it may be cut off or damaged; get it again, or leave it out of --source"
+        ) from None
+
+
+def _open(path: str) -> IO[bytes]:
+    if not path.startswith("hf://"):
+        return open(path, "rb")
+    from huggingface_hub import HfFileSystem
+
+    return HfFileSystem().open(path, "rb")

@@ -1,0 +1,190 @@
+"""Tokenizers in Hugging Face's layout, tokenizer.json and friends, to ours and from ours.
+
+Owns the translation. What is a byte-level BPE with a split that we know, and nothing else, becomes ranks that tiktoken
+runs, so that GPT-2's is one and the same tokenizer wherever it comes from; any other byte-level one stays as it is and
+is run by the `tokenizers` library, behind the same interface.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tiktoken_ext.openai_public import r50k_pat_str as GPT2_PATTERN
+
+from corpus.tokenizer import (
+    BYTE_OF_CHARACTER,
+    BYTES_PATTERN,
+    END_OF_TEXT,
+    SPLIT_PATTERN,
+    TOKENIZER_FILE,
+    ForeignTokenizer,
+    Tokenizer,
+    characters_to_bytes,
+    open_tokenizer,
+)
+from system import hub
+from system.errors import UserError
+
+TOKENIZER_CONFIG, GENERATION_CONFIG = "tokenizer_config.json", "generation_config.json"
+SPECIAL_TOKENS = "special_tokens_map.json"
+# The two libraries' regular expressions are not the same language: these mean the same in both.
+KNOWN_PATTERNS = (GPT2_PATTERN, SPLIT_PATTERN, BYTES_PATTERN)
+_CHARACTER_OF_BYTE = {byte: character for character, byte in BYTE_OF_CHARACTER.items()}
+_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+_ABSENT = ("unk_token", "dropout", "continuing_subword_prefix", "end_of_word_suffix")
+_OFF = dict.fromkeys(("fuse_unk", "byte_fallback", "ignore_merges"), False)
+
+
+def read_tokenizer(folder: Path, name: str) -> Tokenizer:
+    """Return the tokenizer of a model's folder, called `name`.
+
+    Raises UserError for one that is not byte-level BPE, or has no end of text.
+    """
+    path = folder / TOKENIZER_FILE
+    content = _read_json(path)
+    try:
+        model, decoder = content["model"], content["decoder"] or {}
+        kind = model.get("type", "BPE" if "merges" in model else None)  # old files leave it to be found
+        decoders = decoder.get("decoders", [decoder])
+        if kind != "BPE" or [part.get("type") for part in decoders] != ["ByteLevel"]:
+            raise UserError(
+                f"{path} is a {kind} tokenizer, decoded by {decoder.get('type')}: supported is byte-level BPE"
+            )
+        added = {token["content"]: token["id"] for token in content["added_tokens"]}
+        end = _end_of_text(folder, added)
+        ranks, pattern = _plain_ranks(content), _split_pattern(content)
+        if ranks and pattern and pattern in KNOWN_PATTERNS and added == {END_OF_TEXT: end}:
+            return Tokenizer(name, ranks, pattern, added)
+        return ForeignTokenizer(name, content, end)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{path} is not a tokenizer.json that can be read here ({error!r})") from None
+
+
+def find_tokenizer(spec: str) -> Tokenizer:
+    """Return the tokenizer of the model that `spec` names (a folder or a hub name), or one that `open_tokenizer` knows."""
+    folder = hub.find_folder(spec, weights=False)
+    return read_tokenizer(folder, spec) if hub.is_model_folder(folder) else open_tokenizer(spec)
+
+
+def _end_of_text(folder: Path, added: dict[str, int]) -> int:
+    """Return the token that ends a text: <|endoftext|> where the model ends with it, else what its settings name.
+
+    Chat models end an answer with another token than a text, and list both.
+    """
+    ends: list[Any] = []
+    for file in (GENERATION_CONFIG, hub.CONFIG):
+        found = _read_json(folder / file, missing={}).get("eos_token_id")
+        ends += found if isinstance(found, list) else [found]
+    if added.get(END_OF_TEXT, -1) in ends:
+        return added[END_OF_TEXT]
+    name = _read_json(folder / TOKENIZER_CONFIG, missing={}).get("eos_token")
+    name = name.get("content") if isinstance(name, dict) else name
+    ends.insert(0, added.get(str(name)))
+    known = [end for end in ends if end in added.values()]
+    if not known:
+        raise UserError(
+            f"{folder}: none of its files names an end-of-text token (eos_token): add one to {TOKENIZER_CONFIG}"
+        )
+    return known[0]
+
+
+def _plain_ranks(content: dict[str, Any]) -> dict[bytes, int] | None:
+    """Return the tokens' bytes with their ids, if joining by lowest id is what the merges say, else None."""
+    model = content["model"]
+    if content["normalizer"] or any(model.get(key) for key in (*_ABSENT[1:], *_OFF)):
+        return None
+    added = {token["content"] for token in content["added_tokens"]}
+    vocabulary = {token: index for token, index in model["vocab"].items() if token not in added}
+    ranks = {characters_to_bytes(token): index for token, index in vocabulary.items()}
+    merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+    ours = [[_characters(left), _characters(right)] for left, right in _merges(ranks)]
+    n_bytes = sum(len(token) == 1 for token in ranks)
+    return ranks if merges == ours and n_bytes == 256 and len(ranks) == 256 + len(ours) else None
+
+
+def _split_pattern(content: dict[str, Any]) -> str | None:
+    """Return the regular expression that splits a text into words, None where something else does."""
+    before = content["pre_tokenizer"] or {}
+    steps = before.get("pretokenizers", [before])
+    byte_level = steps[-1]
+    if byte_level.get("type") != "ByteLevel" or byte_level.get("add_prefix_space"):
+        return None
+    if len(steps) == 1 and byte_level.get("use_regex", True):
+        return GPT2_PATTERN
+    split = steps[0]
+    alone = len(steps) == 2 and split.get("type") == "Split" and not byte_level.get("use_regex", True)
+    if alone and split.get("behavior") == "Isolated" and not split.get("invert"):
+        return split["pattern"].get("Regex")
+    return None
+
+
+def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write tokenizer.json and its settings, from which AutoTokenizer makes the same ids. Raises OSError."""
+    end = tokenizer.decode([tokenizer.end_of_text])
+    # Every byte is a token, so that nothing is unknown; but converters ask what stands for it.
+    named = dict.fromkeys(("bos_token", "eos_token", "unk_token"), end)
+    settings: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        **named,
+    }
+    # transformers 4 would else hand the model token types, which GPT-2 takes for tokens.
+    settings["model_input_names"] = ["input_ids", "attention_mask"]
+    content = tokenizer.content if isinstance(tokenizer, ForeignTokenizer) else _content(tokenizer)
+    for name, value in ((TOKENIZER_FILE, content), (TOKENIZER_CONFIG, settings), (SPECIAL_TOKENS, named)):
+        (folder / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _content(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return tokenizer.json: ranks become a vocabulary and merges, in the byte-level alphabet."""
+    special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    added = [{"id": index, "content": name, **special} for name, index in tokenizer.special_tokens.items()]
+    vocabulary = {_characters(token): index for token, index in tokenizer.ranks.items()}
+    merges = [[_characters(left), _characters(right)] for left, right in _merges(tokenizer.ranks)]
+    split: dict[str, Any] = dict(_BYTE_LEVEL, use_regex=True)
+    if tokenizer.pattern != GPT2_PATTERN:
+        # The library's regular expressions read a + after {1,3} as "again", not as "without going back".
+        pattern = re.sub(r"(\{\d+,\d+\})\+", r"\1", tokenizer.pattern)
+        regex = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        split = {"type": "Sequence", "pretokenizers": [regex, _BYTE_LEVEL]}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": sorted(added, key=lambda token: token["id"]),
+        "normalizer": None,
+        "pre_tokenizer": split,
+        "post_processor": None,
+        "decoder": _BYTE_LEVEL,
+        "model": {"type": "BPE", **dict.fromkeys(_ABSENT), **_OFF, "vocab": vocabulary, "merges": merges},
+    }
+
+
+def _merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the two tokens that each longer token is joined from, in the order in which they are joined."""
+    for token in sorted(ranks, key=ranks.__getitem__):
+        pieces = [token[i : i + 1] for i in range(len(token))]
+        while len(pieces) > 2:
+            joined = [ranks.get(left + right, len(ranks)) for left, right in pairwise(pieces)]
+            best = joined.index(min(joined))
+            pieces[best : best + 2] = [pieces[best] + pieces[best + 1]]
+        if len(pieces) == 2:
+            yield pieces[0], pieces[1]
+
+
+def _characters(token: bytes) -> str:
+    return "".join(_CHARACTER_OF_BYTE[byte] for byte in token)
+
+
+def _read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if missing is not None:
+            return missing
+        raise UserError(f"{path} is missing: get it again") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error}): get it again") from None

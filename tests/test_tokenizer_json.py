@@ -1,0 +1,327 @@
+"""Tokenizers in Hugging Face's layout: the same ids there and here, in many scripts, and clear refusals."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import tiktoken
+from tiktoken_ext import openai_public
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer as Library
+from transformers import AutoTokenizer
+
+from corpus.tokenizer import (
+    END_OF_TEXT,
+    SPLIT_PATTERN,
+    ForeignTokenizer,
+    Tokenizer,
+    open_tokenizer,
+    train_bpe,
+)
+from corpus.tokenizer_json import GPT2_PATTERN, read_tokenizer, write_tokenizer
+from system.errors import UserError
+
+SCRIPTS = [
+    (0x20, 0x7F),
+    (0xA0, 0x24F),
+    (0x300, 0x36F),
+    (0x370, 0x3FF),
+    (0x400, 0x4FF),
+    (0x590, 0x6FF),
+    (0x900, 0x97F),
+]
+SCRIPTS += [(0xE00, 0xE7F), (0x2000, 0x206F), (0x3040, 0x30FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0, 0x20)]
+SCRIPTS += [(0x1F300, 0x1F6FF), (0x1D400, 0x1D7FF)]
+BETWEEN = [
+    "",
+    " ",
+    "  ",
+    "   ",
+    "\n",
+    "\n\n",
+    "\t",
+    "\r\n",
+    "'s",
+    "'LL",
+    " 12345",
+    "3.14",
+    "-",
+    " " + END_OF_TEXT,
+]
+
+
+def strings(count: int) -> list[str]:
+    """Return strings of many scripts, white space, numbers and contractions."""
+    chooser = random.Random(1)
+    found = []
+    for _ in range(count):
+        pieces = []
+        for _ in range(chooser.randrange(1, 8)):
+            low, high = chooser.choice(SCRIPTS)
+            pieces.append("".join(chr(chooser.randint(low, high)) for _ in range(chooser.randrange(1, 12))))
+            pieces.append(chooser.choice(BETWEEN))
+        found.append("".join(pieces))
+    return found
+
+
+def gpt2_split_bpe() -> Tokenizer:
+    """A small BPE with GPT-2's pattern and its way of numbering bytes: not in their order."""
+    trained = train_bpe(strings(2000), 1500)
+    order = list(range(256))
+    random.Random(2).shuffle(order)
+    ranks = {token: order[token[0]] if len(token) == 1 else rank for token, rank in trained.ranks.items()}
+    return Tokenizer("like gpt2", ranks, GPT2_PATTERN, trained.special_tokens)
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> dict[str, Tokenizer]:
+    return {
+        "bytes": open_tokenizer("bytes"),
+        "bpe": train_bpe(strings(2000), 3000),
+        "like gpt2": gpt2_split_bpe(),
+    }
+
+
+@pytest.mark.parametrize("name", ["bytes", "bpe", "like gpt2"])
+def test_ids_are_those_of_autotokenizer_and_the_tokenizer_comes_back_the_same(name, tokenizers, tmp_path):
+    ours = tokenizers[name]
+    write_tokenizer(ours, tmp_path)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    texts = strings(10_000)
+    expected = theirs(texts, split_special_tokens=True, add_special_tokens=False)["input_ids"]
+    assert [ours.encode(text) for text in texts] == expected
+    assert max(map(max, expected)) > 256 or name == "bytes"
+    assert theirs.model_input_names == ["input_ids", "attention_mask"], (
+        "or transformers 4 gives GPT-2 token types"
+    )
+    assert (theirs.eos_token_id, len(theirs)) == (ours.end_of_text, ours.vocab_size)
+    assert theirs.convert_tokens_to_ids(theirs.unk_token) == ours.end_of_text
+    assert theirs.decode(ours.encode("a café, 数字")) == "a café, 数字"
+    again = read_tokenizer(tmp_path, "a name")
+    assert again.hash == ours.hash
+    assert not isinstance(again, ForeignTokenizer)
+
+
+@pytest.mark.parametrize("folder", ["../shared/tiktoken_cache"])
+def test_gpt2s_own_ids_are_those_of_autotokenizer(folder, monkeypatch, tmp_path):
+    cache = Path(__file__).parent.parent / folder
+    if not cache.is_dir():
+        pytest.skip("GPT-2's vocabulary is not here")
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(cache))
+    ours = open_tokenizer("gpt2")
+    write_tokenizer(ours, tmp_path)
+    texts = strings(10_000)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    expected = theirs(texts, split_special_tokens=True, add_special_tokens=False)["input_ids"]
+    assert [ours.encode(text) for text in texts] == expected
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert len(content["model"]["merges"]) == 50_000
+    assert read_tokenizer(tmp_path, "a name").hash == ours.hash
+
+
+def test_the_end_of_text_in_a_text_is_a_control_token_there_unless_asked(tokenizers, tmp_path):
+    ours = tokenizers["bpe"]
+    write_tokenizer(ours, tmp_path)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    text = f"one{END_OF_TEXT}two"
+    assert ours.end_of_text not in ours.encode(text)
+    assert ours.end_of_text in theirs(text)["input_ids"]
+    assert theirs(text, split_special_tokens=True)["input_ids"] == ours.encode(text)
+
+
+def test_the_hubs_old_way_of_writing_gpt2s_tokenizer_is_read(tokenizers, tmp_path):
+    """Its model has no type, merges are strings, nothing says use_regex, and only the model's config names the end."""
+    ours = tokenizers["like gpt2"]
+    write_tokenizer(ours, tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    del content["model"]["type"], content["pre_tokenizer"]["use_regex"]
+    content["model"] |= {"merges": [" ".join(merge) for merge in content["model"]["merges"]]}
+    content["model"] |= {"continuing_subword_prefix": "", "unk_token": END_OF_TEXT}
+    content["model"]["vocab"][END_OF_TEXT] = ours.end_of_text
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 1024}')
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": ours.end_of_text}))
+    again = read_tokenizer(tmp_path, "a name")
+    assert again.hash == ours.hash
+    assert not isinstance(again, ForeignTokenizer)
+
+
+def like_qwen(folder: Path) -> Library:
+    """Write a tokenizer.json as Qwen's: text in Unicode's form C, control tokens, another split."""
+    library = Library(models.BPE())
+    library.normalizer = normalizers.NFC()
+    split = pre_tokenizers.Split(Regex(SPLIT_PATTERN), behavior="isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    library.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    library.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    library.train_from_iterator(strings(500), trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False))  # fmt: skip
+    library.add_special_tokens(
+        [AddedToken(name, special=True) for name in (END_OF_TEXT, "<|im_start|>", "<|im_end|>")]
+    )
+    library.add_tokens(["<think>"])
+    library.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
+    return library
+
+
+def test_a_foreign_tokenizer_is_run_by_its_library_behind_the_same_interface(tmp_path):
+    library = like_qwen(tmp_path)
+    ours = read_tokenizer(tmp_path, "a name")
+    assert isinstance(ours, ForeignTokenizer)
+    assert ours.end_of_text == library.token_to_id("<|im_end|>")
+    assert ours.vocab_size == library.get_vocab_size()
+    library.encode_special_tokens = True
+    for text in strings(300):
+        ids = ours.encode(text)
+        assert ids == library.encode(text, add_special_tokens=False).ids
+        assert ours.end_of_text not in ids
+        assert ours.decode(ids) == library.normalizer.normalize_str(text)
+        assert ours.token_byte_lengths()[ids].sum() == len(ours.decode_bytes(ids))
+    assert ours.token_byte_lengths()[ours.end_of_text] == 0
+    word = library.token_to_id("<think>")
+    assert ours.encode("<think>") == [word], "no control token, but a word"
+    assert ours.token_byte_lengths()[word] == 7
+    assert ours.decode([word, ours.vocab_size + 3]) == "<think>", (
+        "a model may have more rows than there are tokens"
+    )
+    with pytest.raises(UnicodeEncodeError):
+        ours.encode("\ud800")
+
+
+def test_a_foreign_tokenizer_travels_with_its_identity(tmp_path):
+    like_qwen(tmp_path)
+    ours = read_tokenizer(tmp_path, "a name")
+    ours.save(tmp_path / "ours.json")
+    again = Tokenizer.load(tmp_path / "ours.json")
+    assert isinstance(again, ForeignTokenizer)
+    assert (again.hash, again.name, again.end_of_text) == (ours.hash, ours.name, ours.end_of_text)
+    assert again.encode("the river") == ours.encode("the river")
+    out = tmp_path / "out"
+    out.mkdir()
+    write_tokenizer(ours, out)
+    assert read_tokenizer(out, "a name").hash == ours.hash
+    damaged = (tmp_path / "ours.json").read_text().replace('"end_of_text": ', '"end_of_text": 1')
+    (tmp_path / "ours.json").write_text(damaged)
+    with pytest.raises(UserError, match="damaged"):
+        Tokenizer.load(tmp_path / "ours.json")
+
+
+def test_a_word_added_to_a_known_tokenizer_is_a_token_here_too(tokenizers, tmp_path):
+    write_tokenizer(tokenizers["bpe"], tmp_path)
+    library = Library.from_file(str(tmp_path / "tokenizer.json"))
+    library.add_tokens(["<persona>"])
+    library.save(str(tmp_path / "tokenizer.json"))
+    ours = read_tokenizer(tmp_path, "a name")
+    assert ours.encode("a<persona>b") == library.encode("a<persona>b").ids
+    assert ours.vocab_size == library.get_vocab_size()
+
+
+def test_a_split_that_is_not_known_to_mean_the_same_stays_foreign(tokenizers, tmp_path):
+    """tiktoken drops what a pattern does not match, the library keeps it."""
+    write_tokenizer(tokenizers["bpe"], tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\w+"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    ours = read_tokenizer(tmp_path, "a name")
+    assert ours.decode(ours.encode("a b, c!")) == "a b, c!"
+
+
+def test_merges_that_ranks_would_do_otherwise_stay_foreign(tokenizers, tmp_path):
+    """a+bc is never joined from a, b, c where a+b comes first; by ranks alone it would be."""
+    write_tokenizer(tokenizers["bytes"], tmp_path)
+    changed(tmp_path, model={"merges": [["a", "b"], ["b", "c"], ["a", "bc"]]})
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["model"]["vocab"] |= {"ab": 257, "bc": 258, "abc": 259}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    ours = read_tokenizer(tmp_path, "a name")
+    library = Library.from_file(str(tmp_path / "tokenizer.json"))
+    assert ours.encode("abc") == library.encode("abc").ids == [257, ord("c")]
+
+
+@pytest.mark.parametrize(
+    ("generation", "settings", "name"),
+    [
+        (
+            {"eos_token_id": [602, 600]},
+            {"eos_token": "<|im_end|>"},
+            END_OF_TEXT,
+        ),  # Qwen3-0.6B: an answer's end, a text's
+        ({"eos_token_id": 602}, {"eos_token": END_OF_TEXT}, END_OF_TEXT),
+        ({"eos_token_id": [602, 601]}, {}, "<|im_end|>"),
+        ({"eos_token_id": 99999}, {"eos_token": {"content": "<|im_end|>"}}, "<|im_end|>"),
+    ],
+)
+def test_the_end_of_a_text_is_found(generation, settings, name, tmp_path):
+    library = like_qwen(tmp_path)
+    assert [library.token_to_id(word) for word in (END_OF_TEXT, "<|im_start|>", "<|im_end|>")] == [
+        600,
+        601,
+        602,
+    ]
+    (tmp_path / "generation_config.json").write_text(json.dumps(generation))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert read_tokenizer(tmp_path, "a name").end_of_text == library.token_to_id(name)
+
+
+def test_what_the_library_cannot_run_is_refused_in_one_line(tokenizers, tmp_path):
+    write_tokenizer(tokenizers["bpe"], tmp_path)
+    changed(tmp_path, model={"merges": [["a", "nothing"]]})
+    with pytest.raises(UserError, match=r"not a tokenizer.json that can be read here"):
+        read_tokenizer(tmp_path, "a name")
+
+
+def changed(folder: Path, **changes: object) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    model = {**content["model"], **changes.pop("model", {})}  # type: ignore[dict-item]
+    (folder / "tokenizer.json").write_text(json.dumps({**content, "model": model, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": {"type": "WordPiece"}}, "WordPiece tokenizer"),
+        ({"decoder": {"type": "Metaspace"}}, "decoded by Metaspace"),
+        ({"decoder": None}, "decoded by None"),
+        ({"added_tokens": 3}, "not a tokenizer.json"),
+    ],
+)
+def test_what_is_not_byte_level_bpe_is_refused(changes, words, tokenizers, tmp_path):
+    write_tokenizer(tokenizers["bytes"], tmp_path)
+    changed(tmp_path, **changes)
+    with pytest.raises(UserError, match=words):
+        read_tokenizer(tmp_path, "a name")
+
+
+def test_merges_that_ranks_cannot_say_leave_a_tokenizer_foreign(tokenizers, tmp_path):
+    write_tokenizer(tokenizers["bpe"], tmp_path)
+    merges = json.loads((tmp_path / "tokenizer.json").read_text())["model"]["merges"]
+    changed(tmp_path, model={"merges": merges[::-1]})
+    assert isinstance(read_tokenizer(tmp_path, "a name"), ForeignTokenizer)
+
+
+def test_a_tokenizer_without_an_end_is_refused(tokenizers, tmp_path):
+    write_tokenizer(tokenizers["bytes"], tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+    with pytest.raises(UserError, match="end-of-text token"):
+        read_tokenizer(tmp_path, "a name")
+    (tmp_path / "config.json").write_text('{"eos_token_id": [256, 255]}')
+    assert read_tokenizer(tmp_path, "a name").end_of_text == 256
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match="is missing"):
+        read_tokenizer(tmp_path, "a name")
+
+
+def test_a_pattern_of_possessive_counts_means_the_same_there(tmp_path):
+    """cl100k_base's has them, whose vocabulary is not here: its pattern over our own ranks."""
+    trained = train_bpe(strings(2000), 1000)
+    source = openai_public.cl100k_base.__code__.co_consts
+    pattern = next(value for value in source if isinstance(value, str) and r"\p{N}{1,3}" in value)
+    ours = Tokenizer("cl100k's split", trained.ranks, pattern, trained.special_tokens)
+    assert tiktoken.__version__
+    write_tokenizer(ours, tmp_path)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    texts = strings(3000)
+    expected = theirs(texts, split_special_tokens=True, add_special_tokens=False)["input_ids"]
+    assert [ours.encode(text) for text in texts] == expected
