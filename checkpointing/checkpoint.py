@@ -1,8 +1,7 @@
-"""Checkpoints: written whole or not at all, self-describing, holding nothing that is ever executed.
+"""Checkpoints: written whole or not at all, self-describing, and nothing in them is ever executed.
 
-Owns one checkpoint folder `step_00001000/` (weights and optimizer state as safetensors, checkpoint.json,
-tokenizer.json), the pointers `last` and `best` beside it, and which checkpoints are kept. What makes two runs the
-same run, and the rest of the run's folder, is `run_folder.py`'s.
+A checkpoint is a folder `step_00001000/`: weights and optimizer state as safetensors, checkpoint.json, tokenizer.json. The
+pointer files `last` and `best` beside it name two of them. The rest of a run's folder is in training/run.py.
 """
 
 import contextlib
@@ -10,7 +9,7 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from system.files import file_hash, flush_to_disk, open_to_readers, replace_file
 
 FORMAT_VERSION = 2
 NAME = re.compile(r"step_\d+")
-READABLE = (1, 2)  # the first had no hash of checkpoint.json itself
+READABLE = (1, 2)  # format 1 had no hash of checkpoint.json itself
 WEIGHTS, OPTIMIZER, TOKENIZER, INFO = (
     "model.safetensors",
     "optimizer.safetensors",
@@ -36,15 +35,28 @@ WEIGHTS, OPTIMIZER, TOKENIZER, INFO = (
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: what a checkpoint must know beside weights and optimizer state."""
+    """Where a run stands: what a checkpoint holds beside weights and optimizer state."""
 
     step: int = 0  # updates done
-    sequences: int = 0  # consumed in training: the position in the data, for any number of processes
+    sequences: int = 0  # consumed in training, by all processes: the position in the data
     val_loss: float | None = None  # nats per token at this step
-    best_val_loss: float | None = None  # the lowest so far, this step's included
+    best_val_loss: float | None = None  # the lowest so far, including this step's
     val_bits_per_byte: float | None = None  # this step's loss per UTF-8 byte of text
-    guard: dict[str, Any] | None = None  # what guard.py knows of the steps before
-    recorded: int = 0  # the last step in metrics.jsonl
+    guard: dict[str, Any] | None = None  # the state of training/guard.py when the checkpoint was saved
+    recorded: int = 0  # the last step in metrics.jsonl when the checkpoint was saved
+
+    def stepped(self, n_sequences: int) -> "Progress":
+        """Return the progress after one more update, over `n_sequences` sequences."""
+        return self.rewound(self.step + 1, self.sequences + n_sequences)
+
+    def rewound(self, step: int, sequences: int) -> "Progress":
+        """Return the progress at another step, which has not been evaluated."""
+        return replace(self, step=step, sequences=sequences, val_loss=None, val_bits_per_byte=None)
+
+    def evaluated(self, val_loss: float, val_bits_per_byte: float) -> "Progress":
+        """Return the progress with this step's validation loss."""
+        best = val_loss if self.best_val_loss is None else min(val_loss, self.best_val_loss)
+        return replace(self, val_loss=val_loss, val_bits_per_byte=val_bits_per_byte, best_val_loss=best)
 
 
 def save(
@@ -55,35 +67,56 @@ def save(
     progress: Progress,
     about: dict[str, Any],
     keep: int,
+    protected: Path | None = None,
 ) -> Path:
     """Write the checkpoint of `progress.step`, point `last` (and `best`) to it, remove old ones; return its folder.
 
-    `about` is added to checkpoint.json: config, versions, the data's hash. The `keep` newest are kept (0: all) and
-    the best. A reader, or a run killed at any moment, sees a whole checkpoint or none. Raises UserError where the
-    disk refuses.
+    `about` is added to checkpoint.json: config, versions, the data's hash. The `keep` newest are kept (0: all), the best,
+    and the `protected` one. A reader, or a run killed at any moment, sees a whole checkpoint or none. Raises UserError if
+    it cannot be written.
     """
     folder = out_dir / f"step_{progress.step:08d}"
     partial = folder.with_suffix(".tmp")
-    for abandoned in out_dir.glob("step_*.tmp"):  # by runs that were killed
+    for abandoned in out_dir.glob("step_*.tmp"):  # by killed runs
         shutil.rmtree(abandoned, ignore_errors=True)
     try:
         _write_files(partial, model, optimizer, tokenizer, {**asdict(progress), **about})
         if _name(out_dir, "best") == folder.name:
             (out_dir / "best").unlink()
-        shutil.rmtree(folder, ignore_errors=True)  # left by a run that was cut back to an earlier checkpoint
+        shutil.rmtree(folder, ignore_errors=True)  # from before the run went back to an earlier checkpoint
         partial.rename(folder)
         flush_to_disk(out_dir)
-        best = _best(folder)
-        if best and best.name != _name(out_dir, "best"):
-            replace_file(out_dir / "best", best.name + "\n")
-        replace_file(out_dir / "last", folder.name + "\n")  # at the end: what is missing now is done again
-        _remove_old(folder, keep)
+        _point(out_dir, "best", _best(folder))
+        _point(out_dir, "last", folder)  # at the end: if killed before, the step is done again
+        _remove_old(folder, keep, protected)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
-            f"cannot write {folder} ({error}): make room, then give the same command to go on"
+            f"cannot write {folder} ({error}): make room, then rerun the same command to resume"
         ) from None
     return folder
+
+
+def set_aside(out_dir: Path, newest_trusted: Path | None) -> None:
+    """Rename the checkpoints after `newest_trusted` (None: all) to `step_....suspect`, and point `last` and `best` to it.
+
+    Nothing resumes from a suspect checkpoint.
+    """
+    for pointer in ("last", "best"):  # first: if killed in between, the suspect ones are already out of use
+        _point(out_dir, pointer, newest_trusted)
+    for folder in _all(out_dir):
+        if newest_trusted is None or folder.name > newest_trusted.name:
+            suspect = folder.with_suffix(".suspect")
+            shutil.rmtree(suspect, ignore_errors=True)
+            folder.rename(suspect)
+
+
+def _point(out_dir: Path, pointer: str, folder: Path | None) -> None:
+    """Make a pointer file name a checkpoint, or remove it for None."""
+    if folder is None:
+        (out_dir / pointer).unlink(missing_ok=True)
+    elif _name(out_dir, pointer) != folder.name:
+        replace_file(out_dir / pointer, folder.name + "\n")
 
 
 def _write_files(
@@ -108,7 +141,7 @@ def _write_files(
 
 
 def _hash_of_others(info: dict[str, Any]) -> str:
-    """Return the sha256 of all that checkpoint.json says, but for this hash."""
+    """Return the sha256 of all of checkpoint.json except this hash."""
     hashes = {name: value for name, value in info["sha256"].items() if name != INFO}
     return hashlib.sha256(json.dumps({**info, "sha256": hashes}).encode()).hexdigest()
 
@@ -116,12 +149,11 @@ def _hash_of_others(info: dict[str, Any]) -> str:
 def _best(newest: Path) -> Path | None:
     """Return the checkpoint up to `newest` with the lowest validation loss, the later of equals; None without losses.
 
-    An evaluation between checkpoints may have been better, but cannot be had. Later ones are of steps that are being
-    done again.
+    Later checkpoints are of steps that are being done again.
     """
     losses = {}
     for folder in reversed(_up_to(newest)):
-        with contextlib.suppress(UserError):  # damaged: whoever reads it is told
+        with contextlib.suppress(UserError):  # corrupt: reported when it is read
             loss = read_info(folder)["val_loss"]
             if loss is not None:
                 losses[folder] = loss
@@ -129,10 +161,10 @@ def _best(newest: Path) -> Path | None:
 
 
 def last_whole(out_dir: Path) -> tuple[Path | None, str]:
-    """Return the checkpoint to go on from, None where there is none, and in words what is damaged of newer ones.
+    """Return the checkpoint to resume from (None: none), and what is corrupt in newer ones.
 
-    It is the one that `last` names, where there is no such file the newest, or, if that is not what it was when it was
-    written, the newest before it that is. Raises UserError where all are damaged.
+    It is the one that `last` names, or without that file the newest; if it is corrupt, the newest intact one before it.
+    Raises UserError if all are corrupt.
     """
     folders, damage = _all(out_dir), []
     if not folders and not any(_name(out_dir, pointer) for pointer in ("last", "best")):
@@ -148,18 +180,18 @@ def last_whole(out_dir: Path) -> tuple[Path | None, str]:
             return folder, "; ".join(damage)
         except UserError as error:
             damage.append(_without_remedy(error))
-    raise UserError(f"{'; '.join(damage)}: no checkpoint is left to go on from, choose another --out_dir")
+    raise UserError(f"{'; '.join(damage)}: no checkpoint is left to resume from, choose another --out_dir")
 
 
 def _without_remedy(error: UserError) -> str:
-    """Return what was found; the remedy comes after the last colon of this module's errors."""
+    """Return what is wrong; in this module's errors the fix comes after the last colon."""
     return str(error).rpartition(": ")[0]
 
 
 def find(spec: str | Path) -> Path:
-    """Return the checkpoint folder that `spec` names: itself, or its run's best, last where none is best, or newest.
+    """Return the checkpoint folder that `spec` names: itself, or its run's best, else last, else newest one.
 
-    Raises UserError where there is none.
+    Raises UserError if there is none.
     """
     path = Path(spec)
     if (path / INFO).is_file():
@@ -173,26 +205,31 @@ def find(spec: str | Path) -> Path:
             f"no checkpoint {path}: {path.parent} has {', '.join(other.name for other in others)}"
         )
     if path.is_file():
-        raise UserError(f"{path} is a file: give the folder it is in")
+        raise UserError(f"{path} is a file: pass the folder it is in")
     if not path.is_dir():
         raise UserError(
             f"no checkpoint folder {path}: train one with `python train.py --out_dir={path}` first"
         )
     raise UserError(
-        f"no finished checkpoint in {path}: a run's first one comes after checkpoint_interval steps; a model of another"
-        " project is begun from with --init_from, and needs its config.json"
+        f"no finished checkpoint in {path}: a run writes its first one after checkpoint_interval steps; a model of another"
+        " project needs its config.json there"
     )
 
 
+def is_last(out_dir: Path, step: int) -> bool:
+    """Return whether `last` names the checkpoint of this step."""
+    return _name(out_dir, "last") == f"step_{step:08d}"
+
+
 def pointed(out_dir: Path, pointer: str) -> Path | None:
-    """Return the checkpoint that the pointer file `last` or `best` names, None where there is no such file."""
+    """Return the checkpoint that the pointer file `last` or `best` names, None if there is no such file."""
     name = _name(out_dir, pointer)
     if name is None:
         return None
     folder = out_dir / name
     if not NAME.fullmatch(name) or not (folder / INFO).is_file():
         raise UserError(
-            f"{out_dir / pointer} names {name[:40]!r}, but there is no such checkpoint: write another's name there"
+            f"{out_dir / pointer} names {name[:40]!r}, which does not exist: write the name of a checkpoint into it"
         )
     return folder
 
@@ -202,12 +239,12 @@ def _name(out_dir: Path, pointer: str) -> str | None:
         return (out_dir / pointer).read_bytes().decode(errors="replace").strip()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError:  # there, and no text
+    except OSError:  # it exists, but is not text
         return ""
 
 
 def read_info(folder: Path) -> dict[str, Any]:
-    """Return checkpoint.json; raise UserError where it is damaged or of another format."""
+    """Return checkpoint.json; raise UserError if it is corrupt or of another format."""
     try:
         info = json.loads((folder / INFO).read_text())
         version = info["format_version"]
@@ -220,14 +257,14 @@ def read_info(folder: Path) -> dict[str, Any]:
             f" {' and '.join(map(str, READABLE))}: choose another checkpoint"
         )
     if not whole:
-        raise UserError(f"{folder}: {INFO} is damaged (its sha256 differs): choose another checkpoint")
+        raise UserError(f"{folder}: {INFO} is corrupt (its sha256 differs): choose another checkpoint")
     return info
 
 
 def read_checked(folder: Path) -> dict[str, Any]:
-    """Return checkpoint.json after comparing every file of the checkpoint with its hash there.
+    """Return checkpoint.json, after checking every file of the checkpoint against its hash there.
 
-    Raises UserError for a damaged file or another format.
+    Raises UserError for a corrupt file or another format.
     """
     info = read_info(folder)
     for name, expected in info["sha256"].items():
@@ -236,7 +273,7 @@ def read_checked(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: {name} is missing: choose another checkpoint")
         if file_hash(folder / name) != expected:
-            raise UserError(f"{folder}: {name} is damaged (its sha256 differs): choose another checkpoint")
+            raise UserError(f"{folder}: {name} is corrupt (its sha256 differs): choose another checkpoint")
     return info
 
 
@@ -256,12 +293,12 @@ def network_of(info: dict[str, Any], folder: Path) -> GPTConfig:
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return a checkpoint's weights, as the model that was saved gave them."""
+    """Return a checkpoint's weights by name."""
     return _load_tensors(folder / WEIGHTS)
 
 
 def load_weights(folder: Path, model: GPT) -> None:
-    """Copy a checkpoint's weights into the model; raise UserError where names or shapes differ."""
+    """Copy a checkpoint's weights into the model; raise UserError if names or shapes differ."""
     try:
         model.load_weights(read_weights(folder))
     except ValueError as error:
@@ -269,7 +306,7 @@ def load_weights(folder: Path, model: GPT) -> None:
 
 
 def load_optimizer(folder: Path, model: GPT, optimizer: torch.optim.Optimizer) -> None:
-    """Give the optimizer the state of a checkpoint, parameter by parameter."""
+    """Load a checkpoint's optimizer state, parameter by parameter."""
     tensors = _load_tensors(folder / OPTIMIZER)
     parameters = dict(model.named_parameters())
     for key, tensor in tensors.items():
@@ -296,7 +333,7 @@ def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _all(out_dir: Path) -> list[Path]:
-    """Return the run's finished checkpoints, the oldest first."""
+    """Return the run's finished checkpoints, oldest first."""
     return sorted(folder for folder in out_dir.glob("step_*") if NAME.fullmatch(folder.name))
 
 
@@ -304,9 +341,14 @@ def _up_to(newest: Path) -> list[Path]:
     return [folder for folder in _all(newest.parent) if folder.name <= newest.name]
 
 
-def _remove_old(newest: Path, keep: int) -> None:
+def _remove_old(newest: Path, keep: int, protected: Path | None) -> None:
     folders = _up_to(newest)
-    kept = {newest.name, _name(newest.parent, "best"), *(folder.name for folder in folders[-keep:])}
+    kept = {
+        newest,
+        newest.with_name(_name(newest.parent, "best") or newest.name),
+        protected,
+        *folders[-keep:],
+    }
     for folder in folders:
-        if folder.name not in kept:
+        if folder not in kept:
             shutil.rmtree(folder)

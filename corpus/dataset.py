@@ -341,3 +341,19 @@ def _no_manifest(data_dir: Path) -> str:
     if (data_dir / JOURNAL_FILE).exists():
         return f"the preparation of {data_dir} is unfinished: run the same {command} with its options again"
     return f"no {MANIFEST_FILE} in {data_dir}: run {command} first"
+
+
+def check_shards(data_dir, manifest):
+    buffer = memoryview(bytearray(2**20))
+    for shard in (shard for split in manifest.splits.values() for shard in split.shards):
+        path, digest = Path(data_dir) / shard.name, hashlib.sha256()
+        try:
+            with open(path, "rb", buffering=0) as file:
+                while n_bytes := file.readinto(buffer):
+                    digest.update(buffer[:n_bytes])
+                    yield ""
+        except OSError as error:
+            yield f"cannot read {path} ({error.strerror})"
+            continue
+        if digest.hexdigest() != shard.sha256:
+            yield f"{path} is corrupt (its sha256 differs from the manifest)"

@@ -1,14 +1,16 @@
-"""One process or many: who this process is, and what it does together with the others.
+"""One process or many: the rank and device of this process, and what the processes compute together.
 
-Owns the process group, the wrapping of the model and the reductions. torchrun starts the processes.
+torchrun starts the processes, or srun as docs/slurm.md says.
 """
 
 import os
 import socket
+import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -17,20 +19,28 @@ from torch.nn.parallel import DistributedDataParallel
 
 from system.errors import UserError
 from system.hardware import choose_device
+from system.signals import deadly_interrupts
 
-# What torchrun tells each process, and what holds alone.
-PLACE = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+# The environment variables that torchrun sets, and their values for one process alone.
+RANK_VARIABLES = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+# The Python files whose calls into C++ wait for other processes; a backward pass does, as DDP averages in it.
+COLLECTIVE_FILES = (
+    "torch/distributed/",
+    "torch/nn/parallel/distributed.py",
+    "torch/autograd/graph.py",
+    "system/world.py",
+)
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among all: its number `rank` of `size`, and the device it computes on."""
+    """This process among all: its `rank` of `size`, and its device."""
 
     rank: int
     size: int
     device: torch.device
     local_rank: int = 0  # its number among the processes of its machine
-    timeout: timedelta = timedelta(minutes=20)  # the longest wait for another
+    timeout: timedelta = timedelta(minutes=20)  # longest wait for another process
 
     @property
     def is_main(self) -> bool:
@@ -39,11 +49,11 @@ class World:
 
     @property
     def name(self) -> str:
-        """This process in words."""
+        """The rank and the host, for messages."""
         return f"rank {self.rank} of {self.size} on {socket.gethostname()}"
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the tensor summed over all processes, on this one's device: itself where there is but one."""
+        """Return the tensor summed over all processes, on this one's device; alone, the tensor itself."""
         if self.size > 1:
             tensor = tensor.to(self.device, copy=True)
             dist.all_reduce(tensor)
@@ -57,93 +67,123 @@ class World:
         return int(numbers)
 
     def wait(self) -> None:
-        """Wait until all processes have come this far."""
+        """Wait until all processes get here."""
         self.sum(torch.zeros((), device=self.device)).item()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """End all processes where one of them is refused in the block, at once: the others would wait for it.
+    def all_or_none(self) -> Iterator[None]:
+        """Raise UserError in all processes if one of them raises it in the block: the others would wait for it.
 
-        Nothing in the block may be done together.
+        The block must not communicate.
         """
-        refusal: UserError | None = None
+        error: UserError | None = None
         try:
             yield
-        except UserError as error:
-            refusal = error
-        n_refused = self.sum(torch.tensor(float(refusal is not None)))
-        if refusal:
-            raise refusal
-        if n_refused:
-            raise UserError(f"{int(n_refused)} other process(es) cannot begin: each says why")
+        except UserError as own_error:
+            error = own_error
+        n_failed = self.sum(torch.tensor(float(error is not None)))
+        if error:
+            raise error
+        if n_failed:
+            raise UserError(f"{int(n_failed)} other process(es) cannot start: see their error lines")
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Return the model with gradients averaged over the processes during backward."""
+        """Return the model in DDP, which averages gradients over the processes during backward; alone, the model itself."""
         if self.size == 1:
             return model
         ids = [self.device.index] if self.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
+    def side_channel(self) -> "SideChannel":
+        """Open a channel on the CPU between the processes; all call this."""
+        # nccl has no CPU operations; with gloo the processes have such a channel already.
+        needs_group = self.size > 1 and self.device.type == "cuda"
+        return SideChannel(dist.new_group(backend="gloo", timeout=self.timeout) if needs_group else None)
+
     def stop(self) -> None:
-        """Leave the process group, at a good end alone: with nccl this waits for the others."""
+        """Leave the process group. Only call it when all processes do: nccl waits for the others."""
         if self.size > 1:
             dist.destroy_process_group()
 
 
-def start_world(device: str, timeout_minutes: float = 20.0) -> World:
-    """Join the processes torchrun started, by nccl on CUDA and gloo elsewhere; alone without torchrun.
+@dataclass(frozen=True)
+class SideChannel:
+    """Sums of CPU tensors over the processes, which never wait for a device."""
 
-    Whoever waits for another process for much longer than the timeout fails. Raises UserError for a device that this
-    process cannot have, and where the others are not found.
+    group: dist.ProcessGroup | None
+
+    def sum(self, tensor: torch.Tensor) -> None:
+        """Replace the tensor by its sum over all processes."""
+        dist.all_reduce(tensor, group=self.group)
+
+    def start_sum(self, tensor: torch.Tensor) -> dist.Work:
+        """Start replacing the tensor by its sum, and return the work to wait for."""
+        work = dist.all_reduce(tensor, group=self.group, async_op=True)
+        assert work is not None
+        return work
+
+    def wait(self, work: dist.Work) -> None:
+        """Wait for a sum that was started."""
+        work.wait()
+
+
+def start_world(device: str, timeout_minutes: float = 20.0) -> World:
+    """Join the processes torchrun started, with nccl on CUDA and gloo elsewhere; alone without torchrun.
+
+    A process that waits for another for longer than the timeout fails. Raises UserError if this process cannot have
+    the device, or if the other processes are not found.
     """
-    size, rank, local_rank = (place(key, default) for key, default in PLACE.items())
+    size, rank, local_rank = (rank_variable(key, default) for key, default in RANK_VARIABLES.items())
     if not rank < size:
         raise UserError(
-            f"RANK={rank} and WORLD_SIZE={size} in the environment: ranks go from 0 to one below the number of"
-            " processes; one process alone needs neither"
+            f"RANK={rank} and WORLD_SIZE={size} in the environment: RANK must be below WORLD_SIZE; a single process needs"
+            " neither"
         )
     if size > 1 and device.startswith("cuda:"):
         raise UserError(
-            f"device={device}: {size} processes cannot share one GPU: use --device=cuda, one for each"
+            f"device={device}: {size} processes cannot share one GPU: use --device=cuda, one GPU each"
         )
     own_device = choose_device(device, local_rank)
-    timeout = timedelta(minutes=1.1 * timeout_minutes)  # who watches over the steps speaks first
     if size > 1 and own_device.type == "mps":
         raise UserError(f"device={device}: {size} processes cannot share an Apple GPU: use --device=cpu")
+    timeout = timedelta(minutes=1.1 * timeout_minutes)  # a bit longer, so that the watchdog speaks first
     if size > 1:
-        is_cuda = own_device.type == "cuda"
-        backend, device_id = ("nccl", own_device) if is_cuda else ("gloo", None)
+        backend, device_id = ("nccl", own_device) if own_device.type == "cuda" else ("gloo", None)
         try:
-            dist.init_process_group(
-                backend,
-                store=store(timeout),
-                timeout=timeout,
-                rank=rank,
-                world_size=size,
-                device_id=device_id,
-            )
+            with deadly_interrupts():
+                dist.init_process_group(
+                    backend,
+                    store=store(timeout),
+                    timeout=timeout,
+                    rank=rank,
+                    world_size=size,
+                    device_id=device_id,
+                )
         except (dist.DistError, ValueError) as error:
-            found = f"rank {rank} does not find the other {size - 1} processes ({str(error).partition(chr(10))[0]})"
-            raise UserError(f"{found}: start all of them, with torchrun or as docs/slurm.md says") from None
+            reason = str(error).partition("\n")[0]
+            raise UserError(
+                f"rank {rank} does not find the other {size - 1} process(es) ({reason}): start all of them, with torchrun"
+                " or as docs/slurm.md says"
+            ) from None
     return World(rank, size, own_device, local_rank, timeout)
 
 
-def place(key: str, default: str) -> int:
-    """Return what torchrun, or a line of docs/slurm.md, says of this process's place among all."""
+def rank_variable(key: str, default: str) -> int:
+    """Return the number in one of the environment variables that torchrun sets."""
     value = os.environ.get(key, default)
     if not value.isdecimal():
         raise UserError(
-            f"{key}={value!r} in the environment: must be a whole number, or not set for one process"
+            f"{key}={value!r} in the environment: must be a whole number, or unset for a single process"
         )
     return int(value)
 
 
 def store(timeout: timedelta) -> dist.Store:
-    """Return the store where the processes find each other.
+    """Return the store through which the processes find each other.
 
-    torchrun keeps one over its restarts, and in it the addresses of processes that are gone, for which gloo would wait.
-    Each restart gets a part of its own; on several nodes, which do not count alike, torchrun must be told not to keep
-    it: TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1.
+    torchrun keeps one store over its restarts, with the addresses of lost processes, for which gloo would wait. So each
+    restart gets its own prefix. Several nodes count restarts differently: there torchrun must not share its store
+    (TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1).
     """
     found, _, _ = next(dist.rendezvous("env://", timeout=timeout))
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
@@ -151,6 +191,18 @@ def store(timeout: timedelta) -> dist.Store:
     return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)
 
 
-def gradients_stay_local(model: nn.Module) -> AbstractContextManager:
-    """Return the context for all but the last micro-batch of a step, in which nothing is sent."""
-    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+def sync_gradients(network: nn.Module, is_last: bool) -> AbstractContextManager:
+    """Return the context of one forward and backward pass: the last one of a step averages gradients over the processes."""
+    if isinstance(network, DistributedDataParallel) and not is_last:
+        return network.no_sync()
+    return nullcontext()
+
+
+def is_from_collective(error: BaseException) -> bool:
+    """Return whether an error was raised by communication with other processes: gloo's have no type of their own."""
+    if isinstance(error, dist.DistError):
+        return True
+    if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
+        return False
+    place = Path(traceback.extract_tb(error.__traceback__)[-1].filename).as_posix()
+    return any(file in place for file in COLLECTIVE_FILES)

@@ -1,11 +1,11 @@
-"""The autopsy of a step that nothing was learned from: its text, and where in the network the numbers went wrong.
+"""The autopsy of a bad step: its sequences as text, and where in the network its numbers went wrong.
 
-Owns the computing again and the files of `autopsy_step_00000123/` in the run's folder. Which steps those are is
-`guard.py`'s to say.
+A bad step leaves a folder `autopsy_step_00000123/` in the run's folder. guard.py decides which steps are bad.
 """
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,18 +15,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from checkpointing import checkpoint
+from checkpointing.checkpoint import Progress
+from corpus.dataset import batch
 from corpus.tokenizer import Tokenizer
+from evaluation.losses import Losses
 from model import GPT, IGNORED
 from system import hardware
+from system.errors import UserError
 from system.world import World
-from training.guard import Verdict
+from training.guard import Guard, Verdict
+from training.learner import Learner
+from training.log import RunLog
+from training.run import Run
+from training.saving import save_checkpoint
 
-ENOUGH = 3  # autopsies of skipped steps: the first ones tell the rest
+MAX_AUTOPSIES = 3  # of skipped steps in a run: the first ones tell enough
 
 
 @dataclass(frozen=True)
-class Suspects:
-    """A process's sequences of one step: the first one's number, token positions, inputs and targets (n, T)."""
+class StepBatch:
+    """This process's sequences of one step: the first one's number, token positions, inputs and targets (n, T)."""
 
     first: int
     starts: list[int]
@@ -44,11 +53,69 @@ class Findings:
     gradients: dict[str, float]
 
 
-def examine(model: GPT, suspects: Suspects, device: torch.device, dtype: torch.dtype) -> Findings:
-    """Compute a step again, eagerly, without dropout, and a sequence at a time: that takes little memory.
+def stop_at(
+    verdict: Verdict,
+    run: Run,
+    learner: Learner,
+    progress: Progress,
+    guard: Guard,
+    log: RunLog,
+    validate: Callable[[], Losses],
+    world: World,
+) -> UserError:
+    """Save the weights before the step that ends the run, if they are good, write its autopsy, return the error to raise."""
+    log.say(f"{verdict.reason}: the run stops")
+    progress = progress.rewound(verdict.step - 1, verdict.sequences)
+    val_loss = validate().nats_per_token
+    good = guard.are_good(val_loss, progress.best_val_loss)
+    if good and progress.step > run.progress.step and not checkpoint.is_last(run.out_dir, progress.step):
+        save_checkpoint(run, learner, progress, guard, log, keep=0)  # keep all: this one may not be better
+    log.say(write_autopsy(verdict, run, learner, world, examines=True))
+    world.wait()  # the first process to exit may end the others, one of which is still writing
+    return guard.error(
+        verdict, val_loss, good, has_checkpoint=checkpoint.pointed(run.out_dir, "last") is not None
+    )
 
-    Modules come in the order in which they compute, so that the first norm that is not finite is where it began.
-    Leaves the gradients of the parameters alone.
+
+def write_skipped_batch(verdict: Verdict, run: Run, learner: Learner, guard: Guard, world: World) -> str:
+    """Write the sequences of a skipped step, for the first few of them, and return the log line about it."""
+    if guard.n_skipped > MAX_AUTOPSIES:
+        return f"no autopsy of step {verdict.step}: {MAX_AUTOPSIES} skipped steps have one"
+    return write_autopsy(verdict, run, learner, world, examines=False)
+
+
+def write_autopsy(verdict: Verdict, run: Run, learner: Learner, world: World, examines: bool) -> str:
+    """Write the autopsy of a bad step, and return the log line about it; `examines` computes the step again, for norms.
+
+    Norms make sense only while the weights are still those of the step.
+    """
+    folder = run.out_dir / f"autopsy_step_{verdict.step:08d}"
+    try:
+        sequences = step_batch(verdict, run, learner, world)
+        findings = examine(learner.model, sequences, world.device, learner.dtype) if examines else None
+        write(folder, verdict, sequences, findings, run.data.tokenizer, world)
+    except (
+        Exception
+    ) as error:  # of any kind, out of memory included: an autopsy must not hide what it is about
+        return (
+            f"no autopsy of step {verdict.step} ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        )
+    return f"autopsy of step {verdict.step} in {folder}"
+
+
+def step_batch(verdict: Verdict, run: Run, learner: Learner, world: World) -> StepBatch:
+    """Load this process's sequences of the step."""
+    data, T = run.data.train, run.config.model.block_size
+    first = verdict.sequences + world.rank * learner.share
+    starts = data.training_starts(T, run.config.seed, first, learner.share)
+    return StepBatch(first, starts.tolist(), *batch(data, starts, T))
+
+
+def examine(model: GPT, sequences: StepBatch, device: torch.device, dtype: torch.dtype) -> Findings:
+    """Compute a step again, eagerly, without dropout, one sequence at a time to save memory.
+
+    Modules are listed in the order in which they compute, so the first norm that is not finite is where it began.
+    Leaves the parameters' gradients alone, and the model as it was.
     """
     names, parameters = zip(*model.named_parameters(), strict=True)
     sums, losses, grad_norms = [torch.zeros_like(parameter) for parameter in parameters], [], []
@@ -60,73 +127,72 @@ def examine(model: GPT, suspects: Suspects, device: torch.device, dtype: torch.d
     hooks = [
         module.register_forward_hook(partial(note, name)) for name, module in model.named_modules() if name
     ]
-    model.eval()
-    tokens = (torch.from_numpy(array).to(device) for array in (suspects.inputs, suspects.targets))
-    for inputs, targets in zip(*tokens, strict=True):
-        n_scored = (targets != IGNORED).sum().clamp(min=1)
-        with hardware.autocast(device, dtype):
-            loss = model.forward(inputs[None], targets[None]) / n_scored  # past what is compiled
-        gradients = torch.autograd.grad(loss, parameters)
-        losses.append(loss.item())
-        grad_norms.append(math.hypot(*map(norm, gradients)))
-        torch._foreach_add_(sums, gradients)
-    model.train()
-    for hook in hooks:
-        hook.remove()
+    try:
+        model.eval()
+        tokens = (torch.from_numpy(array).to(device) for array in (sequences.inputs, sequences.targets))
+        for inputs, targets in zip(*tokens, strict=True):
+            n_scored = (targets != IGNORED).sum().clamp(min=1)
+            with hardware.autocast(device, dtype):
+                loss = (
+                    model.forward(inputs[None], targets[None]) / n_scored
+                )  # forward() itself is not compiled
+            gradients = torch.autograd.grad(loss, parameters)
+            losses.append(loss.item())
+            grad_norms.append(math.hypot(*map(norm, gradients)))
+            torch._foreach_add_(sums, gradients)
+    finally:
+        model.train()
+        for hook in hooks:
+            hook.remove()
     activations = {name: math.sqrt(square) for name, square in squares.items()}
     return Findings(losses, grad_norms, activations, dict(zip(names, map(norm, sums), strict=True)))
 
 
 def norm(tensor: Tensor) -> float:
-    """Return the Euclidean norm, from float64 squares: they do not overflow."""
-    tensor = tensor.detach().cpu() if tensor.device.type == "mps" else tensor.detach()  # which has no float64
+    """Return the Euclidean norm, from float64 squares, which do not overflow."""
+    tensor = tensor.detach().cpu() if tensor.device.type == "mps" else tensor.detach()  # MPS has no float64
     return torch.linalg.vector_norm(tensor, dtype=torch.float64).item()
 
 
 def write(
     folder: Path,
     verdict: Verdict,
-    suspects: Suspects,
+    batch: StepBatch,
     findings: Findings | None,
-    weights_step: int,
     tokenizer: Tokenizer,
     world: World,
 ) -> None:
-    """Write `report.json` and this process's sequences, `batch.jsonl`; with several processes named by rank.
-
-    `findings` are those of the weights after `weights_step`, None where there was no memory. Raises OSError.
-    """
+    """Write `report.json` and this process's sequences, `batch.jsonl`; with several processes, named by rank."""
     suffix = f"_rank_{world.rank}" if world.size > 1 else ""
     sequences: list[dict[str, Any]] = [
-        {"number": number, "start": start} for number, start in enumerate(suspects.starts, suspects.first)
+        {"number": number, "start": start} for number, start in enumerate(batch.starts, batch.first)
     ]
     report = {"reason": verdict.reason, **asdict(verdict), "rank": world.rank, "processes": world.size}
-    del report["finished_at"]  # by a clock that means nothing elsewhere
+    del report["finished_at"]  # means nothing outside this process
     if findings:
         for sequence, loss, grad_norm in zip(sequences, findings.losses, findings.grad_norms, strict=True):
             sequence |= {"loss": loss, "grad_norm": grad_norm}
         bad = [name for name, value in findings.activations.items() if not math.isfinite(value)]
         report["first_bad_activation"] = bad[0] if bad else "none: computed again, all are finite"
         report |= {"activation_norms": findings.activations, "gradient_norms": findings.gradients}
-        report["norms_are_with_weights_of_step"] = weights_step
     report["own_sequences"] = sequences
     ids = [
         [*row, *last[last != IGNORED].tolist()]
-        for row, last in zip(suspects.inputs.tolist(), suspects.targets[:, -1:], strict=True)
+        for row, last in zip(batch.inputs.tolist(), batch.targets[:, -1:], strict=True)
     ]
     lines = [
         json.dumps({**sequence, "text": tokenizer.decode(row), "ids": row}, ensure_ascii=False)
-        for sequence, row in zip(writable(sequences), ids, strict=True)
+        for sequence, row in zip(as_json(sequences), ids, strict=True)
     ]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"batch{suffix}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / f"report{suffix}.json").write_text(json.dumps(writable(report), indent=2) + "\n")
+    (folder / f"report{suffix}.json").write_text(json.dumps(as_json(report), indent=2) + "\n")
 
 
-def writable(value: Any) -> Any:
-    """Return the value with numbers that JSON does not have as words: "nan", "inf"."""
+def as_json(value: Any) -> Any:
+    """Return the value with the numbers that JSON lacks as strings: "nan", "inf"."""
     if isinstance(value, dict):
-        return {key: writable(item) for key, item in value.items()}
+        return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [writable(item) for item in value]
+        return [as_json(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,7 +1,7 @@
-"""The guard of a run: nothing is learned from a step whose loss or gradient is no number, or whose loss is absurd.
+"""The guard: skip the update of a step whose loss or gradient is not finite, or whose loss is a spike.
 
-Owns that decision, made on the device in each step and looked at a step late, and how many steps may be skipped. What
-is written about such a step is `autopsy.py`'s.
+It decides on the device, within the step; its verdicts are read one step late, so that nothing waits for the device.
+What is written about a bad step is in autopsy.py.
 """
 
 import math
@@ -14,50 +14,51 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from evaluation.losses import Losses
 from system.errors import UserError
 
 OnNonfinite = Literal["stop", "skip"]
 
-RECENT = 100  # steps that the spread of the losses is over; until there were as many, no loss is absurd
-FAR = 10.0  # deviations above the mean, from where on it is
-MAX_SKIPPED, WINDOW = 10, 1000  # the most steps skipped, among how many
+SPREAD_STEPS = 100  # steps over which the losses' mean and deviation are taken; earlier, no loss is a spike
+SPIKE_DEVIATIONS = 10.0  # deviations above the mean from which a loss is a spike
+MAX_SKIPPED, WINDOW_STEPS = 10, 1000  # most steps skipped, in how many
 GENTLER = "with a lower --learning_rate or more --warmup_steps"
 BRANCH = f"branch from an earlier checkpoint (--branch_from=... --out_dir=...) {GENTLER}"
-ANEW = f"begin anew in another --out_dir {GENTLER}"
+RESTART = f"start again in another --out_dir {GENTLER}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the device found of a step, now on the host."""
+    """The guard's decision about a step, read from the device."""
 
-    step: int  # updates done, had it been one
+    step: int  # the step that the update leads to
     sequences: int  # consumed before it
-    last_good_step: int  # the weights' step, when it was computed
+    last_good_step: int  # the step of the weights it was computed with
     finished_at: float  # by time.perf_counter()
-    skipped: bool  # it changed neither weights nor optimizer
-    ends: bool  # the run ends with it
-    loss: float  # of all processes
+    skipped: bool  # neither weights nor optimizer state changed
+    ends: bool  # the run stops here
+    loss: float  # over all processes
     own_part_of_loss: float  # over this process's sequences; the parts add up to the loss
     grad_norm: float
-    usual_loss: float  # the mean of the losses before it
+    usual_loss: float  # mean of the losses before it
     usual_deviation: float
 
     @property
     def reason(self) -> str:
-        """Why the step was skipped, in words."""
+        """Why the step was skipped."""
         if not math.isfinite(self.loss):
             return f"the loss of step {self.step} is {self.loss}"
         if not math.isfinite(self.grad_norm):
             return f"the gradient norm of step {self.step} is {self.grad_norm}"
-        spread = f"the {self.usual_loss:.4f} of the steps before (deviation {self.usual_deviation:.4f})"
-        return f"the loss of step {self.step} is {self.loss:.4f}, far above {spread}"
+        usual = f"{self.usual_loss:.4f} (deviation {self.usual_deviation:.4f})"
+        return f"the loss of step {self.step} is {self.loss:.4f}, far above the recent mean {usual}"
 
 
 class Guard:
-    """Judges each step on the device, the same in all processes, and keeps the verdicts until they are looked at.
+    """Judges each step on the device, the same in all processes, and holds the verdicts until they are read.
 
-    A step is bad if its loss or gradient norm is not finite, or its loss `FAR` deviations above the mean of recent
-    ones. A bad step is skipped; with `stop`, or where too many were, all after it are skipped too.
+    A step is bad if its loss or gradient norm is not finite, or if its loss is `SPIKE_DEVIATIONS` above the mean of recent
+    ones. A bad step is skipped; with `stop`, or after too many skips, all steps after it are skipped too.
     """
 
     def __init__(
@@ -68,31 +69,33 @@ class Guard:
         step: int,
         state: dict[str, Any] | None,
     ) -> None:
-        """Go on after `step` with the `state` that was saved of it, None where there is none."""
+        """Start after `step`, with the `state` that its checkpoint holds, if any."""
         state = state or {"spread": [0.0, 0.0, 0.0], "skipped": []}
-        skipped = [-WINDOW] * (MAX_SKIPPED - len(state["skipped"])) + state["skipped"]
+        skipped = [-WINDOW_STEPS] * (MAX_SKIPPED - len(state["skipped"])) + state["skipped"]
         self.on_nonfinite, self.n_skipped = on_nonfinite, len(state["skipped"])
         self.last_good_step = step
         while self.last_good_step in state["skipped"]:
             self.last_good_step -= 1
-        self.spread = torch.tensor(state["spread"], device=device)  # losses (up to RECENT), mean, variance
-        self.skipped = torch.tensor(skipped, device=device)  # the latest, the oldest first
+        self.spread = torch.tensor(
+            state["spread"], device=device
+        )  # count of losses (up to SPREAD_STEPS), mean, variance
+        self.skipped = torch.tensor(skipped, device=device)  # the latest skipped steps, oldest first
         self.ended = torch.zeros((), dtype=torch.bool, device=device)
-        # A sequence's mean loss deviates by about 1 nat from others, so a step's by less; 0.1 for the largest batches.
+        # Mean losses of sequences deviate by about 1 nat, so those of steps by less; 0.1 remains for the largest batches.
         self.least_deviation = 0.1 + sequences_per_step**-0.5
         self.held: deque[tuple[int, int, Tensor, torch.cuda.Event | float]] = deque()
 
     def judge(self, step: int, sequences: int, loss: Tensor, own_loss: Tensor, grad_norm: Tensor) -> Tensor:
-        """Return whether to skip the update that leads to `step`, on the device and without waiting for it.
+        """Return whether to skip the update that leads to `step`: a boolean on the device, which is not waited for.
 
-        `loss` is of all processes, `own_loss` this one's part, `sequences` those consumed before.
+        `loss` is over all processes, `own_loss` this one's part of it, `sequences` the count consumed before.
         """
         n, mean, variance = self.spread.unbind()
         deviation = variance.sqrt().clamp(min=self.least_deviation)
-        usual = (loss <= mean + FAR * deviation) | (n < RECENT)
+        usual = (loss <= mean + SPIKE_DEVIATIONS * deviation) | (n < SPREAD_STEPS)
         bad = ~(usual & torch.isfinite(loss + grad_norm))
         if self.on_nonfinite == "skip":
-            self.ended = self.ended | (bad & (step - self.skipped[0] < WINDOW))
+            self.ended = self.ended | (bad & (step - self.skipped[0] < WINDOW_STEPS))
             latest = torch.cat([self.skipped[1:], torch.full_like(self.skipped[:1], step)])
             self.skipped = torch.where(bad & ~self.ended, latest, self.skipped)
         else:
@@ -107,7 +110,7 @@ class Guard:
         return skip
 
     def verdicts(self, late: int) -> Iterator[Verdict]:
-        """Look at the steps judged and not looked at yet, but the last `late`; wait until the device has done them."""
+        """Yield the verdicts not read yet, except the last `late`; wait until the device has computed them."""
         while len(self.held) > late:
             step, sequences, found, done = self.held.popleft()
             if not isinstance(done, float):
@@ -122,9 +125,9 @@ class Guard:
             yield verdict
 
     def state(self) -> dict[str, Any]:
-        """Return what a run that goes on must know to judge the same, as numbers that JSON gives back exactly.
+        """Return what a resumed run needs to judge the same, as numbers that survive JSON exactly.
 
-        Once a step has ended the run, it is what held before that.
+        After a step that ends the run, this is still the state before it.
         """
         return {
             "spread": self.spread.tolist(),
@@ -132,45 +135,46 @@ class Guard:
         }
 
     def are_good(self, val_loss: float, best: float | None) -> bool:
-        """Return whether weights with this validation loss have learned: it is not far above the best one."""
-        return math.isfinite(val_loss) and (best is None or val_loss <= best + FAR * self.least_deviation)
+        """Return whether weights with this validation loss are worth saving: it is not far above the best one."""
+        return math.isfinite(val_loss) and (
+            best is None or val_loss <= best + SPIKE_DEVIATIONS * self.least_deviation
+        )
 
-    def refusal(self, verdict: Verdict, place: str, val_loss: float, good: bool, is_first: bool) -> UserError:
-        """Return the error that ends the run after `verdict`: where its autopsy is, and how to go on.
+    def error(self, verdict: Verdict, val_loss: float, good: bool, has_checkpoint: bool) -> UserError:
+        """Return the error that ends the run after `verdict`, with the ways to resume.
 
-        `val_loss` is of the weights before it: it tells whether they, or the step's sequences, are to blame. `is_first`
-        says that there is no checkpoint.
+        `val_loss` is that of the weights before the step: it tells whether they or the step's sequences are to blame.
         """
-        found = f"{verdict.reason}: nothing was learned from it, {place}"
+        found = f"{verdict.reason}; the update was skipped"
         if self.on_nonfinite == "skip":
-            found += f", and {MAX_SKIPPED} steps were skipped among the {WINDOW} before"
-        other = ANEW if is_first else BRANCH
+            found += f", as were {MAX_SKIPPED} of the {WINDOW_STEPS} steps before"
+        other = BRANCH if has_checkpoint else RESTART
         if not good:
             return UserError(
-                f"{found}; the weights before it are bad already (validation loss {val_loss:.4f}): {other}"
+                f"{found}; the weights before it were bad already (validation loss {val_loss:.4f}): {other}"
             )
-        skip = "; with --on_nonfinite=skip it leaves such steps out" if self.on_nonfinite == "stop" else ""
-        way_on = f"the same command goes on{'' if is_first else ' from the last checkpoint'}{skip}"
+        skip = " (--on_nonfinite=skip leaves such steps out)" if self.on_nonfinite == "stop" else ""
         return UserError(
-            f"{found}; the weights before it are good (validation loss {val_loss:.4f}): {way_on}; "
-            f"if it comes again, {other}"
+            f"{found}; the weights before it are good (validation loss {val_loss:.4f}): rerun the same command to"
+            f" resume{skip}; if it happens again, {other}"
         )
 
 
 def spread_with(loss: Tensor, n: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """Return count, mean and variance with one more loss: of all of them up to RECENT, then exponentially forgetting.
+    """Return count, mean and variance (3,) with one more loss: plain up to SPREAD_STEPS losses, then exponentially weighted.
 
-    (3,). Source: Finch, "Incremental calculation of weighted mean and variance", 2009, section 9.
+    Source: Finch, "Incremental calculation of weighted mean and variance", 2009, section 9.
     """
-    n = (n + 1).clamp(max=RECENT)
+    n = (n + 1).clamp(max=SPREAD_STEPS)
     difference = loss - mean
     step = difference / n
     return torch.stack([n, mean + step, (1 - 1 / n) * (variance + difference * step)])
 
 
-def refuse_nonfinite(val_loss: float, step: int) -> None:
-    """Raise UserError for a validation loss that is infinite or no number."""
-    if not math.isfinite(val_loss):
+def check_finite(losses: Losses, step: int) -> Losses:
+    """Return the validation losses; raise UserError if they are not finite."""
+    if not math.isfinite(losses.nats_per_token):
         raise UserError(
-            f"the validation loss of step {step} is {val_loss}: it was not saved; {BRANCH} or {ANEW}"
+            f"the validation loss of step {step} is {losses.nats_per_token}, so the step is not saved: {BRANCH}, or {RESTART}"
         )
+    return losses

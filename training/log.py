@@ -1,36 +1,83 @@
-"""What a run says while it goes: printed lines, metrics.jsonl, loss.png, and the figures for Weights & Biases.
-
-Owns the log of a run: one record a step, never a step twice. When something is logged is `train.py`'s to say, how
-Weights & Biases gets it `wandb_run.py`'s.
-"""
+"""The log of a run: printed lines, metrics.jsonl with one record a step, and Weights & Biases."""
 
 import json
 import math
 import time
-from itertools import pairwise
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
+from system import hardware
 from system.errors import UserError, say
-from system.files import append_to_file, replace_file
+from system.files import append_to_file, only_writer, replace_file
+from system.world import World
 from training.config import TrainConfig
+from training.guard import Verdict
+from training.learner import Learner
+from training.optim import learning_rate
+from training.plot import METRICS, PLOT, plot_losses, read_metrics
+from training.run import Run, write_config
 from training.wandb_run import WandbRun
 
-METRICS, PLOT = "metrics.jsonl", "loss.png"
+
+@contextmanager
+def open_log(run: Run, learner: Learner, world: World) -> Iterator["RunLog"]:
+    """Open the log of a run, as its folder's only writer, and print what is about to happen."""
+    peak = hardware.peak_flops(world.device, learner.dtype)
+    flops = learner.model.flops_per_token(run.config.model.block_size)
+    busy = f"another process is training in {run.out_dir}: wait for it, or choose another --out_dir"
+    with only_writer(run.out_dir, busy) if world.is_main else nullcontext():
+        log = RunLog(run.config, flops, peak and peak * world.size, active=world.is_main)
+        for line in header(run, learner, world) if world.is_main else []:
+            log.say(line)
+        log.compiles = learner.is_compiled
+        if world.is_main:
+            write_config(run)
+        log.open(run.progress, run.resumes, run.about)
+        with log:
+            yield log
+
+
+def header(run: Run, learner: Learner, world: World) -> list[str]:
+    """Return the lines that begin a log: data, model, device, batch, run."""
+    config, data, n_sequences, T = (
+        run.config,
+        run.data,
+        run.config.sequences_per_step,
+        run.config.model.block_size,
+    )
+    accumulation = learner.share // learner.micro_batch_size
+    reason = f" ({learner.micro_batch_reason})" if learner.micro_batch_reason else ""
+    start = f", weights of {run.origin.folder}" if run.origin else ""
+    start = f", resuming from {run.checkpoint}" if run.checkpoint else start
+    return [
+        f"data    {config.data_dir}: {data.train.n_tokens:,} training and {data.val.n_tokens:,} validation tokens,"
+        f" tokenizer {data.tokenizer.name} of {data.tokenizer.vocab_size:,}",
+        f"model   {learner.model.n_params():,} parameters, {learner.model.n_params(embeddings=False):,} without embeddings",
+        f"device  {hardware.describe(world.device)}, {learner.description}",
+        f"batch   {n_sequences} sequences x {T} = {n_sequences * T:,} tokens a step: processes {world.size} x accumulation"
+        f" {accumulation} x micro-batch {learner.micro_batch_size}{reason}",
+        f"run     {config.out_dir}: step {run.progress.step} to {config.max_steps}{start}",
+        *(f"note    {note}" for note in run.notes),
+    ]
 
 
 class RunLog:
-    """The log of one run. One process is `active` and keeps it; the others call the same methods to no effect.
+    """The log of one run. The main process is `active`; in the others the same calls do nothing.
 
-    tokens/s counts training alone, neither evaluations nor checkpoints.
+    tokens/s counts training time only, without evaluations and checkpoints.
     """
 
     def __init__(self, config: TrainConfig, flops: float, peak: float | None, active: bool) -> None:
-        """`flops` are a token's floating-point operations; `peak` is all devices' FLOP/s, None where not known."""
+        """`flops` are the floating-point operations of a token, `peak` the FLOP/s of all devices (None: unknown)."""
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
+        self.first_step: int | None = None  # that this command computes
+        self.compiles = False
         self.record: dict[str, Any] = {}
         self.newest = 0  # the last step that has a record
         self.unwritten = ""  # records that the disk did not take
@@ -39,60 +86,73 @@ class RunLog:
         self.clock, self.clock_step = time.perf_counter(), 0
 
     def open(self, progress: Progress, on_record: bool, about: dict[str, Any]) -> None:
-        """Open the log, cut back to where the run stands: what came after the checkpoint is done again.
+        """Open metrics.jsonl, cut back to where the run starts: later steps are done again.
 
-        `on_record` says whether that step itself is; where there is no checkpoint of it, it is evaluated anew.
+        `on_record` tells whether that step itself stays; a step without a checkpoint of its own is evaluated again.
         """
+        self.first_step = progress.step + 1
         if self.active:
             self.path = Path(self.config.out_dir) / METRICS
             last = progress.step if on_record else progress.step - 1
             kept = [record for record in read_metrics(self.path) if record["step"] <= last]
             self.newest = kept[-1]["step"] if kept else 0
             if on_record and self.newest < progress.recorded:
-                lost = f"from step {self.newest + 1} to {progress.recorded}"
-                self.say(f"LOST {self.path}: the records {lost} are not there any more")
+                self.say(f"LOST {self.path}: steps {self.newest + 1} to {progress.recorded} are missing")
             try:
                 replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
             except OSError as error:
                 raise self.cannot_write(error) from None
             if self.config.wandb != "disabled":
-                self.wandb_run = WandbRun(self.config, about, self.say, may_refuse=not on_record)
+                self.wandb_run = WandbRun(self.config, about, self.say, may_raise=not on_record)
         self.restart_clock(progress.step)
 
     def say(self, line: str) -> None:
-        """Print a line, and do not keep it back where the output goes to a file."""
+        """Print a line at once, even if the output goes to a file."""
         if self.active:
             say(line)
 
-    def say_of(self, step: int, words: str) -> None:
-        """Print words about a step."""
+    def say_step(self, step: int, text: str) -> None:
+        """Print a line about a step."""
         last = self.config.max_steps
-        self.say(f"step {step:>{len(str(last))}}/{last} | {words}")
+        self.say(f"step {step:>{len(str(last))}}/{last} | {text}")
 
     def restart_clock(self, step: int, at: float | None = None) -> float:
-        """Count time from now on (or from `at`), `step` being done; return the seconds since the last restart."""
+        """Measure time from now (or from `at`), when `step` is done; return the seconds since the last restart."""
         before, self.clock, self.clock_step = self.clock, at or time.perf_counter(), step
         return self.clock - before
 
+    def stepped(self, verdict: Verdict) -> None:
+        """Log a step: always if it was skipped, else at each log_interval and at the last step."""
+        step = verdict.step
+        if step == self.first_step:
+            compiling = ", including compilation" if self.compiles else ""
+            self.say(f"the first step took {self.restart_clock(step, verdict.finished_at):.1f} s{compiling}")
+        if verdict.skipped:
+            self.say_step(step, f"SKIPPED: {verdict.reason}")
+            self.add(step, {"loss": verdict.loss, "grad_norm": verdict.grad_norm, "skipped": True})
+        elif step % self.config.log_interval == 0 or step == self.config.max_steps:
+            rate = learning_rate(step - 1, self.config.max_steps, self.config.optimizer)
+            self.trained(step, verdict.loss, verdict.grad_norm, rate, verdict.finished_at)
+
     def trained(self, step: int, loss: float, grad_norm: float, rate: float, finished_at: float) -> None:
-        """Print and record an update, which was done at this time of time.perf_counter()."""
-        values = {
+        """Print and record an update that was finished at this time of time.perf_counter()."""
+        figures = {
             "loss": loss,
             "learning_rate": rate,
             "grad_norm": grad_norm,
             **self.speed(step, finished_at),
         }
-        left, speed = values.pop("seconds_left", None), values.get("tokens_per_second")
-        self.say_of(
+        left, speed = figures.pop("seconds_left", None), figures.get("tokens_per_second")
+        self.say_step(
             step,
             f"loss {loss:.4f} | lr {rate:.2e} | grad norm {grad_norm:.2f} | "
-            f"{'n/a' if speed is None else f'{speed:,.0f}'} tokens/s | MFU {percent(values.get('mfu'))} | "
+            f"{'n/a' if speed is None else f'{speed:,.0f}'} tokens/s | MFU {percent(figures.get('mfu'))} | "
             f"{'?' if left is None else duration(left)} left",
         )
-        self.add(step, values)
+        self.add(step, figures)
 
     def speed(self, step: int, finished_at: float) -> dict[str, float]:
-        """Return the figures of the time from the clock's last restart to the end of `step`."""
+        """Return tokens/s, MFU and seconds left, over the time since the clock's last restart."""
         steps = step - self.clock_step
         seconds = self.restart_clock(step, at=finished_at)
         if not steps:
@@ -104,24 +164,29 @@ class RunLog:
             figures["mfu"] = round(tokens * self.flops / seconds / self.peak, 4)
         return figures
 
-    def evaluated(self, step: int, losses: Losses, seconds: float, is_best: bool) -> None:
-        """Print and record an evaluation of `step`."""
-        self.say_of(
-            step,
+    def evaluated(self, progress: Progress, losses: Losses) -> None:
+        """Print and record an evaluation."""
+        is_best = progress.val_loss == progress.best_val_loss
+        self.say_step(
+            progress.step,
             f"validation loss {losses.nats_per_token:.4f} | {losses.bits_per_byte:.4f} bits per byte | "
-            f"{losses.n_tokens:,} tokens in {seconds:.1f} s{' | best so far' if is_best else ''}",
+            f"{losses.n_tokens:,} tokens in {losses.seconds:.1f} s{' | best so far' if is_best else ''}",
         )
-        self.add(step, {"val_loss": losses.nats_per_token, "val_bits_per_byte": losses.bits_per_byte})
+        self.add(
+            progress.step, {"val_loss": losses.nats_per_token, "val_bits_per_byte": losses.bits_per_byte}
+        )
 
-    def skipped(self, step: int, loss: float, grad_norm: float, reason: str) -> None:
-        """Print and record that nothing was learned from `step`."""
-        self.say_of(step, f"SKIPPED: {reason}")
-        self.add(step, {"loss": loss, "grad_norm": grad_norm, "skipped": True})
+    def finish(self, run: Run, progress: Progress, stopped_by: str) -> None:
+        """Write all records, draw the losses and say how the run ended."""
+        self.flush()
+        if self.active:
+            say_plot(run.out_dir)
+            say(outcome(run, progress, stopped_by))
 
     def add(self, step: int, figures: dict[str, float]) -> None:
-        """Put figures on the record of `step`; an earlier step's record is thereby complete and is written.
+        """Add figures to the record of `step`; the record of an earlier step is then complete and is written.
 
-        Those that are not finite are None there: JSON has no word for them.
+        Figures that are not finite become None, as JSON has no such numbers.
         """
         if not self.active:
             return
@@ -134,9 +199,9 @@ class RunLog:
             self.wandb_run.log({"step": step, **known})
 
     def write_record(self) -> None:
-        """Append the present step's record to metrics.jsonl, and wait until the disk has it.
+        """Append the current record to metrics.jsonl, and wait until it is on the disk.
 
-        What the disk does not take is said, kept, and tried again with the next record.
+        If the disk does not take it, say so, keep it, and try again with the next record.
         """
         if self.record:
             line, self.newest, self.record = json.dumps(self.record) + "\n", self.record["step"], {}
@@ -148,20 +213,20 @@ class RunLog:
             except OSError as error:
                 if not self.disk_error:
                     self.say(
-                        f"cannot write {self.path} ({error.strerror}): its records wait until there is room"
+                        f"cannot write {self.path} ({error.strerror}): its records are kept until there is room"
                     )
                 self.disk_error = error
 
-    def complete(self) -> None:
-        """Write all records so far; raise UserError where the disk does not take them."""
+    def flush(self) -> None:
+        """Write all records so far; raise UserError if the disk does not take them."""
         self.write_record()
         if self.disk_error:
             raise self.cannot_write(self.disk_error)
 
     def cannot_write(self, error: OSError) -> UserError:
-        """Return the refusal of a metrics.jsonl that the disk does not take."""
+        """Return the error of a disk that does not take metrics.jsonl."""
         return UserError(
-            f"cannot write {self.path} ({error.strerror}): make room, then give the same command to go on"
+            f"cannot write {self.path} ({error.strerror}): make room, then rerun the same command to resume"
         )
 
     def __enter__(self) -> "RunLog":
@@ -170,69 +235,57 @@ class RunLog:
     def __exit__(
         self, exception: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Write what can be written and finish the Weights & Biases run, there as failed where an exception ends it.
+        """Write what can be written, and finish the Weights & Biases run, as failed if an exception ends the block.
 
-        After a second Ctrl-C nothing is written: what was being written then must not be written twice.
+        After a second Ctrl-C nothing is written, as it may have interrupted a write.
         """
         if exception is not KeyboardInterrupt:
             self.write_record()
         if self.wandb_run:
             if isinstance(error, UserError):
-                self.say(f"ends: {error}")  # there may be no time to wait for
+                self.say(f"ends: {error}")  # finishing may take longer than this process has
             self.wandb_run.finish(exception)
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a metrics.jsonl, without a last line that a kill cut short.
+def print_outcome(run: Run, progress: Progress, world: World) -> None:
+    """Print how a run stands that has nothing left to do."""
+    if world.is_main:
+        say(outcome(run, progress, ""))
 
-    Raises UserError for any other line that is no record of a later step: to pass over it would leave a gap.
-    """
-    if not path.is_file():
-        return []
-    *lines, _cut_short = path.read_bytes().split(b"\n")
+
+def outcome(run: Run, progress: Progress, stopped_by: str) -> str:
+    """Return how the run ended: stopped by a signal and resumable, or finished, and how good it is."""
+    out_dir, step = run.config.out_dir, progress.step
+    if step < run.config.max_steps:
+        is_saved = run.resumes or step > run.progress.step
+        where = f"after step {step}, which is saved" if is_saved else "before its first step"
+        return f"{out_dir} was stopped by {stopped_by} {where}: rerun the same command to resume"
     try:
-        records = [json.loads(line) for line in lines]
-        whole = all(before["step"] < after["step"] for before, after in pairwise(records))
-    except (ValueError, TypeError, KeyError):
-        whole = False
-    if not whole:
-        raise UserError(f"{path} is damaged: repair it, or move it away to go on without its records")
-    return records
+        best = checkpoint.find(out_dir)
+        best_is = f"best {checkpoint.read_info(best)['val_loss']:.4f} in {best.name}"
+    except UserError as error:
+        best_is = str(error)
+    return (
+        f"{out_dir} is finished: step {step}, validation loss {progress.val_loss:.4f}, {best_is}. Sample from it with"
+        f" `python sample.py --checkpoint={out_dir}`, train it longer with `--max_steps=... --extend`."
+    )
 
 
-def draw_losses(out_dir: Path) -> None:
-    """Draw metrics.jsonl as loss.png: the training loss and the validation loss over steps."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    records = read_metrics(out_dir / METRICS)
-    train = [(record["step"], record["loss"]) for record in records if record.get("loss") is not None]
-    validation = [(record["step"], record["val_loss"]) for record in records if "val_loss" in record]
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    if train:
-        axes.plot(*zip(*train, strict=True), color="tab:blue", alpha=0.6, linewidth=1, label="training")
-    if validation:
-        label = f"validation, {validation[-1][1]:.3f} at step {validation[-1][0]}"
-        axes.plot(*zip(*validation, strict=True), color="tab:orange", marker="o", markersize=3, label=label)
-    axes.set(xlabel="step", ylabel="loss (nats per token)", title=out_dir.name)
-    axes.grid(alpha=0.3)
-    if train or validation:
-        axes.legend()
-    partial = out_dir / f"{PLOT}.tmp"
-    figure.savefig(partial, dpi=120, format="png")
-    plt.close(figure)
-    partial.replace(out_dir / PLOT)
+def say_plot(out_dir: Path) -> None:
+    """Draw the losses; if that fails, say so and leave it: a picture must not end a run."""
+    try:
+        plot_losses(out_dir, out_dir / PLOT)
+    except Exception as error:  # of any kind: matplotlib's, the disk's
+        say(f"cannot draw {out_dir / PLOT} ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
 
 
 def percent(share: float | None) -> str:
-    """Return a share in percent, `n/a` where it is not known."""
+    """Return a share in percent, `n/a` if unknown."""
     return "n/a" if share is None else f"{share:.1%}"
 
 
 def duration(seconds: float) -> str:
-    """Return seconds in words: `42s`, `3m 05s`, `2h 10m`, `3d 04h`."""
+    """Return seconds as `42s`, `3m 05s`, `2h 10m` or `3d 04h`."""
     whole = round(seconds)
     for name, size, smaller, smaller_size in (
         ("d", 86400, "h", 3600),

@@ -1,7 +1,4 @@
-"""Parameter groups, the optimizer and the learning-rate schedule.
-
-Owns how weights are updated. Gradients, accumulation and their reduction over processes are the training loop's.
-"""
+"""The optimizer: parameter groups, AdamW, gradient clipping and the learning-rate schedule."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +10,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW, gradient clipping and the schedule. Raises ValueError for what makes no sense."""
+    """AdamW, gradient clipping and the schedule. Raises ValueError on invalid values."""
 
     learning_rate: float = 6e-4  # peak, reached at the end of warm-up
     final_fraction: float = 0.1  # learning rate at max_steps, as a fraction of the peak
@@ -77,13 +74,25 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
     )
 
 
-def update(optimizer: torch.optim.Optimizer, skip: torch.Tensor) -> None:
-    """Do an update unless `skip` (), a boolean on the device, forbids it: then nothing changes, step counts included.
+def clip_gradients(model: nn.Module, max_norm: float, divisor: torch.Tensor) -> torch.Tensor:
+    """Divide the gradients by `divisor` (), then scale them to a global norm of at most `max_norm` (0: any).
 
-    Waits for nothing but on Apple's GPUs, whose fused kernel takes no notice of what others are told so.
+    Returns the norm before clipping, on the device and without waiting for it.
+    """
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients, foreach=True) / divisor
+    scale = (max_norm / (norm + 1e-6)).clamp(max=1.0) if max_norm else torch.ones_like(norm)
+    torch._foreach_mul_(gradients, scale / divisor)
+    return norm
+
+
+def update(optimizer: torch.optim.Optimizer, skip: torch.Tensor) -> None:
+    """Update the weights, unless `skip` (), a boolean on the device: then nothing changes, step counts included.
+
+    Does not wait for the device, except on Apple's GPUs, whose fused kernel ignores `found_inf`.
     """
     if skip.device.type != "mps":
-        setattr(optimizer, "found_inf", skip.float())  # noqa: B010  unknown to mypy
+        setattr(optimizer, "found_inf", skip.float())  # noqa: B010  mypy does not know it
     elif skip.item():
         return
     optimizer.step()

@@ -1,101 +1,132 @@
-"""Stopping in good order: a signal to any process, agreed on by all of them, between two steps.
+"""What is due before the next step, agreed on by all processes: evaluate, save, stop.
 
-Owns what SIGTERM, SIGINT, SIGHUP and SIGUSR1 (Slurm's warning before a time limit) do to a training, and how the processes come
-to the same decision at the same step: each tells the others what it knows, of damaged shards too, over a side channel on
-the CPU, and what was told in one step is looked at in the next, so that nothing waits for a device.
+The config's intervals make things due, signals, the clock of the main process, and corrupt shards. Each process tells
+the others what it wants over a side channel on the CPU and reads the sum one step later, so nothing waits for a device.
 """
 
 import time
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 
+from checkpointing import checkpoint
 from system.signals import Signals
 from system.world import World
+from training.run import Run
 from training.shard_check import ShardCheck
 
-STOP, SAVE, DAMAGED = 0, 1, 2
+STOP, SAVE, DAMAGED = 0, 1, 2  # places in the tensor of requests
+
+
+class Due(NamedTuple):
+    """What to do before the next step."""
+
+    evaluate: bool
+    save: bool
+    stop: bool
 
 
 class Requests:
-    """What a training is asked for from outside: to stop (signals), to save (the clock of the main process).
+    """Tells each process at each step what is due; the same in all of them."""
 
-    Where the shards turn out to be damaged on any machine, it ends with a UserError, in all processes.
-    """
+    def __init__(self, run: Run, world: World, signals: Signals) -> None:
+        self.run, self.world, self.signals = run, world, signals
+        self.check = ShardCheck(run.config.data_dir, run.data.train.manifest, active=world.local_rank == 0)
+        self.saved_step, self.saved_at = run.progress.step, time.monotonic()
+        self.channel = world.side_channel()
+        self.pending: tuple[torch.Tensor, dist.Work] | None = None
+        self.n_waits = 0  # for the rest of the shard check
+        self.stopped_by = ""  # the signal that stopped the run
 
-    def __init__(self, world: World, signals: Signals, checkpoint_minutes: float, check: ShardCheck) -> None:
-        self.world, self.signals, self.save_seconds = world, signals, 60 * checkpoint_minutes
-        self.check, self.data_is_whole = check, False
-        self.saved_at = time.monotonic()
-        # nccl has no operations on the CPU; where the processes talk by gloo anyway, that is the channel.
-        needs_channel = world.size > 1 and world.device.type == "cuda"
-        self.channel = dist.new_group(backend="gloo", timeout=world.timeout) if needs_channel else None
-        self.told: tuple[torch.Tensor, dist.Work] | None = None
+    def due(self, step: int) -> Due:
+        """Return what is due at `step`. All processes call this once before each step.
+
+        Raises UserError in all processes if any of them found a corrupt shard.
+        """
+        config = self.run.config
+        wants_stop, wants_save = self.agreed()
+        stop = wants_stop or step == config.max_steps
+        scheduled = step > 0 and (step == config.max_steps or step % config.checkpoint_interval == 0)
+        if step == self.saved_step and (stop or self.run.resumes):
+            return Due(evaluate=False, save=False, stop=stop)  # done before this command, or before this step
+        save = scheduled or ((stop or wants_save) and step > self.saved_step)
+        return Due(evaluate=scheduled or step % config.eval_interval == 0, save=save, stop=stop)
 
     def agreed(self) -> tuple[bool, bool]:
-        """Return whether to stop and whether to save now: the same answer in every process at the same step.
+        """Return whether any process got a signal to stop, and whether the main one's clock asks to save."""
+        save_seconds = 60 * self.run.config.checkpoint_minutes
+        is_late = 0 < save_seconds <= time.monotonic() - self.saved_at
+        own = torch.zeros(3)
+        own[STOP], own[SAVE], own[DAMAGED] = (
+            bool(self.signals.name),
+            is_late and self.world.is_main,
+            bool(self.check.damage),
+        )
+        total = self.exchange(own)
+        if total[DAMAGED]:
+            self.reject_data()
+        if total[STOP]:
+            self.stopped_by = self.signals.name or "a signal to another process"
+        return bool(total[STOP]), bool(total[SAVE])
 
-        All processes call this once between two steps.
-        """
-        minutes_are_over = 0 < self.save_seconds <= time.monotonic() - self.saved_at
-        asked = torch.zeros(3)
-        asked[STOP], asked[SAVE] = bool(self.signals.name), minutes_are_over and self.world.is_main
-        asked[DAMAGED] = bool(self.check.damage)
-        answer = self.answer(asked)
-        if answer[DAMAGED]:
-            self.finish()  # all must have heard, before one is gone
-            raise self.check.refusal()
-        return bool(answer[STOP]), bool(answer[SAVE])
-
-    def answer(self, asked: torch.Tensor) -> torch.Tensor:
-        """Return what all processes are asked for, in sum; where they are several, a step ago, and tell them this."""
+    def exchange(self, own: torch.Tensor) -> torch.Tensor:
+        """Start the sum of all processes' requests, and return the sum of those one step ago; alone, the present ones."""
         if self.world.size == 1:
-            return asked
-        before, self.told = self.told, (asked, self.tell(asked))
+            return own
+        before, self.pending = self.pending, (own, self.channel.start_sum(own))
         if before is None:
-            return torch.zeros(len(asked))
-        answer, work = before
-        work.wait()
-        return answer
+            return torch.zeros(len(own))
+        total, work = before
+        self.channel.wait(work)
+        return total
 
-    def tell(self, asked: torch.Tensor) -> dist.Work:
-        """Begin to add up what the processes are asked for."""
-        work = dist.all_reduce(asked, group=self.channel, async_op=True)
-        assert work is not None
-        return work
+    def saved(self, step: int) -> None:
+        """Note that `step` is saved: the clock starts again, and pending requests are dropped."""
+        self.finish_exchange()
+        self.saved_step, self.saved_at, self.pending = step, time.monotonic(), None
 
-    def confirm_data(self, seconds: float) -> bool:
-        """Check the shards for so long; return whether all are, on all machines: then what was learned may be kept.
+    def finish_exchange(self) -> None:
+        """Wait for the last exchange, so that no process leaves while another still waits for it."""
+        if self.pending:
+            self.channel.wait(self.pending[1])
 
-        All processes call this before a checkpoint. Raises UserError for damage.
-        """
-        if not self.data_is_whole:
-            self.check.hurry_on(seconds)
-            found = torch.tensor([bool(self.check.damage), self.check.goes_on], dtype=torch.float32)
-            if self.world.size > 1:
-                dist.all_reduce(found, group=self.channel)
-            n_damaged, n_unfinished = found.tolist()
-            if n_damaged:
-                raise self.check.refusal()
-            self.data_is_whole = not n_unfinished
-        return self.data_is_whole
+    def finish(self) -> None:
+        """End the exchange, and, unless a signal stopped the run, the shard check: a finished run has intact data."""
+        self.finish_exchange()
+        while not self.stopped_by and not self.data_is_checked(seconds=5.0):
+            self.n_waits += 1
 
-    def loss(self) -> RuntimeError | None:
-        """Return what is wrong with what was told last: another process is gone. Any thread may ask."""
-        told = self.told
-        if told and (future := told[1].get_future()).done():
+    def data_is_checked(self, seconds: float) -> bool:
+        """Check shards for this long, and return whether all are checked on all machines; raise UserError for damage."""
+        self.check.check_for(seconds)
+        found = torch.tensor([bool(self.check.damage), self.check.is_running], dtype=torch.float32)
+        if self.world.size > 1:
+            self.channel.sum(found)
+        n_damaged, n_running = found.tolist()
+        if n_damaged:
+            self.reject_data()
+        return not n_running
+
+    def reject_data(self) -> None:
+        """Set aside the checkpoints that may have learned from corrupt data, and raise UserError in all processes."""
+        if self.world.is_main:
+            checkpoint.set_aside(self.run.out_dir, self.run.checkpoint if self.run.resumes else None)
+        self.finish_exchange()
+        self.world.wait()  # the first process to exit may end the others
+        raise self.check.error()
+
+    def fallback(self) -> Path | None:
+        """Return the checkpoint that the run returns to if its data turn out corrupt; None once they are checked."""
+        return self.run.checkpoint if self.run.resumes and self.check.is_running else None
+
+    def lost_contact(self) -> RuntimeError | None:
+        """Return the error of the pending exchange if another process is gone. Any thread may call this."""
+        pending = self.pending
+        if pending and (future := pending[1].get_future()).done():
             try:
                 future.value()
             except RuntimeError as error:
                 return error
         return None
-
-    def saved(self) -> None:
-        """Count the minutes to the next checkpoint from now on; what was told before is answered, or told again."""
-        self.finish()
-        self.saved_at, self.told = time.monotonic(), None
-
-    def finish(self) -> None:
-        """Wait for what was told last, so that no process leaves while another still listens."""
-        if self.told:
-            self.told[1].wait()

@@ -1,0 +1,34 @@
+"""Draw a run's losses, while it trains or after: `python -m tools.plot out/demo [--out=loss.png]`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from system.command_line import parse_config
+from system.errors import UserError, run_command
+from training.plot import METRICS, PLOT, plot_losses
+
+
+@dataclass(frozen=True)
+class PlotConfig:
+    """What to draw, and where to."""
+
+    run: str = "out/demo"  # the run's folder; may also be given without --run=
+    out: str = ""  # the PNG to write; default: loss.png in the run's folder
+
+
+def main() -> None:
+    argv = [f"--run={word}" if not word.startswith("-") else word for word in sys.argv[1:]]
+    config = parse_config(PlotConfig(), argv, __doc__ or "")
+    run_dir, path = Path(config.run), Path(config.out or Path(config.run) / PLOT)
+    if not (run_dir / METRICS).is_file():
+        raise UserError(f"no {METRICS} in {run_dir}: pass the folder of a run, such as out/demo")
+    try:
+        plot_losses(run_dir, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}): choose another --out") from None
+    print(path)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,40 @@
+"""The micro-batches of a step: this process's sequences, on its device."""
+
+import random
+from collections.abc import Iterator
+
+import torch
+
+from checkpointing.checkpoint import Progress
+from corpus.dataset import batch
+from evaluation.losses import Batch
+from system.world import World
+from training.learner import Learner
+from training.run import Run
+
+
+def micro_batches(
+    run: Run, learner: Learner, progress: Progress, world: World
+) -> Iterator[tuple[Batch, bool]]:
+    """Yield the inputs and targets, (B, T) int64 each, of this process's share of the next step, and whether they are the last.
+
+    Dropout is seeded before each by the run's seed and the micro-batch's place in the run, so it has no state to save.
+    """
+    config, T = run.config, run.config.model.block_size
+    begin = progress.sequences + world.rank * learner.share
+    end = begin + learner.share
+    for first in range(begin, end, learner.micro_batch_size):
+        starts = run.data.train.training_starts(T, config.seed, first, learner.micro_batch_size)
+        inputs, targets = (
+            to_device(torch.from_numpy(part), world.device) for part in batch(run.data.train, starts, T)
+        )
+        if config.model.dropout:
+            torch.manual_seed(random.Random(f"dropout {config.seed} {first}").getrandbits(63))
+        yield (inputs, targets), first + learner.micro_batch_size == end
+
+
+def to_device(tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Send tokens to the device without waiting for it."""
+    if device.type == "cuda":
+        return tokens.pin_memory().to(device, non_blocking=True)
+    return tokens.to(device)

@@ -1,0 +1,99 @@
+"""The learner: the model, wrapped for several processes, its optimizer, and how they compute on this device."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from checkpointing import checkpoint
+from evaluation.losses import Losses, Objective, evaluate
+from model import GPT, choose_attention
+from system import hardware
+from system.errors import UserError
+from system.world import World
+from training.micro_batch import choose_micro_batch_size, memory_for, share_batch
+from training.optim import make_optimizer
+from training.run import Run
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model in training."""
+
+    model: GPT  # with clean parameter names, compiled in place
+    network: nn.Module  # the model, or DDP around it: call this one in a step
+    optimizer: torch.optim.Optimizer
+    dtype: torch.dtype  # of matrix multiplications, under autocast
+    share: int  # sequences of this process in each step
+    micro_batch_size: int  # sequences in each forward pass
+    is_compiled: bool
+    description: str  # dtype, compile and attention, with reasons, for the log
+    micro_batch_reason: str  # why this micro-batch size, if it was chosen automatically
+
+
+def build_learner(run: Run, world: World) -> Learner:
+    """Build the model and the optimizer: new, from the checkpoint to resume, or from the model of `init_from`."""
+    config, device = run.config, world.device
+    hardware.be_deterministic(device)
+    dtype, dtype_reason = hardware.choose_precision(config.precision, device)
+    try:
+        attention = choose_attention(config.attention, config.model, device, dtype)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    with memory_for(device):
+        torch.manual_seed(config.seed)
+        model = GPT(config.model, attention).to(device)
+        optimizer = make_optimizer(model, config.optimizer)
+        if run.checkpoint:
+            checkpoint.load_weights(run.checkpoint, model)
+            checkpoint.load_optimizer(run.checkpoint, model, optimizer)
+        elif run.origin:
+            run.origin.load_weights(model)
+        is_compiled, obstacle = hardware.choose_compile(config.compile, device)
+        if is_compiled:
+            model.compile()  # in place: parameters keep their names
+        share, micro_batch_size = share_batch(config, world.size)
+        micro_batch_reason = ""
+        if config.micro_batch_size == "auto":
+            micro_batch_size, micro_batch_reason = choose_micro_batch_size(
+                model, optimizer, share, world, dtype
+            )
+        network = world.wrap(model)
+    description = ", ".join(
+        [
+            f"{str(dtype).removeprefix('torch.')} ({dtype_reason})",
+            "compiled" if is_compiled else f"eager ({obstacle})",
+            f"attention {attention}",
+        ]
+    )
+    return Learner(
+        model,
+        network,
+        optimizer,
+        dtype,
+        share,
+        micro_batch_size,
+        is_compiled,
+        description,
+        micro_batch_reason,
+    )
+
+
+def make_validation(run: Run, learner: Learner, world: World, objective: Objective) -> Callable[[], Losses]:
+    """Return the function that evaluates the model on the run's validation windows, with all processes."""
+    data, config = run.data, run.config
+    starts = data.val.validation_starts(config.model.block_size, config.eval_windows or None)
+    token_bytes = data.tokenizer.token_byte_lengths()
+    return partial(
+        evaluate,
+        learner.model,
+        data.val,
+        starts,
+        learner.micro_batch_size,
+        token_bytes,
+        world,
+        learner.dtype,
+        objective,
+    )

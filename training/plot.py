@@ -1,0 +1,60 @@
+"""Reading a run's metrics.jsonl, and drawing its losses."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from system.errors import UserError
+
+METRICS, PLOT = "metrics.jsonl", "loss.png"
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a metrics.jsonl, except a last line that a kill cut short.
+
+    Raises UserError for any other line that is not a record of a later step: leaving it out would make a gap.
+    """
+    if not path.is_file():
+        return []
+    *lines, _cut_short = path.read_bytes().split(b"\n")
+    try:
+        records = [json.loads(line) for line in lines]
+        is_ordered = all(before["step"] < after["step"] for before, after in pairwise(records))
+    except (ValueError, TypeError, KeyError):
+        is_ordered = False
+    if not is_ordered:
+        raise UserError(f"{path} is corrupt: repair it, or move it away to resume without its records")
+    return records
+
+
+def plot_losses(out_dir: Path, path: Path) -> None:
+    """Draw the training and validation losses of a run, finished or not, as a PNG.
+
+    The figure does not depend on matplotlib's settings or the environment. May raise whatever matplotlib raises.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    records = read_metrics(out_dir / METRICS)
+    train = [(record["step"], record["loss"]) for record in records if record.get("loss") is not None]
+    validation = [(record["step"], record["val_loss"]) for record in records if "val_loss" in record]
+    with matplotlib.rc_context(matplotlib.rcParamsDefault):
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        axes = figure.add_subplot()
+        if train:
+            axes.plot(*zip(*train, strict=True), color="tab:blue", alpha=0.6, linewidth=1, label="training")
+        if validation:
+            label = f"validation, {validation[-1][1]:.3f} at step {validation[-1][0]}"
+            axes.plot(
+                *zip(*validation, strict=True), color="tab:orange", marker="o", markersize=3, label=label
+            )
+        axes.set(xlabel="step", ylabel="loss (nats per token)")
+        axes.set_title(out_dir.name, parse_math=False)
+        axes.grid(alpha=0.3)
+        if train or validation:
+            axes.legend()
+        partial = path.with_name(path.name + ".tmp")
+        FigureCanvasAgg(figure).print_png(partial, metadata={"Software": None})
+    partial.replace(path)
