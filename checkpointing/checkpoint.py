@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,9 @@ class Progress:
     val_loss: float | None = None  # nats per token at this step
     best_val_loss: float | None = None  # the lowest so far, including this step's
     val_bits_per_byte: float | None = None  # this step's loss per UTF-8 byte of text
-    guard: dict[str, Any] | None = None  # the state of training/guard.py when the checkpoint was saved
-    recorded: int = 0  # the last step in metrics.jsonl when the checkpoint was saved
+    # Known when a checkpoint is saved: the state of training/guard.py, and the last step in metrics.jsonl.
+    guard: dict[str, Any] | None = field(default=None, compare=False)
+    recorded: int = field(default=0, compare=False)
 
     def stepped(self, n_sequences: int) -> "Progress":
         """Return the progress after one more update, over `n_sequences` sequences."""
@@ -279,7 +280,7 @@ def read_checked(folder: Path) -> dict[str, Any]:
 
 def progress_of(info: dict[str, Any]) -> Progress:
     """Return the progress that checkpoint.json records."""
-    return Progress(**{field.name: info[field.name] for field in fields(Progress) if field.name in info})
+    return Progress(**{item.name: info[item.name] for item in fields(Progress) if item.name in info})
 
 
 def network_of(info: dict[str, Any], folder: Path) -> GPTConfig:

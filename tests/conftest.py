@@ -18,8 +18,8 @@ from prepare_data import PrepareConfig, prepare
 from system.command_line import flat_fields
 from system.world import World
 from training.config import TrainConfig
-from training.log import read_metrics
 from training.optim import OptimizerConfig
+from training.plot import read_metrics
 
 ROOT = Path(__file__).parent.parent
 WORDS = "the river runs north past old stone walls where café owners learn 数字 and sing".split()

@@ -92,7 +92,7 @@ def test_everything_comes_back_bit_for_bit(tmp_path: Path, changes: dict) -> Non
             assert torch.equal(state[entry], other_state[entry]), (name, entry)
 
 
-def test_training_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+def test_resumed_training_is_undisturbed(tmp_path: Path) -> None:
     folder, model, optimizer = save(tmp_path, seed=2)  # a model of its own, since it is trained on
     torch.manual_seed(1)
     other = GPT(TINY)
@@ -155,6 +155,29 @@ def test_best_is_the_best_that_was_saved(tmp_path: Path) -> None:
     assert not (tmp_path / "other" / "best").exists()
 
 
+def test_protected_checkpoint_is_kept_as_well(tmp_path: Path) -> None:
+    first, model, optimizer = save(tmp_path, 1)
+    for step in (2, 3, 4):
+        arguments = model, optimizer, open_tokenizer("bytes"), Progress(step, 8 * step), {}
+        checkpoint.save(tmp_path, *arguments, keep=1, protected=first)
+    assert steps(tmp_path) == [1, 4]
+
+
+def test_checkpoints_set_aside_are_out_of_use(tmp_path: Path) -> None:
+    folders = [save(tmp_path, step, 5.0 - step, keep=0)[0] for step in (1, 2, 3)]
+    (tmp_path / "step_00000003.suspect").mkdir()
+    checkpoint.set_aside(tmp_path, folders[0])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("step_00000001", "step_00000002.suspect", "step_00000003.suspect", "last", "best")
+    }
+    assert checkpoint.find(tmp_path) == checkpoint.last_whole(tmp_path)[0] == folders[0]
+    assert (tmp_path / "step_00000003.suspect" / "checkpoint.json").is_file()
+    checkpoint.set_aside(tmp_path, None)
+    assert checkpoint.last_whole(tmp_path) == (None, "")
+    with pytest.raises(UserError, match="no finished checkpoint"):
+        checkpoint.find(tmp_path)
+
+
 def test_find(tmp_path: Path) -> None:
     first, _, _ = save(tmp_path, 1, 3.0, 3.0)
     second, _, _ = save(tmp_path, 2, 4.0, 3.0)
@@ -169,17 +192,17 @@ def test_find_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no checkpoint folder .*nowhere: train one"):
         checkpoint.find(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="is a file: give the folder"):
+    with pytest.raises(UserError, match="is a file: pass the folder"):
         checkpoint.find(tmp_path / "file")
     (tmp_path / "step_00000003.tmp").mkdir()
     with pytest.raises(UserError, match="no finished checkpoint"):
         checkpoint.find(tmp_path)
     (tmp_path / "last").write_text("step_00000003\n")
-    with pytest.raises(UserError, match=r"last names 'step_00000003', but there is no such checkpoint"):
+    with pytest.raises(UserError, match=r"last names 'step_00000003', which does not exist"):
         checkpoint.find(tmp_path)
 
 
-def refused(folder: Path) -> str:
+def rejection(folder: Path) -> str:
     with pytest.raises(UserError) as error:
         load_model(find(str(folder)), CPU, torch.float32)
     assert "\n" not in str(error.value)
@@ -189,26 +212,26 @@ def refused(folder: Path) -> str:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "tokenizer.json"])
 @pytest.mark.parametrize("damage", ["bit", "cut", "gone"])
-def test_damage_is_refused(tmp_path: Path, name: str, damage: str) -> None:
+def test_corrupt_files_are_rejected(tmp_path: Path, name: str, damage: str) -> None:
     folder, _, _ = save(tmp_path)
     file = folder / name
     content = bytearray(file.read_bytes())
     if damage == "gone":
         file.unlink()
-        assert f"{name} is missing" in refused(folder)
+        assert f"{name} is missing" in rejection(folder)
         return
     content[len(content) // 2] ^= 1
     file.write_bytes(content if damage == "bit" else content[:-10])
-    assert f"{name} is damaged" in refused(folder)
+    assert f"{name} is corrupt" in rejection(folder)
 
 
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", "null", '{"format_version": 1, "sha256": ["a"]}', "{" * 5, "\udcff"]
 )
-def test_unreadable_info_is_refused(tmp_path: Path, content: str) -> None:
+def test_unreadable_info_is_rejected(tmp_path: Path, content: str) -> None:
     folder, _, _ = save(tmp_path)
     (folder / "checkpoint.json").write_bytes(content.encode(errors="surrogateescape"))
-    assert "checkpoint.json" in refused(folder)
+    assert "checkpoint.json" in rejection(folder)
 
 
 def change_info(folder: Path, **changes: object) -> None:
@@ -219,25 +242,25 @@ def change_info(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(info))
 
 
-def test_other_format_and_impossible_model_are_refused(tmp_path: Path) -> None:
+def test_other_format_and_impossible_model_are_rejected(tmp_path: Path) -> None:
     folder, _, _ = save(tmp_path)
     change_info(folder, model={"n_layer": 0})
-    assert "its model cannot be built" in refused(folder)
+    assert "its model cannot be built" in rejection(folder)
     change_info(folder, model={"layers": 1})
-    assert "its model cannot be built" in refused(folder)
+    assert "its model cannot be built" in rejection(folder)
     change_info(folder, model=asdict(replace(TINY, n_embd=32)))
-    assert "model.safetensors" in refused(folder)
+    assert "model.safetensors" in rejection(folder)
     change_info(folder, model=asdict(replace(TINY, n_layer=2)))
-    assert "missing" in refused(folder)
+    assert "missing" in rejection(folder)
     change_info(folder, format_version=99)
-    assert "checkpoint format 99" in refused(folder)
+    assert "checkpoint format 99" in rejection(folder)
 
 
 def flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :]
 
 
-def test_no_bit_of_the_info_flips_unseen(tmp_path: Path) -> None:
+def test_every_flipped_bit_of_the_info_is_found(tmp_path: Path) -> None:
     """But for those of the spaces between what it says."""
     folder, _, _ = save(tmp_path, 3, 2.5, 2.25)
     path = folder / "checkpoint.json"
@@ -254,7 +277,7 @@ def test_no_bit_of_the_info_flips_unseen(tmp_path: Path) -> None:
     assert set(unseen) <= {b" ", b"\n"}
 
 
-def test_checkpoint_of_the_format_before_is_read(tmp_path: Path) -> None:
+def test_checkpoint_of_the_previous_format_is_read(tmp_path: Path) -> None:
     folder, _, _ = save(tmp_path, 3)
     change_info(folder, format_version=1)
     info = json.loads((folder / "checkpoint.json").read_text())
@@ -263,7 +286,7 @@ def test_checkpoint_of_the_format_before_is_read(tmp_path: Path) -> None:
     assert checkpoint.read_info(folder)["step"] == 3
 
 
-def test_last_whole_goes_back_as_far_as_it_must(tmp_path: Path) -> None:
+def test_last_whole_skips_corrupt_checkpoints(tmp_path: Path) -> None:
     assert checkpoint.last_whole(tmp_path) == (None, "")
     folders = [save(tmp_path, step, 5.0 - step, keep=0)[0] for step in (1, 2, 3)]
     assert checkpoint.last_whole(tmp_path) == (folders[2], "")
@@ -271,11 +294,11 @@ def test_last_whole_goes_back_as_far_as_it_must(tmp_path: Path) -> None:
     assert checkpoint.last_whole(tmp_path) == (folders[1], ""), "whoever goes back, goes back"
     flip_a_bit(folders[1] / "tokenizer.json")
     (folders[2] / "checkpoint.json").unlink()
-    expected = f"{folders[1]}: tokenizer.json is damaged (its sha256 differs)"
+    expected = f"{folders[1]}: tokenizer.json is corrupt (its sha256 differs)"
     assert checkpoint.last_whole(tmp_path) == (folders[0], expected)
     flip_a_bit(folders[0] / "checkpoint.json")
     with pytest.raises(
-        UserError, match=r"tokenizer.json is damaged .*; .*checkpoint.json.*: no checkpoint is left"
+        UserError, match=r"tokenizer.json is corrupt .*; .*checkpoint.json.*: no checkpoint is left"
     ):
         checkpoint.last_whole(tmp_path)
 
@@ -302,7 +325,7 @@ def test_empty_pointer_alone_loses_nothing(tmp_path: Path) -> None:
     assert "last names ''" in damaged
 
 
-def test_what_is_named_otherwise_is_no_checkpoint(tmp_path: Path) -> None:
+def test_folders_with_other_names_are_not_checkpoints(tmp_path: Path) -> None:
     folders = [save(tmp_path, step, 3.0 - step)[0] for step in (1, 2)]
     for copy in ("step_old", "step_00000002_copy"):
         shutil.copytree(folders[1], tmp_path / copy)
@@ -313,7 +336,7 @@ def test_what_is_named_otherwise_is_no_checkpoint(tmp_path: Path) -> None:
     assert (tmp_path / "last").read_text() == f"{newest.name}\n"
 
 
-def test_what_killed_saves_left_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_remains_of_killed_saves_are_removed_by_the_next(tmp_path: Path) -> None:
     for step in (3, 7):
         (tmp_path / f"step_{step:08}.tmp").mkdir()
         (tmp_path / f"step_{step:08}.tmp" / "model.safetensors").write_bytes(b"part")
@@ -321,7 +344,7 @@ def test_what_killed_saves_left_is_removed_by_the_next(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("step_*")} == {"step_00000008"}
 
 
-def test_best_of_steps_that_are_done_again_is_not_the_best(tmp_path: Path) -> None:
+def test_steps_that_are_done_again_are_not_the_best(tmp_path: Path) -> None:
     for step, loss in ((1, 3.0), (2, 2.5), (3, 2.0)):
         save(tmp_path, step, loss, keep=0)
     flip_a_bit(tmp_path / "step_00000003" / "model.safetensors")
@@ -416,7 +439,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, moment: int) -> list[str]:
     return begun
 
 
-def test_a_reader_sees_a_whole_checkpoint_whenever_the_writer_dies(
+def test_reader_sees_a_whole_checkpoint_whenever_the_writer_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for moment in range(1000):
@@ -436,7 +459,7 @@ def test_a_reader_sees_a_whole_checkpoint_whenever_the_writer_dies(
             load_model(find(str(folder)), CPU, torch.float32)
         info = checkpoint.read_info(last)
         if info["val_loss"] == info["best_val_loss"] and info["step"] == 3:
-            assert best == last, "a run that goes on from `last` never says again which is best"
+            assert best == last, "a run that resumes from `last` does not look for the best again"
         save(out_dir, 3, 2.0, 2.0, keep=1, seed=1)
         assert steps(out_dir) == [3]
         assert checkpoint.find(out_dir).name == "step_00000003"
@@ -445,7 +468,7 @@ def test_a_reader_sees_a_whole_checkpoint_whenever_the_writer_dies(
     assert len(begun) > 8
 
 
-def test_missing_step_names_those_that_are_there(tmp_path: Path) -> None:
+def test_missing_step_names_the_existing_ones(tmp_path: Path) -> None:
     for name in ("step_00000040", "step_00000060"):
         (tmp_path / name).mkdir()
     with pytest.raises(UserError, match="has step_00000040, step_00000060"):

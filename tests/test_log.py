@@ -1,4 +1,4 @@
-"""The log of a run: a record a step, cut back when the run is, and the words and figures people read."""
+"""The log of a run: one record a step, cut back with the run, and the lines people read."""
 
 import errno
 import io
@@ -14,7 +14,9 @@ from evaluation.losses import Losses
 from system import files
 from system.errors import UserError
 from training.config import TrainConfig
-from training.log import RunLog, draw_losses, duration, percent, read_metrics
+from training.guard import Verdict
+from training.log import RunLog, duration, percent
+from training.plot import plot_losses, read_metrics
 
 ABOUT = {"run_id": "abcd1234", "config": {"seed": 1}}
 
@@ -36,6 +38,10 @@ def opened(config: TrainConfig, step: int, on_record: bool = True, peak: float |
     return log
 
 
+def verdict(step: int, loss: float = 2.0, grad_norm: float = 0.5, skipped: bool = False) -> Verdict:
+    return Verdict(step, 0, step - 1, time.perf_counter(), skipped, False, loss, loss, grad_norm, 2.0, 0.1)
+
+
 def trained(log: RunLog, step: int, loss: float = 2.0) -> None:
     log.trained(step, loss, 0.5, 1e-3, time.perf_counter())
 
@@ -52,8 +58,12 @@ def test_cut_back_to_the_checkpoint(
     assert [record["step"] for record in read_metrics(file)] == kept
 
 
-def test_missing_records_are_said(config: TrainConfig, file: Path, capsys) -> None:
-    for kept, words in (((0, 2, 4), ""), ((0, 2), "the records from step 3 to 4"), ((), "from step 1 to 4")):
+def test_missing_records_are_reported(config: TrainConfig, file: Path, capsys) -> None:
+    for kept, words in (
+        ((0, 2, 4), ""),
+        ((0, 2), "steps 3 to 4 are missing"),
+        ((), "steps 1 to 4 are missing"),
+    ):
         write_steps(file, *kept)
         log = RunLog(config, flops=100, peak=None, active=True)
         log.open(Progress(5, recorded=4), True, ABOUT)
@@ -61,23 +71,23 @@ def test_missing_records_are_said(config: TrainConfig, file: Path, capsys) -> No
         assert ("LOST" in said) == bool(words)
 
 
-def test_line_that_a_kill_cut_short_is_dropped(config: TrainConfig, file: Path) -> None:
+def test_line_cut_short_by_a_kill_is_dropped(config: TrainConfig, file: Path) -> None:
     write_steps(file, 0, 2, tail='{"step": 4, "lo')
     log = opened(config, 2)
     trained(log, 4)
-    log.complete()
+    log.flush()
     assert [record["step"] for record in read_metrics(file)] == [0, 2, 4]
     assert file.read_text().endswith("}\n")
 
 
 def test_a_step_has_one_record_of_all_its_figures(config: TrainConfig, file: Path) -> None:
     log = opened(config, 0, False)
-    log.evaluated(0, Losses(5.5, 8.0, 100, 99), 0.1, True)
+    log.evaluated(Progress(0).evaluated(5.5, 8.0), Losses(5.5, 8.0, 100, 99))
     trained(log, 5, loss=4.5)
-    log.evaluated(5, Losses(4.25, 6.0, 100, 99), 0.1, True)
+    log.evaluated(Progress(5).evaluated(4.25, 6.0), Losses(4.25, 6.0, 100, 99))
     log.write_record()
     trained(log, 6)
-    log.complete()
+    log.flush()
     first, second, third = read_metrics(file)
     assert first == {"step": 0, "val_loss": 5.5, "val_bits_per_byte": 8.0}
     second.pop("tokens_per_second")
@@ -100,7 +110,7 @@ def test_record_is_written_when_a_checkpoint_is_about_to_be(config: TrainConfig,
     assert [record["step"] for record in read_metrics(file)] == [3]
 
 
-def test_speed_counts_training_alone(config: TrainConfig, file: Path, capsys, monkeypatch) -> None:
+def test_speed_counts_training_only(config: TrainConfig, file: Path, capsys, monkeypatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     log = opened(config, 0, peak=6400.0)
@@ -111,7 +121,7 @@ def test_speed_counts_training_alone(config: TrainConfig, file: Path, capsys, mo
     log.restart_clock(4)
     now += 3.0
     trained(log, 6)
-    log.complete()
+    log.flush()
     # The second pair of steps took 1 + 2 seconds: the clock runs on while step 3 is computed.
     assert [record["tokens_per_second"] for record in read_metrics(file)] == [128.0, 85.3, 85.3]
     assert read_metrics(file)[0]["mfu"] == 2.0
@@ -122,10 +132,10 @@ def test_speed_counts_training_alone(config: TrainConfig, file: Path, capsys, mo
     )
 
 
-def test_speed_of_no_steps_is_not_known(config: TrainConfig, file: Path, capsys) -> None:
+def test_speed_of_no_steps_is_unknown(config: TrainConfig, file: Path, capsys) -> None:
     log = opened(config, 3)
     trained(log, 3)
-    log.complete()
+    log.flush()
     assert capsys.readouterr().out.endswith("| n/a tokens/s | MFU n/a | ? left\n")
     assert "tokens_per_second" not in read_metrics(file)[0]
 
@@ -136,7 +146,7 @@ def test_other_processes_log_nothing(config: TrainConfig, capsys) -> None:
     log.say("words")
     trained(log, 1)
     log.write_record()
-    log.complete()
+    log.flush()
     assert not Path(config.out_dir).exists()
     assert capsys.readouterr().out == ""
 
@@ -145,14 +155,14 @@ def test_other_processes_log_nothing(config: TrainConfig, capsys) -> None:
 def test_loss_that_is_not_finite_is_null(config: TrainConfig, file: Path, loss: float) -> None:
     log = opened(config, 0, False)
     trained(log, 3, loss)
-    log.skipped(3, loss, 0.5, "the reason")
-    log.skipped(4, loss, loss, "the reason")
+    log.stepped(verdict(3, loss, skipped=True))
+    log.stepped(verdict(4, loss, loss, skipped=True))
     trained(log, 5)
-    log.complete()
+    log.flush()
     third, fourth, _ = read_metrics(file)
     assert (third["step"], third["loss"], third["grad_norm"], third["skipped"]) == (3, None, 0.5, True)
     assert fourth == {"step": 4, "loss": None, "grad_norm": None, "skipped": True}
-    draw_losses(file.parent)
+    plot_losses(file.parent, file.with_name("loss.png"))
 
 
 def test_run_that_fails_keeps_the_record_it_had(config: TrainConfig, file: Path) -> None:
@@ -190,7 +200,7 @@ class FullFile(io.FileIO):
         return written
 
 
-def test_records_wait_for_room_on_the_disk(
+def test_records_are_kept_until_the_disk_has_room(
     config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     log = opened(config, 0)
@@ -203,14 +213,14 @@ def test_records_wait_for_room_on_the_disk(
             assert [record["step"] for record in read_metrics(file)] == [1]
             assert file.read_text().endswith("}\n"), "no part of a record is left"
             with pytest.raises(UserError, match=r"metrics.jsonl \(No space left on device\): make room"):
-                log.complete()
+                log.flush()
         else:
-            log.complete()
+            log.flush()
     assert [record["step"] for record in read_metrics(file)] == [1, 2, 3, 4, 5]
-    assert capsys.readouterr().out.count("its records wait until there is room") == 1
+    assert capsys.readouterr().out.count("its records are kept until there is room") == 1
 
 
-def test_interrupted_while_it_is_written_a_record_is_not_there_twice(
+def test_record_interrupted_while_written_is_not_doubled(
     config: TrainConfig, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_descriptor: int) -> None:
@@ -229,9 +239,9 @@ def test_interrupted_while_it_is_written_a_record_is_not_there_twice(
 @pytest.mark.parametrize(
     "content", ['{"step": 1}\n{"st\x00p": 2}\n{"step": 3}\n', '{"step": 1}\n[]\n', '{"step": 2}\n{"step": 2}\n', "\udc80\n"]
 )  # fmt: skip
-def test_damaged_records_are_refused(config: TrainConfig, file: Path, content: str) -> None:
+def test_corrupt_records_are_rejected(config: TrainConfig, file: Path, content: str) -> None:
     file.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(UserError, match=r"metrics.jsonl is damaged: repair it, or move it away"):
+    with pytest.raises(UserError, match=r"metrics.jsonl is corrupt: repair it, or move it away"):
         opened(config, 1)
     assert file.read_bytes() == content.encode(errors="surrogateescape")
 
@@ -246,14 +256,6 @@ def test_output_that_cannot_be_written_does_not_end_a_run(
     log = opened(config, 0)
     monkeypatch.setattr("builtins.print", fail)
     log.say("words")
-
-
-@pytest.mark.parametrize("steps", [(0,), (0, 2, 4)])
-def test_picture_is_a_png(file: Path, steps: tuple[int, ...]) -> None:
-    write_steps(file, *steps)
-    draw_losses(file.parent)
-    assert (file.parent / "loss.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    assert not list(file.parent.glob("*.tmp"))
 
 
 @pytest.mark.parametrize(

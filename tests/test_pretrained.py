@@ -17,8 +17,8 @@ from system.errors import UserError
 from tools.export_hf import ExportConfig, export
 from train import Training, train
 from training.config import TrainConfig
-from training.log import read_metrics
 from training.optim import OptimizerConfig
+from training.plot import read_metrics
 from training.run import with_network
 
 SHAPE = GPTConfig(block_size=16, n_layer=2, n_head=2, n_embd=32)

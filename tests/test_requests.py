@@ -1,6 +1,5 @@
-"""Stopping in good order: whatever signal, whichever process it reaches and whenever, the run is saved and goes on."""
+"""Stopping in good order: any signal, to any process, at any moment; the run is saved, and resuming it is undisturbed."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -29,16 +27,16 @@ from conftest import (
     with_dropout,
 )
 
+import train as train_module
 from checkpointing import checkpoint
+from system.errors import UserError
 from system.signals import SIGNALS, Signals
-from system.world import World
-from train import Training, train
+from system.world import SideChannel, World
+from train import train
+from training import learner
 from training.config import TrainConfig
-from training.log import RunLog
-from training.requests import Requests
-from training.shard_check import ShardCheck
-
-NO_DAMAGE = cast(ShardCheck, SimpleNamespace(damage=""))
+from training.requests import Due, Requests
+from training.run import open_data, open_run
 
 
 @pytest.fixture(autouse=True)
@@ -76,14 +74,14 @@ def at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, count: int, nu
 
 
 MOMENTS = {
-    "before the first step": (Training, "build", 1, 0),
-    "during the first step": (Training, "take_step", 1, 1),
-    "during a step": (Training, "take_step", 7, 7),
-    "during the evaluation at the start": (Training, "evaluate", 1, 1),
-    "during a later evaluation": (Training, "evaluate", 2, 6),
+    "before the first step": (train_module, "build_learner", 1, 0),
+    "during the first step": (train_module, "clip_gradients", 1, 1),
+    "during a step": (train_module, "clip_gradients", 7, 7),
+    "during the evaluation at the start": (learner, "evaluate", 1, 1),
+    "during a later evaluation": (learner, "evaluate", 2, 6),
     "during a save": (checkpoint, "save_file", 2, 6),
     "while an old checkpoint is removed": (checkpoint, "_remove_old", 1, 6),
-    "during the last step": (Training, "take_step", 10, 10),
+    "during the last step": (train_module, "clip_gradients", 10, 10),
     "during the last save": (checkpoint, "save_file", 3, 10),
 }
 
@@ -93,6 +91,7 @@ CASES = [(moment, signal.SIGTERM) for moment in MOMENTS] + [
 ]
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     ("moment", "number"), CASES, ids=[f"{moment}, {number.name}" for moment, number in CASES]
 )
@@ -112,7 +111,7 @@ def test_stopped_and_continued_is_undisturbed(
     assert f"{number.name}: stopping" in said.err
     last = said.out.splitlines()[-1]
     where = f"after step {step}, which is saved" if step else "before its first step"
-    expected = f"was stopped by {number.name} {where}: the same command goes on"
+    expected = f"was stopped by {number.name} {where}: rerun the same command to resume"
     assert ("is finished" if step == 10 else expected) in last
     train(config)
     undisturbed = elsewhere(config, "undisturbed")
@@ -122,147 +121,40 @@ def test_stopped_and_continued_is_undisturbed(
     assert [record["step"] for record in records(config)] == list(range(11))
 
 
-def test_stopped_before_a_step_of_its_own_a_run_is_where_it_was(
+@pytest.mark.serial
+def test_run_stopped_before_it_did_a_step_stays_where_it_was(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for moment in ("take_step", "build"):
+    for name, count in (("clip_gradients", 3), ("build_learner", 1)):
         with monkeypatch.context() as patch:
-            at(patch, Training, moment, 3 if moment == "take_step" else 1, signal.SIGTERM)
+            at(patch, train_module, name, count, signal.SIGTERM)
             assert train(config).step == 3
-        assert "after step 3, which is saved: the same command goes on" in capfd.readouterr().out
+        assert "after step 3, which is saved: rerun the same command to resume" in capfd.readouterr().out
 
 
-def test_disk_that_refuses_the_last_save_is_no_good_end(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.serial
+def test_full_disk_at_the_last_save_is_an_error(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    at(monkeypatch, Training, "take_step", 3, signal.SIGTERM)
+    at(monkeypatch, train_module, "clip_gradients", 3, signal.SIGTERM)
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(checkpoint.UserError, match=r"cannot write .*step_00000003 .*make room"):
+    with pytest.raises(UserError, match=r"cannot write .*step_00000003 .*make room"):
         train(config)
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "at_once"),
-    [
-        (signal.SIGINT, signal.SIGINT, True),
-        (signal.SIGINT, signal.SIGTERM, True),
-        (signal.SIGTERM, signal.SIGINT, True),
-        (signal.SIGTERM, signal.SIGTERM, False),
-        (signal.SIGUSR1, signal.SIGTERM, False),
-        (signal.SIGUSR1, signal.SIGUSR1, False),
-    ],
-)
-def test_second_interrupt_stops_at_once(
-    first: signal.Signals, second: signal.Signals, at_once: bool, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with Signals() as signals:
-        send(first)
-        send(second)  # so soon, it is the same one that came two ways
-        assert signals.name == first.name
-        wait_for(lambda: signals.heard.name)
-        signals.received.received_at -= 2  # its thread has heard of neither for so long
-        if at_once:
-            with pytest.raises(KeyboardInterrupt):
-                send(second)
-        else:
-            send(second)
-            assert signals.name == first.name
-    assert capfd.readouterr().err.count("stopping") == 1
-
-
-DEAF = """
-import hashlib, signal
-from system.signals import Signals
-with Signals() as signals:
-    print("ready", flush=True)
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 2 * 10**9)  # the main thread hears of no signal meanwhile
-"""
-
-
-def test_second_interrupt_ends_a_process_that_is_deaf() -> None:
-    words = [sys.executable, "-c", DEAF]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(words, cwd=ROOT, env=command_environment(), **pipes) as process:
-        try:
-            assert process.stdout
-            assert process.stderr
-            assert process.stdout.readline() == "ready\n"
-            process.send_signal(signal.SIGINT)
-            assert process.stderr.readline() == "SIGINT: stopping after this step\n"
-            time.sleep(1.1)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
-            assert process.stderr.read().startswith("interrupted: ")
-        finally:
-            process.kill()
-
-
-def test_interrupts_do_not_wait_for_whoever_reads_of_them() -> None:
-    """A paused reader whose pipe is full."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    with contextlib.suppress(BlockingIOError):
-        while os.write(writing, b"x" * 65536):
-            pass
-    os.set_blocking(writing, True)
-    words = [sys.executable, "-c", DEAF]
-    with subprocess.Popen(
-        words, cwd=ROOT, env=command_environment(), stdout=subprocess.PIPE, stderr=writing
-    ) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == b"ready\n"
-            process.send_signal(signal.SIGINT)
-            time.sleep(1.1)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
-        finally:
-            process.kill()
-            os.close(reading)
-            os.close(writing)
-
-
-def test_nohup_is_heeded() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with Signals() as signals:
-            send(signal.SIGHUP)
-            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        assert not signals.name
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-
-def test_late_signals_do_not_matter() -> None:
-    code = "import os, signal, stopping; stopping.ignore_signals(); [os.kill(os.getpid(), s) for s in stopping.SIGNALS]"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=command_environment())
-    assert done.returncode == 0
+def requests_of(config: TrainConfig, world: World = ALONE) -> Requests:
+    return Requests(open_run(config, open_data(config.data_dir)), world, Signals())
 
 
 class Pair:
-    """Two processes' requests, and an agreement that is their sum, once both have told."""
+    """Two processes' requests over a channel that sums what both have told."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, minutes: float = 0.0) -> None:
-        self.posted: dict[int, list[torch.Tensor]] = {0: [], 1: []}
-        self.requests = [Requests(World(rank, 2, CPU), Signals(), minutes, NO_DAMAGE) for rank in range(2)]
+    def __init__(self, config: TrainConfig) -> None:
+        self.told: list[list[torch.Tensor]] = [[], []]
+        self.requests = [requests_of(config, World(rank, 2, CPU, local_rank=1)) for rank in range(2)]
         for rank, requests in enumerate(self.requests):
-            monkeypatch.setattr(requests, "tell", self.teller(rank))
-
-    def teller(self, rank: int) -> Callable:
-        def tell(asked: torch.Tensor) -> object:
-            number = len(self.posted[rank])
-            self.posted[rank].append(asked.clone())
-
-            class Work:
-                def wait(_self) -> None:
-                    asked.copy_(self.posted[0][number] + self.posted[1][number])
-
-            return Work()
-
-        return tell
+            requests.channel = cast(SideChannel, Channel(self.told, rank))
 
     def agreed(self) -> tuple[bool, bool]:
         first, second = (requests.agreed() for requests in self.requests)
@@ -270,25 +162,57 @@ class Pair:
         return first
 
 
-def test_all_agree_a_step_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = Pair(monkeypatch)
+class Channel:
+    """One end of it."""
+
+    def __init__(self, told: list[list[torch.Tensor]], rank: int) -> None:
+        self.told, self.rank = told, rank
+
+    def start_sum(self, tensor: torch.Tensor) -> tuple[int, torch.Tensor]:
+        self.told[self.rank].append(tensor.clone())
+        return len(self.told[self.rank]) - 1, tensor
+
+    def wait(self, work: tuple[int, torch.Tensor]) -> None:
+        number, tensor = work
+        tensor.copy_(self.told[0][number] + self.told[1][number])
+
+
+def test_all_agree_one_step_late(config: TrainConfig) -> None:
+    pair = Pair(config)
     assert [pair.agreed() for _ in range(3)] == [(False, False)] * 3
     pair.requests[1].signals.received.name = "SIGTERM"
     assert [pair.agreed() for _ in range(2)] == [(False, False), (True, False)]
+    assert [requests.stopped_by for requests in pair.requests] == ["a signal to another process", "SIGTERM"]
 
 
-def test_a_request_to_save_is_answered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_save_is_answered_once(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    pair, saves = Pair(monkeypatch, minutes=1.0), []
+    pair, saves = Pair(replace(config, checkpoint_minutes=1.0)), []
     for step in range(30):
         _, save = pair.agreed()
         if save:
             saves.append(step)
             for requests in pair.requests:
-                requests.saved()
+                requests.saved(step)
         now += 10.0
     assert saves == [7, 14, 21, 28], "60 seconds are over at step 6, which all know at step 7"
+
+
+def test_what_is_due_when(config: TrainConfig) -> None:
+    config = replace(config, eval_interval=2, checkpoint_interval=3, max_steps=8)
+    requests, found = requests_of(config), []
+    for step in range(9):
+        found.append(requests.due(step))
+        if found[-1].save:
+            requests.saved(step)
+    assert [step for step, due in enumerate(found) if due.evaluate] == [0, 2, 3, 4, 6, 8]
+    assert [step for step, due in enumerate(found) if due.save] == [3, 6, 8]
+    assert [step for step, due in enumerate(found) if due.stop] == [8]
+    requests = requests_of(config)
+    requests.signals.received.name = "SIGTERM"
+    assert requests.due(0) == Due(evaluate=False, save=False, stop=True)
+    assert requests.due(1) == Due(evaluate=False, save=True, stop=True)
 
 
 def test_saved_by_the_clock(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,26 +259,28 @@ def stop_at(
     return started.returncode, "".join(said)
 
 
+@pytest.mark.serial
 def test_signals_to_two_processes(config: TrainConfig) -> None:
     """One to either, then Ctrl-C to torchrun, which passes it on; then to the end."""
     config = replace(
-        with_dropout(config), max_steps=1000, checkpoint_interval=400, eval_interval=400, log_interval=10
+        with_dropout(config), max_steps=200, checkpoint_interval=80, eval_interval=80, log_interval=5
     )
     undisturbed = elsewhere(config, "undisturbed")
-    status, said = stop_at(config, 50, TWO, lambda pid: os.kill(ranks_of(pid)[1], signal.SIGTERM))
+    status, said = stop_at(config, 20, TWO, lambda pid: os.kill(ranks_of(pid)[1], signal.SIGTERM))
     assert status == 0, said
-    assert said.count("the same command goes on") == 1
+    assert said.count("rerun the same command to resume") == 1
     assert "by a signal to another process after step" in said or "by SIGTERM after step" in said
-    status, said = stop_at(config, 300, TWO, lambda pid: os.kill(pid, signal.SIGINT))
+    status, said = stop_at(config, 90, TWO, lambda pid: os.kill(pid, signal.SIGINT))
     assert status == 1, "torchrun's own"
     assert "by SIGINT after step" in said
-    assert "Traceback" not in said.split("the same command goes on")[0]
-    assert "going on from" in complete(config, *TWO)
+    assert "Traceback" not in said.split("rerun the same command to resume")[0]
+    assert "resuming from" in complete(config, *TWO)
     complete(undisturbed, *TWO)
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("harm", ["nobody reads", "full"])
 def test_output_that_is_lost_costs_no_step(config: TrainConfig, harm: str) -> None:
     """As after Ctrl-C in `train.py | tee log`, which ends tee too."""
@@ -387,6 +313,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(("seed", "status"), [(1, 0), (2, 2), (3, 1)])
 def test_ends_though_a_library_does_not(config: TrainConfig, seed: int, status: int) -> None:
     """As Weights & Biases, whose own process may hang, and which waits for it: finished, refused, or by any error."""
@@ -402,30 +329,23 @@ def test_ends_though_a_library_does_not(config: TrainConfig, seed: int, status: 
     assert done.returncode == status, done.stderr
 
 
-def test_waiting_for_shards_is_no_standing_still(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waiting_for_the_shard_check_is_progress(config: TrainConfig) -> None:
     """A machine with much data on a slow disk must not be taken for one that hangs."""
-    training = Training(config, ALONE)
-    rounds = iter([True, True, False])
+    requests = requests_of(config)
+    is_running = iter([True, True, False])
 
-    def slowly(seconds: float) -> None:
-        check.goes_on = next(rounds)
+    def check_for(seconds: float) -> None:
+        requests.check.is_running = next(is_running)
 
-    check = SimpleNamespace(damage="", goes_on=True, hurry_on=slowly)
-    training.log = cast(RunLog, SimpleNamespace(say=print))
-    training.check = cast(ShardCheck, check)
-    training.requests = Requests(training.world, Signals(), 0.0, training.check)
-    before = training.place()
-    training.confirm_data()
-    assert training.waits == 2
-    assert training.place() != before
-    assert training.requests.confirm_data(1.0), "once whole, they are not looked at again"
+    requests.check.check_for = check_for  # type: ignore[method-assign]
+    requests.finish()
+    assert requests.n_waits == 2, "it is part of what the watchdog observes"
 
 
+@pytest.mark.serial
 def test_interrupted_in_a_terminal(config: TrainConfig) -> None:
     """Ctrl-C reaches the whole foreground group: here the command alone."""
     config = replace(config, max_steps=100_000, checkpoint_interval=100_000)
     status, said = stop_at(config, 50, [], lambda pid: os.killpg(pid, signal.SIGINT))
     assert status == 0
-    assert said.splitlines()[-1].endswith("which is saved: the same command goes on")
+    assert said.splitlines()[-1].endswith("which is saved: rerun the same command to resume")
