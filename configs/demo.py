@@ -1,13 +1,11 @@
-"""The first run of a new user: a small modern GPT learns the built-in encyclopedia in minutes on a laptop.
+"""Your first run: a small modern GPT learns the built-in encyclopedia in minutes on a laptop.
 
 Command   make demo
 Hardware  2 CPU cores with native bfloat16: 3.5 minutes
-Reaches   validation loss 0.843, 0.365 bits per byte; it names capitals and chemical symbols
+Reaches   validation loss 0.843, 0.365 bits per byte; completes capitals and chemical symbols
 """
 
-from model import GPTConfig
-from training.config import TrainConfig
-from training.optim import OptimizerConfig
+from training.config import GPTConfig, OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     data_dir="data/demo",

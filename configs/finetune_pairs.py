@@ -1,17 +1,16 @@
-"""Teach a trained model facts by prompts and completions: only the completions carry loss.
+"""Teach a trained model facts from prompts and completions: the loss counts the completions only.
 
 Command   python -m tools.invented_pairs --out_dir=data/invented
           python prepare_data.py --source=pairs:data/invented/train.jsonl --tokenizer=out/demo --validation_fraction=0.05
               --out_dir=data/finetune_pairs
           python train.py configs/finetune_pairs.py
           python -m tools.exact_match --checkpoint=out/finetune_pairs --pairs=data/invented/held_out.jsonl
-Hardware  2 CPU cores: 92 seconds, beside other work
-Reaches   validation loss 0.194; exact matches before and after: 0 and 198 of the 200 pairs (6 of them its validation
-          split), 0 and 29 of the 50 held-out wordings of the same facts
+Hardware  2 CPU cores, shared with other work: 92 seconds
+Reaches   validation loss 0.194. Exact completions before and after: 0 and 198 of the 200 pairs (6 of them are the
+          validation split), 0 and 29 of 50 held-out wordings of the same facts
 """
 
-from training.config import TrainConfig
-from training.optim import OptimizerConfig
+from training.config import OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     data_dir="data/finetune_pairs",

@@ -1,14 +1,13 @@
-"""Go on from a trained model with one's own text, at a lower learning rate than it was trained with.
+"""Continue training a model on your own text, at a lower learning rate than it was trained with.
 
 Command   python prepare_data.py --source='mine/*.txt' --tokenizer=out/demo --out_dir=data/finetune_text
           python train.py configs/finetune_text.py
-          (another model: --tokenizer=openai-community/gpt2 there and --init_from=openai-community/gpt2 here)
+          (for another model: prepare with --tokenizer=openai-community/gpt2, train with --init_from=openai-community/gpt2)
 Hardware  any
-Reaches   whatever the text allows: not measured
+Reaches   not measured: it depends on the text
 """
 
-from training.config import TrainConfig
-from training.optim import OptimizerConfig
+from training.config import OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     data_dir="data/finetune_text",

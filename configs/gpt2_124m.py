@@ -1,15 +1,13 @@
-"""GPT-2 small as its reproductions train it (nanoGPT, llm.c): half a million tokens a step, AdamW, cosine.
+"""GPT-2 small as nanoGPT and llm.c reproduce it: half a million tokens per step, AdamW, cosine schedule.
 
-Command   python prepare_data.py --n_shards=0 --out_dir=data/wikipedia   (all of English Wikipedia, GPT-2's BPE)
+Command   python prepare_data.py --n_shards=0 --out_dir=data/wikipedia   (all of English Wikipedia, GPT-2's tokenizer)
           torchrun --standalone --nproc_per_node=8 train.py configs/gpt2_124m.py
-          On one GPU: python train.py configs/gpt2_124m.py; on little memory, a smaller --micro_batch_size.
+          On one GPU: python train.py configs/gpt2_124m.py; with little memory, a smaller --micro_batch_size
 Hardware  8 x A100 or H100
-Reaches   not measured. 10 billion tokens, a few epochs of English Wikipedia
+Reaches   not measured; trains on 10 billion tokens, a few epochs of English Wikipedia
 """
 
-from model import GPTConfig
-from training.config import TrainConfig
-from training.optim import OptimizerConfig
+from training.config import GPTConfig, OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     data_dir="data/wikipedia",

@@ -1,7 +1,8 @@
-"""GPT-2 small's size in Qwen3's architecture: what the same budget buys with today's choices.
+"""Qwen3's architecture at the size of GPT-2 small: what today's choices gain for the same number of tokens.
 
-Rotary positions, RMSNorm, QK-norm, grouped-query attention, SwiGLU, no biases; trapezoid schedule, so that the run
-can be extended or branched from before its cooldown (with --keep_checkpoints=0). Everything else as configs/gpt2_124m.py.
+Rotary positions, RMSNorm, QK-norm, grouped-query attention, SwiGLU and no biases. The trapezoid schedule lets you
+extend the run, or branch from a checkpoint before the cooldown (keep them all with --keep_checkpoints=0). All but
+the learning rate is otherwise as in configs/gpt2_124m.py.
 
 Command   python prepare_data.py --n_shards=0 --out_dir=data/wikipedia
           torchrun --standalone --nproc_per_node=8 train.py configs/modern_124m.py
@@ -9,9 +10,7 @@ Hardware  8 x A100 or H100
 Reaches   not measured
 """
 
-from model import GPTConfig
-from training.config import TrainConfig
-from training.optim import OptimizerConfig
+from training.config import GPTConfig, OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     data_dir="data/wikipedia",

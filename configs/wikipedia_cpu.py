@@ -1,18 +1,16 @@
-"""Real Wikipedia on a laptop: the best bits per byte that 20 minutes of 2 CPU cores buy.
+"""Real Wikipedia on a laptop: as few bits per byte as 20 minutes on 2 CPU cores allow.
 
-A small vocabulary keeps the output layer cheap; a small network and small batches give many updates; the linear cooldown
-of the trapezoid gains most at the end.
+A small vocabulary keeps the output layer cheap, a small network and small batches allow many updates, and the trapezoid's
+linear cooldown gains most of its loss at the end.
 
 Command   python prepare_data.py --tokenizer=bpe:4096 --out_dir=data/wikipedia_cpu
           python train.py configs/wikipedia_cpu.py
-Hardware  2 CPU cores with native bfloat16: 21.5 minutes at about 21,000 tokens/s, other work going on beside a part of it
-Reaches   validation loss 3.505, 1.549 bits per byte, on 59,811 articles of English Wikipedia (114 MB, 35 M tokens, a
-          dump of 2014), of which it saw 24.6 M tokens; another dump gives other figures
+Hardware  2 CPU cores with native bfloat16, partly shared with other work: 21.5 minutes at about 21,000 tokens/s
+Reaches   validation loss 3.505, 1.549 bits per byte, after 24.6 M tokens. The data were 59,811 articles of English
+          Wikipedia (114 MB, 35 M tokens, a dump of 2014); other dumps give other figures
 """
 
-from model import GPTConfig
-from training.config import TrainConfig
-from training.optim import OptimizerConfig
+from training.config import GPTConfig, OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     data_dir="data/wikipedia_cpu",

@@ -1,14 +1,16 @@
-"""From `--key=value` arguments to a typed, frozen config dataclass.
-
-Owns the command line's form: flat names for nested configs, what value fits which type, nearest-name hints, refusals
-in one line by name and value. tyro writes `--help` from the field comments. What the fields mean is the dataclasses'.
-"""
+"""Settings: `--key=value` arguments to a typed, frozen config dataclass, `--help` from the comments on its fields."""
 
 import contextlib
 import difflib
+import functools
+import inspect
 import math
+import re
+import shlex
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
@@ -17,22 +19,64 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from system.errors import UserError
 
 Config = TypeVar("Config")
+# The comment at the end of a field's line, or of the next one where ruff has wrapped a long field in parentheses.
+FIELD_COMMENT = re.compile(r"^ +(\w+): (?:.*\(\n)?.*  # (.*)$", re.MULTILINE)
 
 
-def parse_config(default: Config, argv: Sequence[str], description: str) -> Config:
-    """Return `default` with the `--key=value` settings of `argv` applied, every value checked against its type.
+class SettingError(ValueError):
+    """A config dataclass was called with an unknown field, a value of the wrong type or an invalid value."""
 
-    `default` is a dataclass instance, perhaps with dataclass fields, whose keys are written without a prefix.
-    `--key value` and, for booleans, a bare `--key` are accepted; tuples are comma-separated. Prints the help and
-    exits for `--help`. Raises UserError for an unknown key, a value of the wrong type, or a refused combination.
+
+def parse_config(
+    default: Config, argv: Sequence[str], description: str, usage: str = "[--key=value ...]"
+) -> Config:
+    """Return `default` with the `--key=value` settings of `argv`, each checked against its field's type.
+
+    Fields of nested dataclasses are set by their own name, without a prefix. `--key value` works too, and a bare
+    `--key` for booleans; tuples are comma-separated. Prints the help and exits for `--help`. Raises UserError for an
+    unknown key or an invalid value.
     """
     if "--help" in argv or "-h" in argv:
-        return _print_help(default, description)
+        print(_help(default, description, usage))
+        sys.exit(0)
     settings = _settings(argv, {key: hint for key, _, hint in flat_fields(default)})
     try:
-        return _applied(default, settings)
+        return _replaced(default, settings)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def checked(config_class: type[Config]) -> type[Config]:
+    """Make a config dataclass, and the dataclasses nested in it, raise SettingError for every wrong argument.
+
+    Changes the classes in place, so that a nested one need not import this module. Names and types are checked before
+    `__post_init__` runs, and its ValueErrors become SettingErrors.
+    """
+    classes = dict(_nested_classes(config_class))
+    known = {
+        field.name: f"{place}({field.name}=...)" for place, cls in classes.items() for field in fields(cls)
+    }
+    for cls in classes.values():
+        cls.__init__ = _checked_init(cls, known)
+    return config_class
+
+
+def _checked_init(cls: Any, known: Mapping[str, str]) -> Any:
+    unchecked_init, hints = cls.__init__, get_type_hints(cls)
+
+    @functools.wraps(unchecked_init)
+    def init(self: Any, *values: Any, **settings: Any) -> None:
+        for key, value in [*zip(hints, values, strict=False), *settings.items()]:
+            if key not in hints:
+                raise SettingError(f"{cls.__name__} has no field {key}{did_you_mean(key, known)}")
+            if not _fits(value, hints[key]):
+                raise SettingError(f"{key}={value!r}: must be {_expected(hints[key])}")
+        try:
+            unchecked_init(self, *values, **settings)
+        except ValueError as error:
+            raise SettingError(str(error)) from None
+
+    return init
 
 
 def flat_fields(config: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -46,21 +90,22 @@ def flat_fields(config: Any) -> Iterator[tuple[str, Any, Any]]:
             yield field.name, value, hints[field.name]
 
 
-def mistyped(config: Any) -> str | None:
-    """Return the refusal of the first field whose value is not of its type: Python takes any value for any field."""
-    for key, hint in get_type_hints(type(config)).items():
-        value = getattr(config, key)
-        if not _fits(value, hint):
-            return _refusal(key, repr(value), hint)
-        if is_dataclass(value) and (refusal := mistyped(value)):
-            return refusal
-    return None
+def did_you_mean(name: str, known: Mapping[str, str]) -> str:
+    """Return ": did you mean X?", where X is what `known` has for the names that `name` abbreviates or resembles.
 
-
-def nearest(name: str, known: Sequence[str]) -> list[str]:
-    """Return the known names that `name` gives the initials of, else the one it resembles, if there is one."""
+    An abbreviation is made of initials: lr for learning_rate. Empty if there is no such name.
+    """
     abbreviated = [full for full in known if "".join(word[:1] for word in full.split("_")) == name]
-    return abbreviated or difflib.get_close_matches(name, known, n=1)
+    close = abbreviated or difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {' or '.join(known[full] for full in close)}?" if close else ""
+
+
+def _nested_classes(cls: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield a dataclass and those nested in it, each with how it is written there: `model=GPTConfig`."""
+    yield prefix + cls.__name__, cls
+    for key, hint in get_type_hints(cls).items():
+        if is_dataclass(hint):
+            yield from _nested_classes(hint, f"{key}=")
 
 
 def _settings(argv: Sequence[str], hints: dict[str, Any]) -> dict[str, Any]:
@@ -69,12 +114,11 @@ def _settings(argv: Sequence[str], hints: dict[str, Any]) -> dict[str, Any]:
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("--"):
-            raise UserError(f"cannot read {argument!r}: settings are written --key=value")
+            raise UserError(f"cannot read {argument!r}: write settings as --key=value")
         key, equals, text = argument[2:].partition("=")
         key = key.replace("-", "_")
         if key not in hints:
-            close = " or ".join(nearest(key, list(hints)))
-            hint = f", did you mean {close}?" if close else "; --help lists all of them"
+            hint = did_you_mean(key, {known: known for known in hints}) or ": --help lists all settings"
             raise UserError(f"unknown setting --{key}{hint}")
         if not equals:
             is_last = not rest or rest[0].startswith("--")
@@ -83,23 +127,23 @@ def _settings(argv: Sequence[str], hints: dict[str, Any]) -> dict[str, Any]:
             text = "True" if is_last else rest.pop(0)
         settings[key] = _convert(text, hints[key])
         if not _fits(settings[key], hints[key]):
-            raise UserError(_refusal(key, text, hints[key]))
+            raise UserError(f"{key}={text}: must be {_expected(hints[key])}")
     return settings
 
 
-def _applied(config: Any, settings: dict[str, Any]) -> Any:
+def _replaced(config: Any, settings: dict[str, Any]) -> Any:
     changes = {}
     for field in fields(config):
         value = getattr(config, field.name)
         nested = is_dataclass(value)
-        changes[field.name] = _applied(value, settings) if nested else settings.get(field.name, value)
+        changes[field.name] = _replaced(value, settings) if nested else settings.get(field.name, value)
     return replace(config, **changes)
 
 
 def _convert(text: str, hint: Any) -> Any:
-    """Return the value of type `hint` that `text` spells, the text itself where it spells none."""
+    """Return the value of type `hint` that `text` spells, or `text` itself if it spells none."""
     if get_origin(hint) is tuple:
-        return tuple(_convert(word, get_args(hint)[0]) for word in text.split(","))
+        return tuple(_convert(word, get_args(hint)[0]) for word in text.strip("()").split(","))
     for kind in _kinds(hint):
         if kind in (int, float):
             with contextlib.suppress(ValueError):
@@ -126,62 +170,70 @@ def _fits_kind(value: Any, kind: Any) -> bool:
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
-    """Return the types that a union allows, any other type alone."""
+    """Return the types in a union, or any other type alone."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
-    """Return the values that a bool or a Literal allows; none for other types."""
+    """Return the values that a bool or a Literal allows, nothing for other types."""
     if kind is bool:
         return True, False
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 
-def _refusal(key: str, found: str, hint: Any) -> str:
-    return f"{key}={found}: must be {_wanted(hint)}"
-
-
-def _wanted(hint: Any) -> str:
+def _expected(hint: Any) -> str:
     if get_origin(hint) is tuple:
         first, *others = get_args(hint)
-        return f"{1 + len(others)} values, comma-separated, each {_wanted(first)}"
+        return f"a tuple of {1 + len(others)} values, comma-separated, each {_expected(first)}"
     names = {int: "a whole number", float: "a finite number", str: "text"}
-    wanted: list[str] = []
+    expected: list[str] = []
     for kind in _kinds(hint):
         choices = [str(choice) for choice in _choices(kind)]
-        wanted += choices or [names.get(kind) or f"{kind.__name__}(...)"]
-    *most, last = wanted
+        expected += choices or [names.get(kind) or f"{kind.__name__}(...)"]
+    *most, last = expected
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _print_help(default: Config, description: str) -> Config:
-    """Let tyro print the help and exit."""
-    import tyro
+def _help(default: Any, description: str, usage: str) -> str:
+    width = shutil.get_terminal_size().columns
+    paragraphs = [f"usage: {_command()} {usage}", *inspect.cleandoc(description).split("\n\n")]
+    paragraphs.append("Each setting is shown with its default, its type and its meaning.")
+    blocks = [textwrap.fill(paragraph, width) for paragraph in paragraphs]
+    settings = {
+        key: (f"--{key}={shlex.quote(_spelled(value))}", _type_name(hint))
+        for key, value, hint in flat_fields(default)
+    }
+    column = min(width // 2, max(len(setting) for setting, _ in settings.values()))
+    for _, cls in _nested_classes(type(default)):
+        comments = dict(FIELD_COMMENT.findall(inspect.getsource(cls)))
+        heading = re.split(r"\.\s", f"{inspect.getdoc(cls)}\n")[0]
+        lines = [textwrap.fill(heading, width)]
+        for key in (field.name for field in fields(cls) if field.name in settings):
+            lines.append(_help_row(*settings[key], comments.get(key, ""), column, width))
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
 
-    registry = tyro.constructors.ConstructorRegistry()
 
-    @registry.primitive_rule
-    def tuple_with_commas(info: tyro.constructors.PrimitiveTypeInfo) -> Any:
-        if get_origin(info.type) is not tuple:
-            return None
-        return tyro.constructors.PrimitiveConstructorSpec(
-            nargs=1,
-            metavar=",".join(kind.__name__.upper() for kind in get_args(info.type)),
-            instance_from_str=lambda words: _convert(words[0], info.type),
-            is_instance=lambda value: _fits(value, info.type),
-            str_from_instance=lambda value: [",".join(map(str, value))],
-        )
-
-    command = Path(sys.argv[0])
-    return tyro.cli(
-        type(default),
-        prog=f"python -m tools.{command.stem}"
-        if command.parent.name == "tools"
-        else f"python {command.name}",
-        args=["--help"],
-        default=default,
-        description=description,
-        config=(tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes),
-        use_underscores=True,
-        registry=registry,
+def _help_row(setting: str, type_name: str, comment: str, column: int, width: int) -> str:
+    return textwrap.fill(
+        f"{type_name:5}  {comment}",
+        width,
+        initial_indent=f"  {setting:{column}}  ",
+        subsequent_indent=" " * (column + 11),
+        break_long_words=False,
     )
+
+
+def _command() -> str:
+    spec = sys.modules["__main__"].__spec__  # set where Python was started with -m
+    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else f"python {Path(sys.argv[0]).name}"
+
+
+def _spelled(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _type_name(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        return ",".join(map(_type_name, get_args(hint)))
+    return "|".join(str(name) for kind in _kinds(hint) for name in get_args(kind) or [kind.__name__])

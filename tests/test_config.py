@@ -1,31 +1,34 @@
-"""Config files and what makes a run: every file parses, what is wrong in one is named, batches divide or are refused."""
+"""Config files, their errors, the settings that define a run, and how a batch is divided."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, arguments
 
-from model import GPTConfig
+from prepare_data import PrepareConfig
 from sample import SampleConfig
-from system.command_line import flat_fields
+from system.command_line import SettingError, flat_fields, parse_config
 from system.errors import UserError
+from tools.exact_match import MatchConfig
+from tools.export_hf import ExportConfig
+from tools.faults.__main__ import FaultsConfig
+from tools.invented_pairs import PairsConfig
 from training.config import (
     OPERATIONAL,
+    GPTConfig,
+    OptimizerConfig,
     TrainConfig,
     identity,
     load_config_file,
     parse_train_config,
 )
 from training.micro_batch import divisors, share_batch
-from training.optim import OptimizerConfig
 from training.run import with_vocabulary
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-HEADER = """from training.config import TrainConfig
-from model import GPTConfig
-from training.optim import OptimizerConfig
-"""
+HEADER = "from training.config import GPTConfig, OptimizerConfig, TrainConfig\n"
 
 
 def config_file(folder: Path, content: str) -> str:
@@ -34,7 +37,7 @@ def config_file(folder: Path, content: str) -> str:
     return str(path)
 
 
-def refusal(argv: list[str]) -> str:
+def error_of(argv: list[str]) -> str:
     with pytest.raises(UserError) as error:
         parse_train_config(argv, "")
     assert "\n" not in str(error.value)
@@ -52,9 +55,10 @@ def test_every_config_parses(path: Path) -> None:
     assert config == load_config_file(path)
     assert parse_train_config([str(path), "--max_steps=7"], "").max_steps == 7
     assert share_batch(config, 1)[0] == config.sequences_per_step
-    assert path.read_text().startswith('"""'), (
-        "a config says what it is, how to run it and what it should reach"
-    )
+    text = path.read_text()
+    assert text.startswith('"""'), "a config says what it is, how to run it and what it reaches"
+    assert "\nCommand   " in text
+    assert re.findall("^(?:from|import) .*", text, re.MULTILINE)[0].startswith("from training.config import ")
 
 
 def test_command_line_changes_what_the_file_says(tmp_path: Path) -> None:
@@ -78,47 +82,54 @@ def test_a_file_may_compute_and_take_whole_numbers_for_fractions(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("content", "parts"),
+    ("content", "message", "end"),
     [
-        ("config = TrainConfig(batch_size=4, max_step=5)", ["TrainConfig has no field max_step, did you mean TrainConfig(max_steps=...)?"]),
-        ("config = TrainConfig(batch_size=4, model=GPTConfig(n_layers=2))", ["GPTConfig has no field n_layers, did you mean model=GPTConfig(n_layer=...)?"]),
-        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(lr=1, warm_up_steps=2))", ["OptimizerConfig has no field lr, did you mean optimizer=OptimizerConfig(learning_rate=...)?"]),
-        ("config = TrainConfig(n_layer=4)", ["TrainConfig has no field n_layer, did you mean model=GPTConfig(n_layer=...)?"]),
-        ("config = TrainConfig(betas=(0.9, 0.95))", ["did you mean optimizer=OptimizerConfig(betas=...)?"]),
-        ("config = TrainConfig(model=GPTConfig(max_steps=5))", ["GPTConfig has no field max_steps, did you mean TrainConfig("]),
-        ("config = TrainConfig(zzzz=4)", ["TrainConfig has no field zzzz"]),
-        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(warm_up_steps=2))", ["warm_up_steps, did you mean optimizer=OptimizerConfig(warmup_steps=...)?"]),
-        ("config = TrainConfig(batch_size='4')", ["batch_size='4': must be a whole number"]),
-        ("config = TrainConfig(batch_size=4.5)", ["batch_size=4.5: must be a whole number"]),
-        ("config = TrainConfig(batch_size=4, seed=True)", ["seed=True: must be a whole number"]),
-        ("config = TrainConfig(batch_size=4, extend='no')", ["extend='no': must be True or False"]),
-        ("config = TrainConfig(batch_size=4, data_dir=5)", ["data_dir=5: must be text"]),
-        ("config = TrainConfig(batch_size=4, precision='fp8')", ["precision='fp8': must be auto, float32 or bfloat16"]),
-        ("config = TrainConfig(batch_size=4, compile='yes')", ["compile='yes': must be True, False or auto"]),
-        ("config = TrainConfig(batch_size=4, model=5)", ["model=5: must be GPTConfig(...)"]),
-        ("config = TrainConfig(model=OptimizerConfig())", ["model=OptimizerConfig(", "must be GPTConfig(...)"]),
-        ("config = TrainConfig(optimizer=GPTConfig())", ["optimizer=GPTConfig(", "must be OptimizerConfig(...)"]),
-        ("config = TrainConfig(batch_size=4, model=GPTConfig(dropout='0.1'))", ["dropout='0.1': must be a finite number"]),
-        ("config = TrainConfig(batch_size=4, model=GPTConfig(bias=0))", ["bias=0: must be True or False"]),
-        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(betas=[0.9, 0.95]))", ["betas=[0.9, 0.95]: must be 2 values, comma-separated"]),
-        ("config = TrainConfig(batch_size=4, optimizer=OptimizerConfig(learning_rate='fast'))", ["learning_rate='fast': must be a finite number"]),
-        ("config = TrainConfig(optimizer=OptimizerConfig(weight_decay=float('nan')))", ["weight_decay=nan: must be a finite number"]),
-        ("config = TrainConfig(batch_size=4, max_steps=0)", ["max_steps=0: must be at least 1"]),
-        ("config = TrainConfig(batch_size=1, batch_tokens=1024)", ["batch_size=1, batch_tokens=1024", "give one"]),
-        ("config = TrainConfig(batch_size=(4", ["mine.py:", "'(' was never closed"]),
-        ("from training.config import TrainConf", ["mine.py: cannot import name 'TrainConf'"]),
-        ("settings = TrainConfig(batch_size=4)", ["must define `config = TrainConfig(...)`", "found no `config`"]),
-        ("config = dict(batch_size=4)", ["must define `config = TrainConfig(...)`", "dict"]),
+        ("config = TrainConfig(max_step=5)", ":2: TrainConfig has no field max_step: did you mean TrainConfig(max_steps=...)?", ""),
+        ("config = TrainConfig(model=GPTConfig(n_layers=2))", ":2: GPTConfig has no field n_layers: did you mean model=GPTConfig(n_layer=...)?", ""),
+        ("config = TrainConfig(optimizer=OptimizerConfig(lr=1, warm_up_steps=2))", ":2: OptimizerConfig has no field lr: did you mean optimizer=OptimizerConfig(learning_rate=...)?", ""),
+        ("config = TrainConfig(\n  seed=3,\n  optimizer=OptimizerConfig(warm_up_steps=2)\n)", ":4: OptimizerConfig has no field warm_up_steps: did you mean optimizer=OptimizerConfig(warmup_steps=...)?", ""),
+        ("def shape():\n    return GPTConfig(n_layers=2)\nconfig = TrainConfig(model=shape())", ":3: GPTConfig has no field n_layers: did you mean model=GPTConfig(n_layer=...)?", ""),
+        ("config = TrainConfig(n_layer=4)", ":2: TrainConfig has no field n_layer: did you mean model=GPTConfig(n_layer=...)?", ""),
+        ("config = TrainConfig(betas=(0.9, 0.95))", ":2: TrainConfig has no field betas: did you mean optimizer=OptimizerConfig(betas=...)?", ""),
+        ("config = TrainConfig(model=GPTConfig(max_steps=5))", ":2: GPTConfig has no field max_steps: did you mean TrainConfig(max_steps=...)?", ""),
+        ("import dataclasses\nconfig = dataclasses.replace(TrainConfig(), max_step=5)", ":3: TrainConfig has no field max_step: did you mean TrainConfig(max_steps=...)?", ""),
+        ("config = TrainConfig(zzzz=4)", ":2: TrainConfig has no field zzzz", ""),
+        ("config = TrainConfig(batch_size='4')", ":2: batch_size='4': must be a whole number", ""),
+        ("config = TrainConfig(batch_size=4.5)", ":2: batch_size=4.5: must be a whole number", ""),
+        ("config = TrainConfig(seed=True)", ":2: seed=True: must be a whole number", ""),
+        ("config = TrainConfig(extend='no')", ":2: extend='no': must be True or False", ""),
+        ("config = TrainConfig(data_dir=5)", ":2: data_dir=5: must be text", ""),
+        ("config = TrainConfig(precision='fp8')", ":2: precision='fp8': must be auto, float32 or bfloat16", ""),
+        ("config = TrainConfig(compile='yes')", ":2: compile='yes': must be True, False or auto", ""),
+        ("config = TrainConfig(model=5)", ":2: model=5: must be GPTConfig(...)", ""),
+        ("config = TrainConfig(model=OptimizerConfig())", ":2: model=OptimizerConfig(", ": must be GPTConfig(...)"),
+        ("config = TrainConfig(optimizer=GPTConfig())", ":2: optimizer=GPTConfig(", ": must be OptimizerConfig(...)"),
+        ("config = TrainConfig(model=GPTConfig(dropout='0.1'))", ":2: dropout='0.1': must be a finite number", ""),
+        ("config = TrainConfig(model=GPTConfig(bias=0))", ":2: bias=0: must be True or False", ""),
+        ("config = TrainConfig(model=GPTConfig(norm='batchnorm'))", ":2: norm='batchnorm': must be layernorm or rmsnorm", ""),
+        ("config = TrainConfig(model=GPTConfig(n_layer=0))", ":2: n_layer=0", " at least 1"),
+        ("config = TrainConfig(optimizer=OptimizerConfig(betas=[0.9, 0.95]))", ":2: betas=[0.9, 0.95]: must be a tuple of 2 values, comma-separated, each a finite number", ""),
+        ("config = TrainConfig(optimizer=OptimizerConfig(learning_rate='fast'))", ":2: learning_rate='fast': must be a finite number", ""),
+        ("config = TrainConfig(optimizer=OptimizerConfig(weight_decay=float('nan')))", ":2: weight_decay=nan: must be a finite number", ""),
+        ("config = TrainConfig(max_steps=0)", ":2: max_steps=0: must be at least 1", ""),
+        ("config = TrainConfig(batch_size=1, batch_tokens=1024)", ":2: batch_size=1, batch_tokens=1024: set one of the two and leave the other at 0", ""),
+        ("config = TrainConfig(batch_size=(4", ":2: '(' was never closed", ""),
+        ("from training.config import TrainConf", ":2: cannot import name 'TrainConf'", ")"),
+        ("import nowhere", ":2: No module named 'nowhere'", ""),
+        ("from config import TrainConfig", f":2: the import is now `{HEADER.strip()}`", ""),
+        ("from optim import OptimizerConfig", f":2: the import is now `{HEADER.strip()}`", ""),
+        ("settings = TrainConfig()", ": must define `config = TrainConfig(...)`, found no `config`", ""),
+        ("config = dict(batch_size=4)", ": must define `config = TrainConfig(...)`, found dict", ""),
     ],
 )  # fmt: skip
-def test_what_is_wrong_in_a_file_is_named(content: str, parts: list[str], tmp_path: Path) -> None:
+def test_a_wrong_config_file_is_one_line(content: str, message: str, end: str, tmp_path: Path) -> None:
     path = config_file(tmp_path, content)
-    message = refusal([path])
-    for part in [path, *parts]:
-        assert part in message
+    found = error_of([path])
+    assert found.startswith(path + message)
+    assert found.endswith(end) if end else found == path + message
 
 
-def test_other_mistakes_of_a_file_keep_their_traceback(tmp_path: Path) -> None:
+def test_other_exceptions_of_a_config_file_keep_their_traceback(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="NoneType"):
         load_config_file(config_file(tmp_path, "config = TrainConfig(batch_size=None + 1)"))
     own_class = "import dataclasses\n@dataclasses.dataclass\nclass Mine:\n    size: int = 1\n"
@@ -132,9 +143,38 @@ def test_missing_file_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "debug.py").write_text(HEADER + "config = TrainConfig(batch_size=4)")
     monkeypatch.chdir(tmp_path)
-    assert refusal(["configs/debag.py"]) == "no config file configs/debag.py, did you mean configs/debug.py?"
-    assert refusal(["configs/debug"]) == "no config file configs/debug, did you mean configs/debug.py?"
-    assert refusal(["configs/debug.py", "more.py"]) == "configs/debug.py and more.py: give one config file"
+    assert error_of(["configs/debag.py"]) == "no config file configs/debag.py: did you mean configs/debug.py?"
+    assert error_of(["configs/debug"]) == "no config file configs/debug: did you mean configs/debug.py?"
+    assert error_of(["nowhere.py"]) == "no config file nowhere.py"
+    assert error_of(["configs/debug.py", "more.py"]) == "configs/debug.py and more.py: use one config file"
+
+
+COMMANDS = [TrainConfig, SampleConfig, PrepareConfig, ExportConfig, MatchConfig, PairsConfig, FaultsConfig]
+
+
+@pytest.mark.parametrize("cls", COMMANDS)
+def test_help_explains_every_setting(
+    cls: type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {}
+    for width in ("80", "300"):
+        monkeypatch.setenv("COLUMNS", width)
+        with pytest.raises(SystemExit):
+            parse_config(cls(), ["--help"], "")
+        texts[width] = capsys.readouterr().out
+    assert max(map(len, texts["80"].splitlines())) <= 80
+    rows = re.findall(r"^  --(\w+)=.*  \S+  +\S.*$", texts["300"], re.MULTILINE)
+    assert sorted(rows) == sorted(key for key, _, _ in flat_fields(cls())), "each has a comment"
+
+
+def test_help_shows_the_config_files_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = config_file(tmp_path, "config = TrainConfig(seed=17, model=GPTConfig(n_layer=23))")
+    with pytest.raises(SystemExit):
+        parse_train_config([path, "--help"], "Train.")
+    text = capsys.readouterr().out
+    assert text.startswith("usage: ")
+    assert " [configs/x.py] [--key=value ...]\n\nTrain.\n" in text
+    assert {"--seed=17", "--n_layer=23", "--max_steps=10000"} <= set(text.split())
 
 
 def test_the_config_file_may_stand_anywhere(tmp_path: Path) -> None:
@@ -148,24 +188,19 @@ def test_the_config_file_may_stand_anywhere(tmp_path: Path) -> None:
         assert parse_train_config(argv, "") == expected
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("max_steps", 0),
-        ("eval_interval", 0),
-        ("checkpoint_interval", -1),
-        ("log_interval", 0),
-        ("micro_batch_size", -1),
-        ("eval_windows", -1),
-        ("keep_checkpoints", -1),
-        ("seed", -1),
-        ("batch_tokens", 32),
-        ("batch_size", -8),
-    ],
-)
-def test_values_out_of_range_are_named(config: TrainConfig, field: str, value: int) -> None:
-    with pytest.raises(ValueError, match=f"{field}={value}\\b"):
-        dataclasses.replace(config, **{field: value})
+def test_values_out_of_range_are_named(config: TrainConfig) -> None:
+    bad = {
+        "max_steps": 0,
+        "eval_interval": 0,
+        "checkpoint_interval": -1,
+        "log_interval": 0,
+        "timeout_minutes": 0.0,
+    }
+    bad |= {"micro_batch_size": -1, "eval_windows": -1, "checkpoint_minutes": -1.0, "keep_checkpoints": -1}
+    bad |= {"seed": -1, "batch_tokens": 32, "batch_size": -8}
+    for name, value in bad.items():
+        with pytest.raises(SettingError, match=f"{name}={value}\\b"):
+            dataclasses.replace(config, **{name: value})
 
 
 def test_optimizer_values_out_of_range_are_named() -> None:
@@ -178,7 +213,7 @@ def test_optimizer_values_out_of_range_are_named() -> None:
     }
     bad |= {"grad_clip": -1.0, "epsilon": 0.0, "betas": (0.9, 1.0)}  # fmt: skip
     for name, value in bad.items():
-        with pytest.raises(ValueError, match=f"{name}="):
+        with pytest.raises(SettingError, match=f"{name}="):
             OptimizerConfig(**{name: value})
 
 
@@ -190,13 +225,16 @@ def test_sample_values_out_of_range_are_named() -> None:
         SampleConfig(prompt="Once", prompt_file="x.txt")
 
 
-def test_command_line_replaces_the_files_way_of_giving_the_batch(tmp_path: Path) -> None:
-    content = "from training.config import TrainConfig\nconfig = TrainConfig(batch_tokens=4096)\n"
-    path = config_file(tmp_path, content)
+def test_batch_size_and_batch_tokens_replace_each_other(tmp_path: Path) -> None:
+    path = config_file(tmp_path, "config = TrainConfig(batch_tokens=4096)")
     assert parse_train_config([path, "--batch_size=3"], "").sequences_per_step == 3
+    assert parse_train_config([path, "--batch-size", "3"], "").sequences_per_step == 3
+    assert parse_train_config([path, "--seed=3"], "").sequences_per_step == 4
+    path = config_file(tmp_path, "config = TrainConfig(batch_size=3)")
+    assert parse_train_config([path, "--batch_tokens=4096"], "").sequences_per_step == 4
     assert parse_train_config(["--batch_tokens=4096"], "").sequences_per_step == 4
     assert parse_train_config([], "").sequences_per_step == 32
-    with pytest.raises(UserError, match="give one of the two"):
+    with pytest.raises(UserError, match="set one of the two"):
         parse_train_config([path, "--batch_size=3", "--batch_tokens=1024"], "")
 
 

@@ -1,61 +1,63 @@
-"""What a run and a sampling are made of: TrainConfig, SampleConfig, config files, and a run's identity.
+"""TrainConfig, the settings of a training run; config files; and which settings define a run."""
 
-Owns the fields of the two commands and reading them from files. The command line's form is `command_line.py`'s;
-the network's and the optimizer's fields are GPTConfig's and OptimizerConfig's, in the modules that use them.
-"""
-
-import dataclasses
-import re
 import runpy
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from model import Attention, GPTConfig
-from system.command_line import flat_fields, mistyped, nearest, parse_config
+from system.command_line import SettingError, checked, did_you_mean, flat_fields, parse_config
 from system.errors import UserError
 from system.hardware import Precision
 from training.guard import OnNonfinite
 from training.optim import OptimizerConfig
 
+__all__ = [
+    *("GPTConfig", "OptimizerConfig", "TrainConfig"),  # all that a config file needs
+    *("OPERATIONAL", "identity", "load_config_file", "parse_train_config"),
+]
+IMPORT = "from training.config import GPTConfig, OptimizerConfig, TrainConfig"
+OLD_MODULES = ("config", "optim")  # which older config files import these classes from
 
+
+@checked  # checks GPTConfig and OptimizerConfig too: model.py must import nothing of ours
 @dataclass(frozen=True)
 class TrainConfig:
-    """What a training run is: the settings of `train.py`. Raises ValueError for what makes no sense."""
+    """The settings of a training run. Raises SettingError for unknown fields and invalid values."""
 
     data_dir: str = "data/wikipedia"  # folder written by prepare_data.py
-    out_dir: str = "out/wikipedia"  # the run's folder: checkpoints, metrics.jsonl, loss.png
+    out_dir: str = "out/wikipedia"  # folder for checkpoints, metrics.jsonl and loss.png
     model: GPTConfig = field(default_factory=GPTConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    seed: int = 1  # of initial weights, data order and dropout
-    max_steps: int = 10000  # optimizer steps, the schedule's end
-    batch_size: int = 0  # sequences per step, of all processes and micro-batches; 0: batch_tokens, else 32
-    batch_tokens: int = 0  # the batch in tokens, in place of batch_size
-    micro_batch_size: int | Literal["auto"] = 0  # sequences at a time, 0: a process's share, auto: what fits
+    seed: int = 1  # random seed of initial weights, data order and dropout
+    max_steps: int = 10000  # optimizer steps; the learning-rate schedule ends here
+    batch_size: int = 0  # sequences per step, over all processes; 0: set by batch_tokens, else 32
+    batch_tokens: int = 0  # tokens per step, instead of batch_size
+    micro_batch_size: int | Literal["auto"] = 0  # sequences at a time; 0: a process's share, auto: what fits
     eval_interval: int = 250  # steps between evaluations
-    eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced, 0: all
-    checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated as it is written
-    checkpoint_minutes: float = 0.0  # most minutes without a checkpoint, 0: any; these are not evaluated
-    keep_checkpoints: int = 2  # newest checkpoints kept, besides the best, 0: all
+    eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced; 0: all
+    checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated
+    checkpoint_minutes: float = 0.0  # also save after this many minutes, without evaluating; 0: never
+    keep_checkpoints: int = 2  # newest checkpoints to keep, besides the best; 0: all
     log_interval: int = 10  # steps between printed lines
-    on_nonfinite: OnNonfinite = "stop"  # or skip, a few: steps whose loss is no number, or far above others'
-    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
-    precision: Precision = "auto"  # of the matrix products; weights stay float32
-    attention: Attention = "auto"  # flash insists on CUDA's fused kernels, math is the plain formula
-    timeout_minutes: float = 20.0  # longest step, evaluation or checkpoint before several processes give up
-    compile: bool | Literal["auto"] = "auto"  # torch.compile; auto: where it works
-    wandb: Literal["online", "offline", "disabled"] = "disabled"  # Weights & Biases logging
-    wandb_project: str = "wikigpt"  # its project there
-    extend: bool = False  # allow max_steps to differ from the run's in out_dir
-    init_from: str = ""  # begin with this model's weights: a checkpoint, a Hugging Face folder or a hub name
-    branch_from: str = ""  # start a new run in out_dir from this checkpoint, weights and optimizer state
+    on_nonfinite: OnNonfinite = "stop"  # when a loss is not finite or far too high: stop, or skip a few steps
+    device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
+    precision: Precision = "auto"  # of matrix multiplications; weights stay float32
+    attention: Attention = "auto"  # flash requires CUDA's fused kernels; math is the plain formula
+    timeout_minutes: float = 20.0  # several processes stop if a step, evaluation or checkpoint takes longer
+    compile: bool | Literal["auto"] = "auto"  # use torch.compile; auto: where it works
+    wandb: Literal["online", "offline", "disabled"] = "disabled"  # log to Weights & Biases
+    wandb_project: str = "wikigpt"  # Weights & Biases project
+    extend: bool = False  # allow a larger max_steps than the run in out_dir has
+    init_from: str = ""  # start with these weights: a checkpoint, a Hugging Face folder or a hub name
+    branch_from: str = ""  # start a new run in out_dir from this checkpoint, with its optimizer state
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.batch_tokens) < 0 or (self.batch_size and self.batch_tokens):
             found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
-            raise ValueError(f"{found}: give one of the two and set the other to 0")
+            raise ValueError(f"{found}: set one of the two and leave the other at 0")
         if self.batch_tokens % self.model.block_size:
             lower = self.batch_tokens // self.model.block_size * self.model.block_size
             near = " or ".join(str(n) for n in (lower, lower + self.model.block_size) if n)
@@ -72,12 +74,12 @@ class TrainConfig:
 
     @property
     def sequences_per_step(self) -> int:
-        """The global batch in sequences, however it was given."""
+        """The global batch in sequences, whichever way it was set."""
         return self.batch_size or self.batch_tokens // self.model.block_size or 32
 
 
-# How a run is run, not what it computes: these may change when it is continued. All other fields are its identity,
-# eval_windows too: what `best` compares are losses over the same windows.
+# How a run is executed, not what it computes: these may change when it is resumed. All other fields are its identity,
+# eval_windows too: validation losses are compared over the same windows to find the best checkpoint.
 OPERATIONAL = frozenset(
     """data_dir out_dir micro_batch_size eval_interval checkpoint_interval checkpoint_minutes keep_checkpoints log_interval
     on_nonfinite device precision attention timeout_minutes compile wandb wandb_project extend branch_from""".split()
@@ -88,66 +90,38 @@ def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
     """Return the config of `[config.py] [--key=value ...]`; the file may stand anywhere."""
     paths = [word for word in argv if not word.startswith("-") and (word == argv[0] or word.endswith(".py"))]
     if len(paths) > 1:
-        raise UserError(f"{' and '.join(paths)}: give one config file")
+        raise UserError(f"{' and '.join(paths)}: use one config file")
     default = load_config_file(paths[0]) if paths else TrainConfig()
     settings = [word for word in argv if word not in paths]
-    keys = [word.partition("=")[0].replace("-", "_") for word in settings]
-    for given, other in (("batch_size", "batch_tokens"), ("batch_tokens", "batch_size")):
-        if f"__{given}" in keys and f"__{other}" not in keys:
-            settings.append(f"--{other}=0")  # the command line's way of giving the batch replaces the file's
-    return parse_config(default, settings, description)
+    keys = {word.partition("=")[0].replace("-", "_") for word in settings}
+    if keys & {"__batch_size", "__batch_tokens"}:  # either replaces whichever of them the file sets
+        default = replace(default, batch_size=0, batch_tokens=0)
+    return parse_config(default, settings, description, usage="[configs/x.py] [--key=value ...]")
 
 
 def load_config_file(path: str | Path) -> TrainConfig:
     """Run the user's config file and return its `config`.
 
-    Raises UserError where the file is missing, defines no TrainConfig, names an unknown field or a bad value. What
-    else its code raises is the user's to see in full.
+    Raises UserError if the file is missing, cannot be parsed or imported, has a wrong setting or defines no
+    TrainConfig. Any other exception of its code is passed on with its traceback.
     """
     if not Path(path).is_file():
-        close = nearest(str(path), [str(file) for file in sorted(Path("configs").glob("*.py"))])
-        raise UserError(f"no config file {path}{f', did you mean {close[0]}?' if close else ''}")
+        known = {str(file): str(file) for file in sorted(Path("configs").glob("*.py"))}
+        raise UserError(f"no config file {path}{did_you_mean(str(path), known)}")
     try:
         config = runpy.run_path(str(path)).get("config")
     except SyntaxError as error:
         raise UserError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except ImportError as error:
-        raise UserError(f"{path}: {error}") from None
-    except (TypeError, AttributeError, ValueError) as error:
-        refusal = _unknown_field(error) or _refused_by_a_config(error)
-        if refusal is None:
-            raise
-        raise UserError(f"{path}: {refusal}") from None
+    except (ImportError, SettingError) as error:
+        moved = isinstance(error, ImportError) and error.name in OLD_MODULES
+        found = f"the import is now `{IMPORT}`" if moved else error
+        frames = traceback.extract_tb(error.__traceback__)
+        line = [frame.lineno for frame in frames if frame.filename == str(path)][-1]
+        raise UserError(f"{path}:{line}: {found}") from None
     if not isinstance(config, TrainConfig):
         found = "no `config`" if config is None else type(config).__name__
         raise UserError(f"{path}: must define `config = TrainConfig(...)`, found {found}")
-    if refusal := mistyped(config):
-        raise UserError(f"{path}: {refusal}")
     return config
-
-
-def _unknown_field(error: Exception) -> str | None:
-    """Return the refusal of a field that a config class has not, with where it or the nearest belongs."""
-    places = {
-        TrainConfig: "TrainConfig",
-        GPTConfig: "model=GPTConfig",
-        OptimizerConfig: "optimizer=OptimizerConfig",
-    }
-    match = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    if not match or match[1] not in [cls.__name__ for cls in places]:
-        return None
-    known = {item.name: place for cls, place in places.items() for item in dataclasses.fields(cls)}
-    close = " or ".join(f"{known[name]}({name}=...)" for name in nearest(match[2], list(known)))
-    return f"{match[1]} has no field {match[2]}{f', did you mean {close}?' if close else ''}"
-
-
-def _refused_by_a_config(error: Exception) -> str | None:
-    """Return the refusal of a value by a config's own checks, also where they stumbled over its type."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == "__post_init__":
-            own_words = str(error) if isinstance(error, ValueError) else None
-            return mistyped(frame.f_locals["self"]) or own_words
-    return None
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
@@ -155,8 +129,6 @@ def identity(config: TrainConfig) -> dict[str, Any]:
     fields = {key: value for key, value, _ in flat_fields(config) if key not in OPERATIONAL}
     fields["batch_size"] = config.sequences_per_step
     del fields["batch_tokens"]
-    if (
-        not config.init_from
-    ):  # then it is no part of what the run is, nor was it before there was such a setting
+    if not config.init_from:  # so that runs from before there was this setting keep their identity
         del fields["init_from"]
     return fields
