@@ -64,9 +64,8 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
         ):
             while True:
                 due = requests.due(progress.step)
-                for verdict in guard.verdicts(
-                    late=0 if any(due) else 1
-                ):  # the newest step is still being computed
+                late = 0 if any(due) else 1  # the newest step is still being computed
+                for verdict in guard.verdicts(late):
                     if verdict.ends:
                         raise stop_at(verdict, run, learner, progress, guard, log, validate, world)
                     log.stepped(verdict)
@@ -77,9 +76,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                     progress = progress.evaluated(losses.nats_per_token, losses.bits_per_byte)
                     log.evaluated(progress, losses)
                 if due.save:
-                    save_checkpoint(
-                        run, learner, progress, guard, log, due.stop, protected=requests.fallback()
-                    )
+                    save_checkpoint(run, learner, progress, guard, log, due.stop, requests.fallback())
                     requests.saved(progress.step)
                 if due.stop:
                     break

@@ -1,4 +1,4 @@
-"""Training end to end: it learns, and neither kills, processes, micro-batches nor evaluations change what it learns."""
+"""Training end to end: it learns, and kills, processes, micro-batches and evaluations do not change what it learns."""
 
 import os
 import random
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,13 +36,23 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 import train as train_module
 from checkpointing import checkpoint
-from corpus.dataset import TokenDataset
+from checkpointing.checkpoint import Progress
+from corpus.dataset import TokenDataset, batch
+from evaluation.losses import Losses
 from model import GPT, IGNORED
 from system.errors import UserError
 from system.files import locked
 from system.world import World
-from train import Training, train
+from train import train
+from training import batches
+from training.batches import micro_batches
 from training.config import TrainConfig
+from training.guard import Guard, Verdict
+from training.learner import build_learner
+from training.log import RunLog
+from training.optim import learning_rate
+from training.requests import Due, Requests
+from training.run import open_data, open_run
 
 
 def kill_at(config: TrainConfig, step: int, delay: float) -> None:
@@ -102,6 +113,7 @@ def test_waiting_threads_let_go_of_their_cores() -> None:
     assert "GOMP_SPINCOUNT = '1000'" in done.stderr, "torch was imported before the setting was made"
 
 
+@pytest.mark.serial
 def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConfig) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"the seed of the moments is {seed}")
@@ -111,7 +123,7 @@ def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConf
     killed = replace(with_dropout(config), **settings)
     for first, last in ((1, 30), (31, 60)):
         kill_at(killed, chooser.randint(first, last), chooser.uniform(0, 0.02))
-    assert "going on from" in complete(killed)
+    assert "resuming from" in complete(killed)
     undisturbed = elsewhere(killed, "undisturbed")
     train(undisturbed)
     assert final_files(killed) == final_files(undisturbed)
@@ -119,6 +131,7 @@ def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConf
     assert [record["step"] for record in records(killed)] == list(range(101))
 
 
+@pytest.mark.serial
 def test_killed_before_the_first_checkpoint(config: TrainConfig) -> None:
     killed = replace(config, checkpoint_interval=100, max_steps=60)
     kill_at(killed, 5, 0.0)
@@ -130,6 +143,7 @@ def test_killed_before_the_first_checkpoint(config: TrainConfig) -> None:
     assert records(killed) == records(undisturbed)
 
 
+@pytest.mark.serial
 @pytest.mark.skipif(not shutil.which("g++"), reason="compiling for the CPU needs a C++ compiler, here g++")
 def test_killed_and_continued_compiled(config: TrainConfig) -> None:
     model = replace(config.model, n_layer=1, dropout=0.2)
@@ -143,6 +157,7 @@ def test_killed_and_continued_compiled(config: TrainConfig) -> None:
     assert records(killed) == records(undisturbed)
 
 
+@pytest.mark.serial
 def test_two_processes_compute_what_one_does(config: TrainConfig) -> None:
     """2 processes x 2 micro-batches are 1 process x 4."""
     config = replace(config, micro_batch_size=2)
@@ -154,10 +169,10 @@ def test_two_processes_compute_what_one_does(config: TrainConfig) -> None:
     assert len(losses(two)) == 10
     for ours, theirs in zip(records(two), records(config), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
-    assert_one_goes_on_with(two, config)
+    assert_one_resumes(two, config)
 
 
-def assert_one_goes_on_with(two: TrainConfig, config: TrainConfig) -> None:
+def assert_one_resumes(two: TrainConfig, config: TrainConfig) -> None:
     """One process goes on where two were at step 5."""
     mixed = elsewhere(config, "mixed")
     shutil.copytree(two.out_dir, mixed.out_dir)
@@ -196,132 +211,151 @@ class Member(World):
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor * self.size
 
-    def wait(self) -> None:
-        pass
+    def smallest(self, number: int) -> int:
+        return number
 
     def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
         return model
 
 
-def consumed(config: TrainConfig, world: World, n_steps: int) -> list[list[bytes]]:
-    """Return the sequences that each of the first steps of one process computes with."""
-    training = Training(config, world)
-    training.build()
-    steps: list[list[bytes]] = []
-    load_batch = training.load_batch
-
-    def noting(first: int) -> tuple[torch.Tensor, torch.Tensor]:
-        inputs, targets = load_batch(first)
-        steps[-1] += [row.numpy().tobytes() for row in inputs]
-        return inputs, targets
-
-    training.load_batch = noting  # type: ignore[method-assign]
+def micro_batches_of(config: TrainConfig, world: World, n_steps: int) -> list[list[tuple[np.ndarray, bool]]]:
+    """Return the inputs of the micro-batches of the first steps of a process, and whether each is its step's last."""
+    run = open_run(config, open_data(config.data_dir), world.size)
+    learner, progress, steps = build_learner(run, world), Progress(), []
     for _ in range(n_steps):
-        steps.append([])
-        training.take_step()
+        batches = micro_batches(run, learner, progress, world)
+        steps.append([(inputs.numpy(), is_last) for (inputs, _), is_last in batches])
+        progress = progress.stepped(config.sequences_per_step)
     return steps
 
 
 def test_any_number_of_processes_consumes_the_same_sequences(config: TrainConfig) -> None:
-    alone = consumed(config, ALONE, 3)
+    def rows(steps: list[list[tuple[np.ndarray, bool]]]) -> list[list[bytes]]:
+        return [[row.tobytes() for inputs, _ in step for row in inputs] for step in steps]
+
+    alone = rows(micro_batches_of(config, ALONE, 3))
     for size in (2, 4):
-        parts = [
-            consumed(replace(config, micro_batch_size=2), Member(rank, size, CPU), 3) for rank in range(size)
-        ]
-        for step in range(3):
-            together = [row for part in parts for row in part[step]]
-            assert len(together) == config.batch_size
-            assert sorted(together) == sorted(alone[step])
-    rows = [row for step in alone for row in step]
-    assert len(set(rows)) == len(rows) == 3 * config.batch_size
+        small = replace(config, micro_batch_size=2)
+        parts = [micro_batches_of(small, Member(rank, size, CPU), 3) for rank in range(size)]
+        lasts = [is_last for _, is_last in parts[0][0]]
+        assert lasts == [False] * (4 // size - 1) + [True]
+        together = [[row for part in parts for row in rows(part)[step]] for step in range(3)]
+        assert [sorted(step) for step in together] == [sorted(step) for step in alone]
+    flat = [row for step in alone for row in step]
+    assert len(set(flat)) == len(flat) == 3 * config.batch_size
     stream = TokenDataset(config.data_dir).read(0, 38_153).astype(np.int64).tobytes()
-    assert all(row in stream for row in rows)
+    assert all(row in stream for row in flat)
 
 
-def test_loss_is_over_scored_targets_whatever_the_micro_batches(config: TrainConfig) -> None:
+def first_verdict(monkeypatch: pytest.MonkeyPatch, config: TrainConfig) -> Verdict:
+    """Return the guard's verdict of a run of one step."""
+    seen: list[Verdict] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(RunLog, "stepped", lambda _log, verdict: seen.append(verdict))
+        train(replace(config, max_steps=1))
+    return seen[0]
+
+
+def test_loss_is_a_mean_over_scored_targets_for_any_micro_batches(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The micro-batches hold very different numbers of scored targets; each target counts the same."""
-    found = []
-    for size in (8, 2):
-        training = Training(replace(config, micro_batch_size=size), ALONE)
-        training.build()
-        load_batch = training.load_batch
 
-        def masking(first: int, load_batch=load_batch) -> tuple[torch.Tensor, torch.Tensor]:
-            inputs, targets = load_batch(first)
-            for row, number in enumerate(range(first, first + len(targets))):
-                targets[row, 1 + 2 * number :] = IGNORED
-            return inputs, targets
+    def masked(data: TokenDataset, starts: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
+        inputs, targets = batch(data, starts, T)
+        for row, start in enumerate(starts.tolist()):
+            targets[row, 1 + start % T :] = IGNORED
+        return inputs, targets
 
-        training.load_batch = masking  # type: ignore[method-assign]
-        training.take_step()
-        (verdict,) = training.guard.verdicts(late=0)
-        found.append((verdict.loss, verdict.grad_norm))
-    assert found[0] == pytest.approx(found[1], rel=1e-5)
-    assert found[0][0] == pytest.approx(np.log(257), abs=0.3), "a mean over scored targets"
+    monkeypatch.setattr(batches, "batch", masked)
+    found = [
+        first_verdict(monkeypatch, elsewhere(config, f"of_{size}", micro_batch_size=size)) for size in (8, 2)
+    ]
+    assert found[0].loss == pytest.approx(found[1].loss, rel=1e-5)
+    assert found[0].grad_norm == pytest.approx(found[1].grad_norm, rel=1e-5)
+    assert found[0].loss == pytest.approx(np.log(257), abs=0.3)
 
 
-def test_dropout_is_drawn_anew_for_each_micro_batch(config: TrainConfig) -> None:
-    """From the seed and the place in the run alone, so that a run that goes on draws the same."""
+def test_step_without_scored_targets_changes_nothing(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unscored(data: TokenDataset, starts: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
+        inputs, targets = batch(data, starts, T)
+        return inputs, np.full_like(targets, IGNORED)
 
-    def drawn(seed: int, first: int) -> int:
-        training.config = replace(with_dropout(config), seed=seed)
-        training.seed_dropout(first)
-        return torch.initial_seed()
-
-    training = Training(config, ALONE)
-    draws = [drawn(seed, first) for seed in (1, 2) for first in (0, 4, 8, 800)]
-    assert len(set(draws)) == len(draws)
-    assert drawn(1, 4) == draws[1]
+    monkeypatch.setattr(batches, "batch", unscored)
+    verdict = first_verdict(monkeypatch, config)
+    assert (verdict.loss, verdict.grad_norm, verdict.skipped) == (0.0, 0.0, False)
 
 
-def test_gradients_are_clipped(config: TrainConfig) -> None:
-    training = Training(replace(config, optimizer=replace(config.optimizer, grad_clip=0.01)), ALONE)
-    training.build()
-    norms = []
+def test_dropout_is_seeded_by_the_seed_and_the_place_in_the_run(config: TrainConfig) -> None:
+    def seeds(config: TrainConfig, step: int) -> list[int]:
+        run = open_run(config, open_data(config.data_dir))
+        batches = micro_batches(run, build_learner(run, ALONE), Progress(step, 8 * step), ALONE)
+        return [torch.initial_seed() for _ in batches]
 
-    def noting() -> None:
-        gradients = [parameter.grad for parameter in training.model.parameters()]
-        norms.append(
-            torch.nn.utils.get_total_norm([gradient for gradient in gradients if gradient is not None])
-        )
+    dropping = replace(with_dropout(config), micro_batch_size=4)
+    draws = [
+        seed
+        for number in (1, 2)
+        for step in (0, 1, 100)
+        for seed in seeds(replace(dropping, seed=number), step)
+    ]
+    assert len(set(draws)) == len(draws) == 12
+    assert seeds(dropping, 1) == draws[2:4]
 
-    training.optimizer.step = noting  # type: ignore[method-assign, assignment]
-    training.take_step()
-    (verdict,) = training.guard.verdicts(late=0)
-    assert verdict.grad_norm > 1, "the norm before clipping is what is logged"
+
+def test_gradients_are_clipped(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms: list[float] = []
+    real = train_module.update
+
+    def noting(optimizer: torch.optim.Optimizer, skip: torch.Tensor) -> None:
+        gradients = [parameter.grad for group in optimizer.param_groups for parameter in group["params"]]
+        norms.append(torch.nn.utils.get_total_norm(gradients).item())
+        real(optimizer, skip)
+
+    monkeypatch.setattr(train_module, "update", noting)
+    verdict = first_verdict(monkeypatch, replace(config, optimizer=replace(config.optimizer, grad_clip=0.01)))
+    assert verdict.grad_norm > 1, "the norm before clipping is logged"
     assert norms[0] == pytest.approx(0.01, rel=1e-3)
 
 
 @pytest.mark.parametrize("on_nonfinite", ["stop", "skip"])
-def test_a_step_asks_its_device_for_no_number(
+def test_no_step_asks_its_device_for_a_number(
     config: TrainConfig, on_nonfinite: Literal["stop", "skip"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tensors here have shapes and no numbers: to ask for one, which waits for a real device, raises."""
-    monkeypatch.setattr(Training, "load_batch", lambda _training, _first: (OnTheHost(), OnTheHost()))
-    monkeypatch.setattr(Training, "on_device", lambda _training, _tokens: torch.zeros(OnTheHost.shape).long())
+    """The tensors here have shapes and no numbers: asking for one, which waits for a real device, raises."""
     monkeypatch.setattr(GPT, "to", lambda model, _device: model)  # such tensors cannot be exchanged
-    training = Training(replace(with_dropout(config), on_nonfinite=on_nonfinite), ALONE)
-    with FakeTensorMode():
-        training.build()
-        for _ in range(2):
-            training.take_step()
+    monkeypatch.setattr(batches, "to_device", lambda tokens, _device: torch.zeros(tokens.shape).long())
+    monkeypatch.setattr(train_module, "make_validation", lambda *_: lambda: Losses(1.0, 1.0, 1, 1))
+    monkeypatch.setattr(Requests, "due", lambda _requests, step: Due(False, False, step == 2))
+    for owner in (Requests, RunLog):
+        monkeypatch.setattr(owner, "finish", lambda *_arguments: None)
+    verdicts = Guard.verdicts
+    monkeypatch.setattr(Guard, "verdicts", lambda _guard, late: iter(()))
+    stepped: list[int] = []
+    monkeypatch.setattr(Progress, "stepped", noting_steps(Progress.stepped, stepped))
+    fake = replace(with_dropout(config), on_nonfinite=on_nonfinite, micro_batch_size=4, max_steps=2)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        train(fake)
+        assert len(stepped) == 2
+        monkeypatch.setattr(Guard, "verdicts", verdicts)
         with pytest.raises(DataDependentOutputException):
-            next(training.guard.verdicts(late=0))
+            train(elsewhere(fake, "looking"))
 
 
-class OnTheHost:
-    """Stands for a micro-batch's tokens before they are sent, whose numbers are there."""
+def noting_steps(real: Any, steps: list[int]) -> Any:
+    def noting(progress: Progress, n_sequences: int) -> Progress:
+        steps.append(progress.step)
+        return real(progress, n_sequences)
 
-    shape = (8, 16)
-
-    def __ne__(self, _mark: object) -> Any:
-        return np.ones(self.shape, dtype=bool)
+    return noting
 
 
 def test_learning_rate_on_record_is_the_schedules(config: TrainConfig) -> None:
     train(config)
     found = [record["learning_rate"] for record in records(config) if "learning_rate" in record]
-    expected = [train_module.learning_rate(step, 10, config.optimizer) for step in range(10)]
+    expected = [learning_rate(step, 10, config.optimizer) for step in range(10)]
     assert found == expected
 
 
@@ -329,7 +363,7 @@ def test_diverging_run_stops_before_it_saves(config: TrainConfig) -> None:
     optimizer = replace(config.optimizer, learning_rate=1e30, warmup_steps=0, grad_clip=0.0)
     for log_interval in (1, 100):
         diverging = elsewhere(config, f"every{log_interval}", optimizer=optimizer, log_interval=log_interval)
-        with pytest.raises(UserError, match=r"loss of step \d+ is nan: .*--learning_rate"):
+        with pytest.raises(UserError, match=r"loss of step \d+ is nan; .*--learning_rate"):
             train(diverging)
         assert not list(Path(diverging.out_dir).glob("step_*"))
 
@@ -349,7 +383,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("argv, parts", BAD.values(), ids=BAD)  # noqa: PT006
-def test_bad_input_is_refused_in_process(
+def test_bad_input_is_one_line_in_process(
     config: TrainConfig,
     argv: list[str],
     parts: list[str],
@@ -369,8 +403,8 @@ def test_bad_input_is_refused_in_process(
     assert not Path(config.out_dir).exists()
 
 
-@pytest.mark.parametrize("name", ["missing data", "unknown key", "batch that does not divide"])
-def test_bad_input_is_refused_by_the_command(config: TrainConfig, run, name: str) -> None:
+@pytest.mark.parametrize("name", ["missing data"])
+def test_bad_input_is_one_line_by_the_command(config: TrainConfig, run, name: str) -> None:
     argv, parts = BAD[name]
     message = one_line_error(run("train.py", *arguments(config), *argv))
     for part in parts:
@@ -384,16 +418,18 @@ def test_a_run_has_one_writer(config: TrainConfig) -> None:
     assert train(config).step == config.max_steps
 
 
-def test_memory_that_does_not_suffice_is_one_line(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def take_step(_training: Training) -> None:
+def test_running_out_of_memory_is_one_line(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(*_arguments: object, **_options: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Training, "take_step", take_step)
-    with pytest.raises(
-        UserError, match=r"micro_batch_size=8: cpu has not enough memory: give --micro_batch_size=4"
-    ):
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "clip_gradients", too_much)
+        with pytest.raises(
+            UserError, match=r"micro_batch_size=8: does not fit .* of cpu: use --micro_batch_size=4"
+        ):
+            train(config)
+    monkeypatch.setattr(GPT, "to", too_much)
+    with pytest.raises(UserError, match=r"the network and its optimizer: does not fit in the memory of cpu"):
         train(config)
 
 
@@ -409,19 +445,29 @@ def test_trains_and_goes_on_on_a_gpu(config: TrainConfig, compiled: bool) -> Non
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_step_waits_for_no_gpu(config: TrainConfig) -> None:
-    config = replace(config, device="cuda", precision="auto", attention="auto")
-    training = Training(config, World(0, 1, torch.device("cuda", 0)))
-    training.build()
-    training.take_step()  # makes the optimizer's state, once
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        training.take_step()
-    finally:
+def test_a_step_does_not_wait_for_a_gpu(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(
+        config, device="cuda", precision="auto", attention="auto", eval_interval=100, log_interval=100
+    )
+    real, modes = train_module.micro_batches, []
+
+    def watched(*arguments: Any) -> Iterator[Any]:
+        modes.append("error" if modes else "default")  # the first step allocates the optimizer's state
+        torch.cuda.set_sync_debug_mode(modes[-1])
+        yield from real(*arguments)
+
+    def stepped(*arguments: Any) -> Progress:
         torch.cuda.set_sync_debug_mode("default")
+        return done(*arguments)
+
+    done = Progress.stepped
+    monkeypatch.setattr(train_module, "micro_batches", watched)
+    monkeypatch.setattr(Progress, "stepped", stepped)
+    train(replace(config, max_steps=4))
+    assert modes == ["default", "error", "error", "error"]
 
 
-def test_damaged_checkpoint_is_named_and_the_one_before_it_used(config: TrainConfig, run) -> None:
+def test_corrupt_checkpoint_is_named_and_the_one_before_it_used(config: TrainConfig, run) -> None:
     config = replace(with_dropout(config), max_steps=15, keep_checkpoints=0)
     undisturbed, out_dir = elsewhere(config, "undisturbed"), Path(config.out_dir)
     train(undisturbed)
@@ -430,18 +476,18 @@ def test_damaged_checkpoint_is_named_and_the_one_before_it_used(config: TrainCon
     flip_a_bit(out_dir / "step_00000010" / "model.safetensors")
     said = complete(config)
     assert "step 5 to 15" in said
-    assert f"DAMAGED {out_dir}/step_00000010: model.safetensors is damaged (its sha256 differs)" in said
+    assert f"CORRUPT {out_dir}/step_00000010: model.safetensors is corrupt (its sha256 differs)" in said
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
     for folder in out_dir.glob("step_*"):
         flip_a_bit(folder / "optimizer.safetensors")
     message = one_line_error(run("train.py", *arguments(config)))
-    assert message.count("optimizer.safetensors is damaged") == 3
-    assert message.endswith("no checkpoint is left to go on from, choose another --out_dir")
+    assert message.count("optimizer.safetensors is corrupt") == 3
+    assert message.endswith("no checkpoint is left to resume from, choose another --out_dir")
 
 
 def test_lost_small_files_lose_no_step(config: TrainConfig) -> None:
-    """As where somebody copies the checkpoints alone."""
+    """As when somebody copies only the checkpoints."""
     config = replace(with_dropout(config), max_steps=15, keep_checkpoints=0)
     undisturbed, out_dir = elsewhere(config, "undisturbed"), Path(config.out_dir)
     train(undisturbed)
@@ -451,7 +497,7 @@ def test_lost_small_files_lose_no_step(config: TrainConfig) -> None:
         (out_dir / name).unlink()
     said = complete(config)
     assert "step 10 to 15" in said
-    assert f"DAMAGED {out_dir}/config.json is missing" in said
+    assert f"CORRUPT {out_dir}/config.json is missing" in said
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
 
@@ -473,7 +519,7 @@ def test_full_disk_costs_a_checkpoint_and_not_the_run(
         train(config)
     said = capsys.readouterr().out
     assert said.count("NOT SAVED: cannot write") == 1
-    assert "No space left on device); the run goes on and tries again at the next checkpoint" in said
+    assert "No space left on device); training continues and saves at the next checkpoint" in said
     assert {path.name for path in Path(config.out_dir).glob("step_*")} == {"step_00000005", "step_00000015"}
     undisturbed = elsewhere(config, "undisturbed")
     train(undisturbed)

@@ -20,12 +20,12 @@ def save_checkpoint(
     guard: Guard,
     log: RunLog,
     is_last: bool = False,
-    keep: int | None = None,
     protected: Path | None = None,
+    keep: int | None = None,
 ) -> None:
     """Save the step that `progress` stands at; only the main process, whose log is active, does.
 
-    `keep` overrides keep_checkpoints; the `protected` checkpoint is kept as well. Raises UserError if the disk does not
+    The `protected` checkpoint is kept as well; `keep` overrides keep_checkpoints. Raises UserError if the disk does not
     take the checkpoint and it `is_last`.
     """
     if not log.active:
