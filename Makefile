@@ -32,8 +32,9 @@ check: .venv/dev  ## formatting, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 
-test: check  ## every check and every test that needs no GPU
-	$(BIN)/python -m pytest -q
+test: check  ## every check and every test that needs no GPU: in parallel, then those that need the machine to themselves
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not serial and not gpu"
+	$(BIN)/python -m pytest -q -m "serial and not gpu"
 
 test-gpu: .venv/dev  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu

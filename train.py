@@ -105,9 +105,8 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
 
 
 def main() -> None:
-    faulthandler.enable(
-        2
-    )  # prints where a process was when a fault ended it, as when a shard is truncated under it
+    # Prints where a process was when a fault ends it, for example when a shard is truncated while it is read.
+    faulthandler.enable(2)
     train(parse_train_config(sys.argv[1:], __doc__ or ""))
     ignore_signals()
 

@@ -1,4 +1,4 @@
-"""What tests share: a tiny data folder and a tiny config on it, the commands as processes, what a run leaves."""
+"""What tests share: a tiny data folder, a tiny config on it, the commands as processes, the files of a run."""
 
 import json
 import os
@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from preparing import InProcess
 
+import prepare_data
 from model import GPTConfig
-from prepare_data import PrepareConfig, prepare
 from system.command_line import flat_fields
 from system.world import World
 from training.config import TrainConfig
@@ -42,7 +43,7 @@ def algorithms_of_choice():
     yield
     if (
         torch.are_deterministic_algorithms_enabled() != before
-    ):  # asking costs nothing, setting imports the compiler
+    ):  # setting it imports the compiler, asking does not
         torch.use_deterministic_algorithms(before)
 
 
@@ -57,7 +58,12 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.write_text("".join(json.dumps(article) + "\n" for article in articles))
     out_dir = folder / "prepared"
     settings = {"validation_fraction": 0.1, "shard_tokens": 10_000, "workers": 1}
-    prepare(PrepareConfig(source=str(source), out_dir=str(out_dir), tokenizer="bytes", **settings))
+    options = prepare_data.PrepareConfig(
+        source=str(source), out_dir=str(out_dir), tokenizer="bytes", **settings
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare_data, "WorkerPool", InProcess)  # a process of its own takes seconds to start
+        prepare_data.prepare(options)
     return out_dir
 
 
