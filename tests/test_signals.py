@@ -31,7 +31,7 @@ def send(number: int) -> None:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.001)

@@ -133,9 +133,8 @@ def examine(model: GPT, sequences: StepBatch, device: torch.device, dtype: torch
         for inputs, targets in zip(*tokens, strict=True):
             n_scored = (targets != IGNORED).sum().clamp(min=1)
             with hardware.autocast(device, dtype):
-                loss = (
-                    model.forward(inputs[None], targets[None]) / n_scored
-                )  # forward() itself is not compiled
+                # forward() itself is not compiled, unlike a call of the model
+                loss = model.forward(inputs[None], targets[None]) / n_scored
             gradients = torch.autograd.grad(loss, parameters)
             losses.append(loss.item())
             grad_norms.append(math.hypot(*map(norm, gradients)))

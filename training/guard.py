@@ -76,9 +76,8 @@ class Guard:
         self.last_good_step = step
         while self.last_good_step in state["skipped"]:
             self.last_good_step -= 1
-        self.spread = torch.tensor(
-            state["spread"], device=device
-        )  # count of losses (up to SPREAD_STEPS), mean, variance
+        # Of the losses: their count (up to SPREAD_STEPS), mean and variance.
+        self.spread = torch.tensor(state["spread"], device=device)
         self.skipped = torch.tensor(skipped, device=device)  # the latest skipped steps, oldest first
         self.ended = torch.zeros((), dtype=torch.bool, device=device)
         # Mean losses of sequences deviate by about 1 nat, so those of steps by less; 0.1 remains for the largest batches.

@@ -48,9 +48,7 @@ class Run:
     checkpoint: Path | None  # the checkpoint to load
     progress: Progress
     about: dict[str, Any]  # config, identity, data, versions, git commit, run id: saved with each checkpoint
-    notes: list[
-        str
-    ]  # for the log: pairs that are cut, settings that changed, newer checkpoints that are corrupt
+    notes: list[str]  # for the log: cut pairs, changed settings, corrupt checkpoints
 
     @property
     def out_dir(self) -> Path:
@@ -288,11 +286,8 @@ def _short(value: Any) -> str:
 
 def _surroundings(n_processes: int) -> dict[str, Any]:
     packages = {name: metadata.version(name) for name in ("numpy", "tiktoken", "safetensors")}
-    versions = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        **packages,
-    }  # torch's with its build
+    # torch's own version names its build, such as +cpu; its package metadata may not.
+    versions = {"python": platform.python_version(), "torch": torch.__version__, **packages}
     counts = {"processes": n_processes, "threads": torch.get_num_threads()}
     return {"versions": versions, "git_commit": _git_commit(), **counts}
 

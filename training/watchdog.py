@@ -76,9 +76,8 @@ class Watchdog:
         """Exit when another process is lost, or when this one has not moved for too long."""
         seen, since = self.place(), time.monotonic()
         while not self.is_over.wait(min(1.0, self.seconds / 20)):
-            if (error := self.lost_contact()) and not self.is_over.wait(
-                1.0
-            ):  # unless the main thread exits by itself
+            error = self.lost_contact()
+            if error and not self.is_over.wait(1.0):  # give the main thread time to exit by itself
                 self.exit_lost(error)
             if self.place() != seen:
                 seen, since = self.place(), time.monotonic()
