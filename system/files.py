@@ -1,7 +1,4 @@
-"""Files that a reader sees whole or not at all, also after a kill or a power cut; their hashes; a folder's one writer.
-
-Owns the order of write, flush and rename, and the lock. What is in the files is their writers'.
-"""
+"""Files that survive a kill or a power cut whole, their hashes, and the lock that keeps a folder to one writer."""
 
 import contextlib
 import errno
@@ -11,9 +8,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from system.errors import UserError
+
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file so that a reader sees its old text or the new one, never a part; raises OSError."""
+    """Replace a file's text so that a reader sees the old or the new text, never a part. Raises OSError."""
     partial = path.with_name(path.name + ".tmp")
     partial.write_text(text, encoding="utf-8")
     flush_to_disk(partial)
@@ -22,7 +21,7 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def append_to_file(path: Path, text: str) -> None:
-    """Append to a file, whole or not at all, and wait until the disk has it; raises OSError."""
+    """Append all of `text` to a file or none of it, and wait until it is on the disk. Raises OSError."""
     with open(path, "ab", buffering=0) as file:
         before = file.tell()
         rest = memoryview(text.encode())
@@ -30,13 +29,13 @@ def append_to_file(path: Path, text: str) -> None:
             while rest:
                 rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
-        except BaseException:  # a second Ctrl-C too
+        except BaseException:  # KeyboardInterrupt included
             file.truncate(before)
             raise
 
 
 def flush_to_disk(path: Path) -> None:
-    """Wait until the disk holds a file's bytes, or a folder's entries."""
+    """Wait until a file's bytes, or a folder's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -45,7 +44,7 @@ def flush_to_disk(path: Path) -> None:
 
 
 def open_to_readers(folder: Path) -> None:
-    """Let whoever may read a folder read its files: safetensors writes them for their owner alone."""
+    """Make a folder's files readable to whoever may read the folder: safetensors writes them for their owner only."""
     for file in folder.iterdir():
         file.chmod(folder.stat().st_mode & 0o666)
 
@@ -57,10 +56,40 @@ def file_hash(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the folder's one writer while the block runs; a kill lets go of it too.
+def only_writer(folder: Path, busy: str) -> Iterator[None]:
+    """Keep other processes that write to the folder out of it while the block runs.
 
-    Raises BlockingIOError where another process is. A file system that has no locks goes without.
+    Makes the folder; removes it again if it was new and the block left it empty. Raises UserError: `busy` if another
+    process holds the folder, or the reason why it cannot be made or read.
+    """
+    is_new = not folder.exists()
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder))
+        except BlockingIOError:
+            raise UserError(busy) from None
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+        try:
+            yield
+        finally:
+            if is_new:
+                with contextlib.suppress(OSError):  # not empty
+                    folder.rmdir()
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """Return the error for an output folder, or a file in it, that cannot be written."""
+    fix = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --out_dir"
+    return UserError(f"cannot write to {path} ({error.strerror}): {fix}")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock while the block runs; the system releases it when the process ends.
+
+    Raises BlockingIOError if another process holds it. Does nothing on a file system without locks.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
