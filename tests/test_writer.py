@@ -40,74 +40,58 @@ def journaled_batch(out_dir: Path) -> int:
         return 0
 
 
-@pytest.mark.serial
-def test_killed_at_random_moments_it_resumes_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code = """
-import sys
-import prepare_data
+SMALL_BATCHES = f"""
+import runpy
 from corpus import articles, writer
 if __name__ == "__main__":
     articles.BATCH_CHARACTERS, writer.SAVE_SECONDS = 2_000, 0.0
-    prepare_data.main(sys.argv[1:])
+    runpy.run_path("{ROOT}/prepare_data.py", run_name="__main__")
 """
-    (tmp_path / "killed.py").write_text(code)  # in a file, as the worker processes import it
+
+
+@pytest.mark.serial
+def test_killed_or_terminated_at_any_moment_it_resumes_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small_batches.py").write_text(SMALL_BATCHES)
     monkeypatch.setattr(articles, "BATCH_CHARACTERS", 2_000)
     write_jsonl(tmp_path / "a.jsonl", some_articles(1_000))
     options = {"tokenizer": "bpe:350", "validation_fraction": 0.1, "shard_tokens": 20_000}
     prepare(tmp_path / "undisturbed", tmp_path / "a.jsonl", **options)
 
-    out_dir, killed_at = tmp_path / "killed", 0
-    arguments = [
-        f"--out_dir={out_dir}",
-        f"--source={tmp_path}/a.jsonl",
-        *(f"--{k}={v}" for k, v in options.items()),
-    ]
-    for workers in (1, 2):
+    out_dir, reached = tmp_path / "out", 0
+    settings = [f"--{key}={value}" for key, value in options.items()]
+    killed, terminated = (-signal.SIGKILL, ""), (INTERRUPTED_STATUS, f"{INTERRUPTED}\n")
+    for number, kill, workers, expected in (
+        (signal.SIGKILL, os.kill, 1, killed),
+        (signal.SIGKILL, os.kill, 2, killed),
+        (signal.SIGTERM, os.kill, 2, terminated),
+        (signal.SIGTERM, os.killpg, 2, terminated),  # the worker processes too
+    ):
         process = subprocess.Popen(
-            [sys.executable, tmp_path / "killed.py", *arguments, f"--workers={workers}"],
+            [
+                *(sys.executable, tmp_path / "small_batches.py", f"--out_dir={out_dir}"),
+                *(f"--source={tmp_path}/a.jsonl", f"--workers={workers}", *settings),
+            ],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
-        while journaled_batch(out_dir) <= killed_at and process.poll() is None:
-            time.sleep(0.001)
+        while journaled_batch(out_dir) <= reached and process.poll() is None:
+            time.sleep(0.005)
         time.sleep(random.uniform(0, 0.02))
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        assert process.returncode == -signal.SIGKILL
-        assert journaled_batch(out_dir) > killed_at
-        killed_at = journaled_batch(out_dir)
+        kill(process.pid, number)
+        _, stderr = process.communicate(timeout=60)  # returns when the last worker has closed the pipe
+        assert (process.returncode, stderr) == expected
+        assert journaled_batch(out_dir) > reached
+        reached = journaled_batch(out_dir)
         with pytest.raises(UserError, match="unfinished"):
             TokenDataset(out_dir)
     prepare(out_dir, tmp_path / "a.jsonl", **options)
     assert "resuming in" in capsys.readouterr().out
     assert content(out_dir) == content(tmp_path / "undisturbed")
-
-
-@pytest.mark.serial
-@pytest.mark.parametrize("whole_group", [False, True])
-def test_terminated_it_ends_in_one_line_and_resumes_later(
-    tmp_path: Path, whole_group: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [row | {"text": row["text"] * 100} for row in some_articles(500)]  # about 10 batches
-    write_jsonl(tmp_path / "a.jsonl", rows)
-    arguments = [f"--source={tmp_path}/a.jsonl", "--tokenizer=bytes", f"--out_dir={tmp_path}/out"]
-    process = subprocess.Popen(
-        [sys.executable, "prepare_data.py", *arguments, "--validation_fraction=0.2", "--workers=2"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while not journaled_batch(tmp_path / "out") and process.poll() is None:
-        time.sleep(0.001)
-    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGTERM)
-    stderr = process.communicate(timeout=60)[1]  # returns when the last worker has closed the pipe
-    assert (process.returncode, stderr) == (INTERRUPTED_STATUS, f"{INTERRUPTED}\n")
-    prepare(tmp_path / "out", tmp_path / "a.jsonl")
-    assert "resuming in" in capsys.readouterr().out
 
 
 class Crash(BaseException):
@@ -121,8 +105,8 @@ def test_ended_before_any_step_to_the_disk_it_resumes_to_the_same_bytes(
     monkeypatch.setattr(articles, "BATCH_CHARACTERS", 1_500)
     monkeypatch.setattr(writer, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(writer.os, "fsync", lambda file: None)  # no power is cut here
-    write_jsonl(tmp_path / "a.jsonl", some_articles(32))
-    write_jsonl(tmp_path / "b.jsonl", some_articles(16, seed=5))
+    write_jsonl(tmp_path / "a.jsonl", some_articles(24))
+    write_jsonl(tmp_path / "b.jsonl", some_articles(12, seed=5))
     options: dict[str, Any] = {"source": f"{tmp_path}/?.jsonl", "shard_tokens": 2_000}
     prepare(tmp_path / "undisturbed", **options)
     expected = content(tmp_path / "undisturbed")
@@ -157,7 +141,7 @@ def test_ended_before_any_step_to_the_disk_it_resumes_to_the_same_bytes(
                 shard.write_bytes(shard.read_bytes() + b"torn")
         prepare(out_dir, **options)
         assert content(out_dir) == expected, f"ended before step {crashes}"
-    assert crashes > 50
+    assert crashes > 40
 
 
 @pytest.mark.parametrize("name", ["train_00000.bin", "tokenizer.json"])
