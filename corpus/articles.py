@@ -1,8 +1,6 @@
 """Reading a source's files, in order and in bounded memory, as batches of articles.
 
-Owns the file formats (`id, title, text` of each article: the schema of wikimedia/wikipedia; `prompt, completion` of
-each pair) and what the document of an article is. Which files is left to sources.py; what becomes of documents to
-workers.py.
+An article has `id, title, text`, the schema of wikimedia/wikipedia; a pair has `prompt, completion`.
 """
 
 import contextlib
@@ -22,7 +20,7 @@ PAIR_KEYS = ("prompt", "completion")
 
 
 class Article(NamedTuple):
-    """One article as it was found; without an id, its text identifies it. A pair is one whose text is a completion."""
+    """One article as it is in its file, or a pair: its prompt, and the completion as its text."""
 
     id: str | None
     title: str | None
@@ -31,26 +29,26 @@ class Article(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Consecutive articles of one file; `file` and `number` say which, for going on after an interruption."""
+    """Consecutive articles of one file."""
 
-    file: int
-    number: int
+    file: int  # which file of the source
+    number: int  # which batch of the file
     articles: list[Article]
-    places: list[str]  # where each article is, for messages
+    places: list[str]  # where each article is, for error messages
     done: float  # the part of the source's bytes read so far, in [0, 1]
 
 
 class Document(NamedTuple):
-    """The text of one article as it is tokenized: a prompt, on which nothing is learned, and what is learned."""
+    """The text of one article as it is tokenized; a prompt does not count in the loss."""
 
     prompt: str
     text: str
     n_bytes: int
-    rank: float  # in [0, 1), a hash of the article's id: the same in any order and any selection of files
+    rank: float  # in [0, 1), a hash of the article's id: the same in any order and with any other files
 
 
 def documents(batch: Batch) -> Iterator[Document]:
-    """Yield the documents of a batch, skipping articles without text: title + blank line + text, after the prompt.
+    """Yield the documents of a batch, title + blank line + text, skipping articles without text.
 
     The rank is the first 8 bytes of the sha256 of the id (without an id: of the document) over 2**64. Raises UserError
     for a lone surrogate.
@@ -65,22 +63,22 @@ def documents(batch: Batch) -> Iterator[Document]:
         except UnicodeEncodeError as error:
             surrogate = ascii(error.object[error.start])
             raise UserError(
-                f"{place} has a lone surrogate {surrogate}, which is no text: mend or drop it"
+                f"{place} has a lone surrogate {surrogate}, which is not valid text: fix or delete it"
             ) from None
         rank = int.from_bytes(hashlib.sha256(identity).digest()[:8], "big") / 2**64
         yield Document(article.prompt, text, len(encoded), rank)
 
 
 def read_batches(source: Source, first_file: int = 0, first_batch: int = 0) -> Iterator[Batch]:
-    """Yield the batches of all files in order, from batch `first_batch` of file `first_file` on.
+    """Yield the batches of all files in order, starting at batch `first_batch` of file `first_file`.
 
-    How articles fall into batches depends on the files alone. Raises UserError naming a file that cannot be read.
+    The batches depend on the files alone. Raises UserError naming a file that cannot be read.
     """
     total = sum(file.bytes for file in source.files)
     before = 0
     for index, file in enumerate(source.files):
         if index >= first_file:
-            for number, (articles, places, part) in enumerate(_grouped(file.path, source.kind)):
+            for number, (articles, places, part) in enumerate(_batched(file.path, source.kind)):
                 if index > first_file or number >= first_batch:
                     done = (before + part * file.bytes) / total if total else part
                     yield Batch(index, number, articles, places, done)
@@ -90,7 +88,7 @@ def read_batches(source: Source, first_file: int = 0, first_batch: int = 0) -> I
 Row = tuple[Article, str, float]  # an article, where it is, the part of its file read with it
 
 
-def _grouped(path: str, kind: str) -> Iterator[tuple[list[Article], list[str], float]]:
+def _batched(path: str, kind: str) -> Iterator[tuple[list[Article], list[str], float]]:
     articles: list[Article] = []
     places: list[str] = []
     characters = 0
@@ -128,14 +126,16 @@ def _builtin_rows() -> Iterator[Row]:
 
 
 def _parquet_rows(path: str) -> Iterator[Row]:
-    """Yield a parquet file's rows, holding about BATCH_CHARACTERS of them, not a row group, which may be the file."""
+    """Yield a parquet file's rows, with about BATCH_CHARACTERS in memory: a row group may be the whole file."""
     import pyarrow.parquet as parquet
 
     with _open(path) as file:
         table = parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
         names = table.schema_arrow.names
         if "text" not in names:
-            raise UserError(f"{path} has no column 'text', only {', '.join(names)}: name files that have one")
+            raise UserError(
+                f"{path} has no column 'text', only {', '.join(names)}: rename one to 'text', or leave the file out"
+            )
         size = sum(table.metadata.row_group(group).total_byte_size for group in range(table.num_row_groups))
         n_rows = table.metadata.num_rows
         at_once = min(1000, max(1, BATCH_CHARACTERS * n_rows // max(1, size)))
@@ -149,18 +149,18 @@ def _parquet_rows(path: str) -> Iterator[Row]:
 
 
 def read_pairs(path: str) -> list[tuple[str, str]]:
-    """Return the prompts and completions of a JSONL file, at least one; raise UserError where it has none."""
+    """Return the prompts and completions of a JSONL file. Raises UserError if there are none."""
     if not os.path.isfile(path):
-        raise UserError(f"no file {path}: give one with a prompt and a completion in each line")
+        raise UserError(f"no file {path}: it must have a prompt and a completion in each line")
     source = Source("pairs", (SourceFile(path, os.path.getsize(path)),), {})
     pairs = [(pair.prompt, pair.text) for batch in read_batches(source) for pair in documents(batch)]
     if not pairs:
-        raise UserError(f"{path} has no line with a prompt and a completion")
+        raise UserError(f"{path} has no pairs: each line must have a prompt and a completion")
     return pairs
 
 
 def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], str, float]]:
-    """Yield a JSONL file's objects, each of which must have the keys, with their places and the part read."""
+    """Yield a JSONL file's objects with their places and the part read. Each must have the keys."""
     size = max(1, os.path.getsize(path))
     with open(path, "rb") as raw:
         lines: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw  # type: ignore[assignment]
@@ -171,19 +171,21 @@ def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str,
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise UserError(f"{place} is no JSON in UTF-8 ({error}): mend or drop the line") from None
+                raise UserError(
+                    f"{place} is not valid JSON in UTF-8 ({error}): fix or delete the line"
+                ) from None
             missing = [key for key in keys if not isinstance(row, dict) or key not in row]
             if missing:
                 found = f"only {', '.join(row)}" if isinstance(row, dict) else f"it is a {type(row).__name__}"
-                way_on = "each line must be an object that has it"
+                fix = "each line must be an object that has it"
                 if isinstance(row, dict) and set(PAIR_KEYS) <= row.keys():
-                    way_on = "write --source=pairs:... for prompts and completions"
-                raise UserError(f"{place} has no key {missing[0]!r}, {found}: {way_on}")
+                    fix = "set --source=pairs:... for prompts and completions"
+                raise UserError(f"{place} has no key {missing[0]!r}, {found}: {fix}")
             yield row, place, raw.tell() / size
 
 
 def _text_rows(path: str) -> Iterator[Row]:
-    """Yield a text file as one article: line ends are kept, so that decoding gives its bytes back."""
+    """Yield a text file as one article, with its line ends, so that decoding returns its bytes."""
     with open(path, encoding="utf-8", newline="") as file:
         yield Article(None, None, file.read()), path, 1.0
 
@@ -210,24 +212,24 @@ def _text(row: dict[str, Any], key: str, place: str) -> str | None:
 
 @contextlib.contextmanager
 def _reading(path: str) -> Iterator[None]:
-    """Turn what can go wrong in reading a file into one line with its name."""
+    """Raise UserError with the file's name for any error in reading it."""
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"cannot read {path}: it is not there any more") from None
+        raise UserError(f"cannot read {path}: it no longer exists") from None
     except UserError:
         raise
     except Exception as error:
-        if path.startswith("hf://"):  # the hub's HTTP library has errors of its own, which differ by version
+        if path.startswith("hf://"):  # the errors of the hub's HTTP library differ by version
             raise UserError(
-                f"the hub stopped answering while {path} was read ({type(error).__name__}): run the same command again,"
-                " it goes on from there"
+                f"the hub stopped answering while {path} was read ({type(error).__name__}): rerun the same command to"
+                " resume"
             ) from error
         if not isinstance(error, (OSError, ValueError, EOFError, zlib.error)):  # pyarrow's are ValueErrors
             raise
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise UserError(
-            f"cannot read {path} ({reason}): it may be cut off or damaged; get it again, or leave it out of --source"
+            f"cannot read {path} ({reason}): it may be truncated or corrupt: replace it, or leave it out of --source"
         ) from None
 
 

@@ -1,13 +1,11 @@
-"""One tokenizer interface: tiktoken's encodings, a trained byte-level BPE, plain bytes, a saved or a foreign one.
+"""Tokenizers: text to ids and back, identified by a hash over ranks, split pattern and special tokens.
 
-Owns what a tokenizer is (ranks + split pattern + special tokens), its identity (a sha256 over exactly these; the
-name is only a label: `gpt2` and `r50k_base` are the same tokenizer), and its file, one JSON. tiktoken runs a tokenizer
-from its ranks; the `tokenizers` library trains, and runs what another project's tokenizer.json says beyond ranks. It is
-imported only then. Which documents a BPE is trained on is left to prepare_data.py, tokenizer.json to hf_tokenizer.py.
+A tokenizer's name is only a label: `gpt2` and `r50k_base` are the same tokenizer. It is saved as one JSON file, which
+travels with the data and with every checkpoint. tiktoken runs it; what ranks cannot express runs in the `tokenizers`
+library. Training is in bpe.py, Hugging Face's file format in tokenizer_json.py.
 """
 
 import base64
-import difflib
 import hashlib
 import json
 import re
@@ -26,29 +24,22 @@ from system.network import reachable
 END_OF_TEXT = "<|endoftext|>"
 TOKENIZER_FILE = "tokenizer.json"
 FILE_FORMAT = 1
-MIN_BPE_TOKENS = 257
 VOCABULARY_SERVER = "https://openaipublic.blob.core.windows.net/"
+DOWNLOAD_SECONDS = 3.0  # after which the server is checked
 
-# GPT-4's split pattern, with at most two digits to a number (as nanochat: three would spend a small vocabulary on
-# numbers), and without possessive quantifiers, which tokenizers' regex engine reads differently after {1,2}.
-SPLIT_PATTERN = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
-BYTES_PATTERN = (
-    r"[\s\S]{1,256}"  # without merges the split changes nothing; this one keeps tiktoken's pieces short
-)
+# Without merges the split changes nothing; this one keeps tiktoken's pieces short.
+BYTES_PATTERN = r"[\s\S]{1,256}"
 
 # Longer texts are encoded in parts: a million spaces overflow the stack of tiktoken's regex engine, and one unbroken
-# word of 10 MB takes seconds and half a gigabyte. See `_parts` for where the cuts fall.
+# word of 10 MB takes seconds and half a gigabyte.
 MAX_PART_CHARACTERS = 2**16
-# Training counts pairs in every distinct word, so that one unbroken word of megabytes makes it quadratic.
-MAX_TRAINING_WORD = 256
 
-# The last place in a part at which a space follows something that is not white space.
+# The last place in a part where a space follows something that is not white space.
 _BEFORE_LAST_SPACE = re.compile(r".*\S(?= )", re.DOTALL)
-_LONG_WORD = re.compile(rf"\S{{{MAX_TRAINING_WORD}}}|\s{{{MAX_TRAINING_WORD}}}")
 
 
 class Tokenizer:
-    """Ranks + split pattern + special tokens, run by tiktoken.
+    """A byte-level BPE, run by tiktoken.
 
     `ranks` maps each token's bytes to its id, which is also its merge priority. Ids may have gaps (cl100k_base).
     """
@@ -71,44 +62,44 @@ class Tokenizer:
 
     @cached_property
     def hash(self) -> str:
-        """The identity: sha256 (hex) over ranks, split pattern and special tokens in canonical JSON."""
+        """The sha256 (hex) over ranks, split pattern and special tokens in canonical JSON."""
         return hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode()).hexdigest()
 
     def encode_to_array(self, text: str) -> np.ndarray:
-        """Return the ids of `text` as uint32; a special token's name in the text is text.
+        """Return the ids of `text` as uint32; the name of a special token in it is encoded as text.
 
-        Decoding gives `text` back exactly. Raises UnicodeEncodeError for a lone surrogate, which is not Unicode text.
+        Decoding returns exactly `text`. Raises UnicodeEncodeError for a lone surrogate, which is not Unicode text.
         """
         if len(text) <= MAX_PART_CHARACTERS:
             return self._encoding.encode_to_numpy(text, disallowed_special=())
-        parts = [self._encoding.encode_to_numpy(part, disallowed_special=()) for part in _parts(text)]
+        parts = [self._encoding.encode_to_numpy(part, disallowed_special=()) for part in text_parts(text)]
         return np.concatenate(parts)
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of `text`, as `encode_to_array`."""
+        """Return the ids of `text` as a list, like `encode_to_array`."""
         return self.encode_to_array(text).tolist()
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Return the bytes of `ids`: special tokens as their names, ids of no token as nothing."""
+        """Return the bytes of `ids`: special tokens as their names, unused ids as nothing."""
         values = self._token_bytes
         try:
             return b"".join([values[index] for index in ids])
         except IndexError:
-            raise ValueError(f"a token id is not below the vocabulary size {self.vocab_size}") from None
+            raise ValueError(f"token ids must be below the vocabulary size {self.vocab_size}") from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of `ids`; bytes that are no UTF-8 (a character cut in two) become U+FFFD."""
+        """Return the text of `ids`; bytes that are not valid UTF-8 (a character cut in two) become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def token_byte_lengths(self) -> np.ndarray:
-        """Return how many bytes of text each id stands for, int64 (vocab_size,): 0 for special tokens and gaps."""
+        """Return the number of text bytes of each id, int64 (vocab_size,): 0 for special tokens and unused ids."""
         lengths = np.zeros(self.vocab_size, dtype=np.int64)
         for value, index in self.ranks.items():
             lengths[index] = len(value)
         return lengths
 
     def to_json(self) -> str:
-        """Return the content of the tokenizer's file; equal tokenizers of one name have equal files."""
+        """Return the text of the tokenizer's file; equal tokenizers with the same name have equal files."""
         content = {"format": FILE_FORMAT, "name": self.name, "hash": self.hash, **self._identity()}
         return json.dumps(content, indent=0) + "\n"
 
@@ -118,7 +109,7 @@ class Tokenizer:
 
     @staticmethod
     def load(path: str | Path) -> "Tokenizer":
-        """Read a file written by `save`, refusing one whose content is not what its hash says."""
+        """Read a file written by `save`. Raises UserError if it is of another kind or does not match its hash."""
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
             if content["format"] != FILE_FORMAT:
@@ -154,24 +145,24 @@ class Tokenizer:
 
 
 class ForeignTokenizer(Tokenizer):
-    """A byte-level tokenizer of another project's tokenizer.json, run by the `tokenizers` library.
+    """A byte-level tokenizer from another project's tokenizer.json, run by the `tokenizers` library.
 
-    Its identity is that content. It may change a text before splitting it (Qwen's brings it to Unicode's form C):
-    decoding gives the changed text.
+    Its hash is over that file's content. It may normalize a text (Qwen's does, to Unicode's form C): decoding returns
+    the normalized text.
     """
 
     def __init__(self, name: str, content: dict[str, Any], end_of_text: int) -> None:
         import tokenizers
 
         self.name = name
-        # How the library is to fill up and cut off batches is no part of what the tokens are.
+        # How the library pads and truncates batches does not change the tokens.
         self.content = {**content, "truncation": None, "padding": None}
         self.end_of_text = end_of_text
         try:
             self._library = tokenizers.Tokenizer.from_str(json.dumps(self.content))
-        except Exception as error:  # the library raises nothing narrower
+        except Exception as error:  # the library has no narrower class
             raise ValueError(str(error)) from None
-        self._library.encode_special_tokens = True  # a special token's name in a text is text
+        self._library.encode_special_tokens = True  # their names in a text are encoded as text
         added = self.content["added_tokens"]
         self.special_tokens = {token["content"]: token["id"] for token in added if token["special"]}
         self.vocab_size = max(self._library.get_vocab().values()) + 1
@@ -182,11 +173,11 @@ class ForeignTokenizer(Tokenizer):
         self.ranks |= {word.encode(): index for word, index in words.items()}
 
     def encode_to_array(self, text: str) -> np.ndarray:
-        text.encode()  # the library would name a lone surrogate less clearly
+        text.encode()  # raises a clearer error for a lone surrogate than the library
         return np.array(self._library.encode(text, add_special_tokens=False).ids, dtype=np.uint32)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """Return the bytes of `ids`; those past the last token, which a model may have rows for, are nothing."""
+        """Return the bytes of `ids`; ids past the last token are nothing: a model may have rows for them."""
         return super().decode_bytes(index for index in ids if index < self.vocab_size)
 
     def _identity(self) -> dict[str, object]:
@@ -200,79 +191,42 @@ def _from_identity(name: str, content: dict[str, Any]) -> Tokenizer:
     return Tokenizer(name, ranks, content["pattern"], content["special_tokens"])
 
 
-def open_tokenizer(spec: str) -> Tokenizer:
-    """Return the tokenizer that `spec` names: a tiktoken encoding, `bytes`, a saved file, the folder it is in, or a run's folder."""
-    if spec == "bytes":
-        return _byte_tokenizer()
-    if spec in tiktoken.list_encoding_names():
-        return _tiktoken_tokenizer(spec)
-    path = Path(spec) / TOKENIZER_FILE if Path(spec).is_dir() else Path(spec)
-    if (Path(spec) / "last").is_file():  # a run's folder: its checkpoints all have the same
-        path = Path(spec) / (Path(spec) / "last").read_text().strip() / TOKENIZER_FILE
-    if path.exists():
-        return Tokenizer.load(path)
-    if spec.startswith("bpe:"):
+def byte_tokenizer() -> Tokenizer:
+    """Return the tokenizer `bytes`: a token for each byte, and end-of-text."""
+    ranks = {bytes([value]): value for value in range(256)}
+    return Tokenizer("bytes", ranks, BYTES_PATTERN, {END_OF_TEXT: 256})
+
+
+def tiktoken_tokenizer(name: str) -> Tokenizer:
+    """Return one of tiktoken's encodings, from its cache or downloaded. Raises UserError if the server is down."""
+    outcome: list[tiktoken.Encoding | Exception] = []
+
+    def load() -> None:
+        try:
+            outcome.append(tiktoken.get_encoding(name))
+        except Exception as error:  # raised below, in the thread that waits
+            outcome.append(error)
+
+    thread = threading.Thread(target=load, daemon=True)  # tiktoken's download has no timeout
+    thread.start()
+    thread.join(DOWNLOAD_SECONDS)
+    if thread.is_alive() and reachable(VOCABULARY_SERVER):
+        thread.join()
+    if not outcome or isinstance(outcome[0], Exception):
+        reason = type(outcome[0]).__name__ if outcome else "no answer"
         raise UserError(
-            f"tokenizer {spec} is trained by prepare_data.py: open the tokenizer.json it has written"
+            f"cannot download tiktoken's vocabulary {name} from {VOCABULARY_SERVER} ({reason}): set TIKTOKEN_CACHE_DIR"
+            " to a folder where tiktoken has cached it, or train a tokenizer with --tokenizer=bpe:8192"
         )
-    known = ["bytes", "bpe:8192", *tiktoken.list_encoding_names()]
-    close = difflib.get_close_matches(spec, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    raise UserError(f"no tokenizer named {spec!r} and no file of that name: {hint}")
+    encoding = outcome[0]
+    return Tokenizer(name, encoding._mergeable_ranks, encoding._pat_str, encoding._special_tokens)
 
 
-def bpe_size(spec: str) -> int | None:
-    """Return the N of `bpe:N`, None if `spec` names another tokenizer; raises ValueError for an N that cannot be."""
-    name, colon, size = spec.partition(":")
-    if name != "bpe" or not colon:
-        return None
-    if not size.isdecimal() or int(size) < MIN_BPE_TOKENS:
-        raise ValueError(
-            f"tokenizer={spec}: bpe:N needs a number of tokens, at least {MIN_BPE_TOKENS} (256 bytes and end-of-text)"
-        )
-    return int(size)
+def text_parts(text: str) -> Iterator[str]:
+    """Yield a text in parts of at most MAX_PART_CHARACTERS.
 
-
-def train_bpe(documents: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Train a byte-level BPE of `vocab_size` tokens, end-of-text (the last id) included.
-
-    The same documents give the same tokenizer. Words and white space longer than MAX_TRAINING_WORD characters are
-    cut, for training only. Raises UserError if the documents are too few for `vocab_size`.
-    """
-    assert vocab_size >= MIN_BPE_TOKENS, vocab_size
-    vocabulary = _trained(documents, vocab_size - 1).get_vocab()
-    largest = len(vocabulary) + 1
-    if largest != vocab_size:
-        raise UserError(
-            f"the text is too small for bpe:{vocab_size}: it gives {largest} tokens at the most,"
-            f" so use --tokenizer=bpe:{largest} or fewer, or more text"
-        )
-    ranks = {characters_to_bytes(token): index for token, index in vocabulary.items()}
-    return _with_end_of_text(f"bpe:{vocab_size}", ranks, SPLIT_PATTERN)
-
-
-def _trained(documents: Iterable[str], n_tokens: int) -> Any:
-    """Return a BPE as the `tokenizers` library trains it: its ids, in the order of the merges, become the ranks."""
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLIT_PATTERN), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=n_tokens, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(_training_texts(documents), trainer)
-    return tokenizer
-
-
-def _parts(text: str) -> Iterator[str]:
-    """Cut a long text before a space that follows a word, where every split pattern cuts anyway.
-
-    The ids are then those of the whole text. Only a stretch of MAX_PART_CHARACTERS without such a place is cut
-    inside a word: always at the same character, so that the ids of a text are always the same.
+    A part ends before a space that follows a word, where every split pattern cuts too: the ids are those of the whole
+    text. A part without such a place ends inside a word, always at the same character, so that ids never vary.
     """
     start = 0
     while len(text) - start > MAX_PART_CHARACTERS:
@@ -284,50 +238,8 @@ def _parts(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _training_texts(documents: Iterable[str]) -> Iterator[str]:
-    for part in (part for text in documents for part in _parts(text)):
-        start = 0
-        for long_word in _LONG_WORD.finditer(part):
-            yield part[start : long_word.end()]
-            start = long_word.end()
-        yield part[start:]
-
-
-def _byte_tokenizer() -> Tokenizer:
-    return _with_end_of_text("bytes", {bytes([value]): value for value in range(256)}, BYTES_PATTERN)
-
-
-def _with_end_of_text(name: str, ranks: Mapping[bytes, int], pattern: str) -> Tokenizer:
-    return Tokenizer(name, ranks, pattern, {END_OF_TEXT: len(ranks)})
-
-
-def _tiktoken_tokenizer(name: str) -> Tokenizer:
-    """Return tiktoken's own encoding, downloaded or from its cache, within seconds if no server answers."""
-    outcome: list[tiktoken.Encoding | Exception] = []
-
-    def load() -> None:
-        try:
-            outcome.append(tiktoken.get_encoding(name))
-        except Exception as error:  # handed to the waiting thread below
-            outcome.append(error)
-
-    thread = threading.Thread(target=load, daemon=True)  # tiktoken downloads without a time limit
-    thread.start()
-    thread.join(3.0)
-    if thread.is_alive() and reachable(VOCABULARY_SERVER):
-        thread.join()
-    if not outcome or isinstance(outcome[0], Exception):
-        reason = type(outcome[0]).__name__ if outcome else "no answer"
-        raise UserError(
-            f"cannot get tiktoken's vocabulary {name} from {VOCABULARY_SERVER} ({reason}): point TIKTOKEN_CACHE_DIR"
-            " at a folder where tiktoken has put it before, or train one with --tokenizer=bpe:8192"
-        )
-    encoding = outcome[0]
-    return Tokenizer(name, encoding._mergeable_ranks, encoding._pat_str, encoding._special_tokens)
-
-
 def characters_to_bytes(token: str) -> bytes:
-    """Undo the byte-level alphabet of GPT-2 and `tokenizers`, in which every byte is one printable character."""
+    """Return a token's bytes from the byte-level alphabet of GPT-2 and `tokenizers`: a printable character per byte."""
     return bytes(BYTE_OF_CHARACTER[character] for character in token)
 
 

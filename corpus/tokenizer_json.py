@@ -1,10 +1,10 @@
-"""Tokenizers in Hugging Face's layout, tokenizer.json and friends, to ours and from ours.
+"""`open_tokenizer`, which opens any tokenizer by its name or place, and Hugging Face's tokenizer.json, read and written.
 
-Owns the translation. What is a byte-level BPE with a split that we know, and nothing else, becomes ranks that tiktoken
-runs, so that GPT-2's is one and the same tokenizer wherever it comes from; any other byte-level one stays as it is and
-is run by the `tokenizers` library, behind the same interface.
+A plain byte-level BPE with a split pattern that we know becomes ranks that tiktoken runs: GPT-2's tokenizer has one hash
+wherever it comes from. Any other byte-level BPE stays as it is and runs in the `tokenizers` library.
 """
 
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,25 +12,27 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import tiktoken
 from tiktoken_ext.openai_public import r50k_pat_str as GPT2_PATTERN
 
+from corpus.bpe import SPLIT_PATTERN
 from corpus.tokenizer import (
     BYTE_OF_CHARACTER,
     BYTES_PATTERN,
     END_OF_TEXT,
-    SPLIT_PATTERN,
     TOKENIZER_FILE,
     ForeignTokenizer,
     Tokenizer,
+    byte_tokenizer,
     characters_to_bytes,
-    open_tokenizer,
+    tiktoken_tokenizer,
 )
 from system import hub
 from system.errors import UserError
 
 TOKENIZER_CONFIG, GENERATION_CONFIG = "tokenizer_config.json", "generation_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
-# The two libraries' regular expressions are not the same language: these mean the same in both.
+# tiktoken and `tokenizers` read regular expressions differently: these patterns mean the same in both.
 KNOWN_PATTERNS = (GPT2_PATTERN, SPLIT_PATTERN, BYTES_PATTERN)
 _CHARACTER_OF_BYTE = {byte: character for character, byte in BYTE_OF_CHARACTER.items()}
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
@@ -38,20 +40,53 @@ _ABSENT = ("unk_token", "dropout", "continuing_subword_prefix", "end_of_word_suf
 _OFF = dict.fromkeys(("fuse_unk", "byte_fallback", "ignore_merges"), False)
 
 
-def read_tokenizer(folder: Path, name: str) -> Tokenizer:
-    """Return the tokenizer of a model's folder, called `name`.
+def open_tokenizer(spec: str) -> Tokenizer:
+    """Return the tokenizer that `spec` names.
 
-    Raises UserError for one that is not byte-level BPE, or has no end of text.
+    `spec` is `bytes`, a tiktoken encoding, a tokenizer file of ours, the folder of one, the folder of a training run,
+    or a model in Hugging Face's layout: a folder or a hub name. Raises UserError if it is none of these.
+    """
+    folder = hub.find_folder(spec, weights=False)
+    if hub.is_model_folder(folder):
+        return read_tokenizer(folder, spec)
+    if spec == "bytes":
+        return byte_tokenizer()
+    if spec in tiktoken.list_encoding_names():
+        return tiktoken_tokenizer(spec)
+    path = _tokenizer_path(folder)
+    if path.exists():
+        return Tokenizer.load(path)
+    if spec.startswith("bpe:"):
+        raise UserError(
+            f"tokenizer={spec}: must be trained by prepare_data.py: open the {TOKENIZER_FILE} that it wrote"
+        )
+    known = ["bytes", "bpe:8192", *tiktoken.list_encoding_names()]
+    close = difflib.get_close_matches(spec, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    raise UserError(f"no tokenizer named {spec!r} and no file of that name: {hint}")
+
+
+def _tokenizer_path(path: Path) -> Path:
+    """Return the tokenizer file in a data folder, a checkpoint or a run's folder, or the path itself."""
+    if (path / "last").is_file():  # a run's folder: all its checkpoints have the same tokenizer
+        return path / (path / "last").read_text().strip() / TOKENIZER_FILE
+    return path / TOKENIZER_FILE if path.is_dir() else path
+
+
+def read_tokenizer(folder: Path, name: str) -> Tokenizer:
+    """Return the tokenizer of a model's folder in Hugging Face's layout, with `name` as its label.
+
+    Raises UserError if it is not byte-level BPE or has no end-of-text token.
     """
     path = folder / TOKENIZER_FILE
     content = _read_json(path)
     try:
         model, decoder = content["model"], content["decoder"] or {}
-        kind = model.get("type", "BPE" if "merges" in model else None)  # old files leave it to be found
+        kind = model.get("type", "BPE" if "merges" in model else None)  # old files have no type
         decoders = decoder.get("decoders", [decoder])
         if kind != "BPE" or [part.get("type") for part in decoders] != ["ByteLevel"]:
             raise UserError(
-                f"{path} is a {kind} tokenizer, decoded by {decoder.get('type')}: supported is byte-level BPE"
+                f"{path} is a {kind} tokenizer, decoded by {decoder.get('type')}: must be byte-level BPE"
             )
         added = {token["content"]: token["id"] for token in content["added_tokens"]}
         end = _end_of_text(folder, added)
@@ -60,19 +95,13 @@ def read_tokenizer(folder: Path, name: str) -> Tokenizer:
             return Tokenizer(name, ranks, pattern, added)
         return ForeignTokenizer(name, content, end)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path} is not a tokenizer.json that can be read here ({error!r})") from None
-
-
-def find_tokenizer(spec: str) -> Tokenizer:
-    """Return the tokenizer of the model that `spec` names (a folder or a hub name), or one that `open_tokenizer` knows."""
-    folder = hub.find_folder(spec, weights=False)
-    return read_tokenizer(folder, spec) if hub.is_model_folder(folder) else open_tokenizer(spec)
+        raise UserError(f"{path} is not a supported tokenizer.json ({error!r})") from None
 
 
 def _end_of_text(folder: Path, added: dict[str, int]) -> int:
-    """Return the token that ends a text: <|endoftext|> where the model ends with it, else what its settings name.
+    """Return the id that ends a text: <|endoftext|> if the model ends with it, else the one that its settings name.
 
-    Chat models end an answer with another token than a text, and list both.
+    Chat models end an answer and a text with different tokens, and list both.
     """
     ends: list[Any] = []
     for file in (GENERATION_CONFIG, hub.CONFIG):
@@ -86,13 +115,13 @@ def _end_of_text(folder: Path, added: dict[str, int]) -> int:
     known = [end for end in ends if end in added.values()]
     if not known:
         raise UserError(
-            f"{folder}: none of its files names an end-of-text token (eos_token): add one to {TOKENIZER_CONFIG}"
+            f"{folder}: its tokenizer has no end-of-text token: set eos_token in {TOKENIZER_CONFIG}"
         )
     return known[0]
 
 
 def _plain_ranks(content: dict[str, Any]) -> dict[bytes, int] | None:
-    """Return the tokens' bytes with their ids, if joining by lowest id is what the merges say, else None."""
+    """Return each token's bytes and id if merging by lowest id gives the same tokens as the merges, else None."""
     model = content["model"]
     if content["normalizer"] or any(model.get(key) for key in (*_ABSENT[1:], *_OFF)):
         return None
@@ -106,7 +135,7 @@ def _plain_ranks(content: dict[str, Any]) -> dict[bytes, int] | None:
 
 
 def _split_pattern(content: dict[str, Any]) -> str | None:
-    """Return the regular expression that splits a text into words, None where something else does."""
+    """Return the regular expression that splits a text into words, None if the split is anything else."""
     before = content["pre_tokenizer"] or {}
     steps = before.get("pretokenizers", [before])
     byte_level = steps[-1]
@@ -122,16 +151,16 @@ def _split_pattern(content: dict[str, Any]) -> str | None:
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write tokenizer.json and its settings, from which AutoTokenizer makes the same ids. Raises OSError."""
+    """Write tokenizer.json and its settings, so that AutoTokenizer gives the same ids. Raises OSError."""
     end = tokenizer.decode([tokenizer.end_of_text])
-    # Every byte is a token, so that nothing is unknown; but converters ask what stands for it.
+    # Every byte is a token, so nothing is unknown, but converters expect an unk_token.
     named = dict.fromkeys(("bos_token", "eos_token", "unk_token"), end)
     settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         **named,
     }
-    # transformers 4 would else hand the model token types, which GPT-2 takes for tokens.
+    # Without this, transformers 4 passes token types to the model, which GPT-2 takes for tokens.
     settings["model_input_names"] = ["input_ids", "attention_mask"]
     content = tokenizer.content if isinstance(tokenizer, ForeignTokenizer) else _content(tokenizer)
     for name, value in ((TOKENIZER_FILE, content), (TOKENIZER_CONFIG, settings), (SPECIAL_TOKENS, named)):
@@ -139,14 +168,14 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def _content(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Return tokenizer.json: ranks become a vocabulary and merges, in the byte-level alphabet."""
+    """Return the content of tokenizer.json: vocabulary and merges from the ranks, in the byte-level alphabet."""
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     added = [{"id": index, "content": name, **special} for name, index in tokenizer.special_tokens.items()]
     vocabulary = {_characters(token): index for token, index in tokenizer.ranks.items()}
     merges = [[_characters(left), _characters(right)] for left, right in _merges(tokenizer.ranks)]
     split: dict[str, Any] = dict(_BYTE_LEVEL, use_regex=True)
     if tokenizer.pattern != GPT2_PATTERN:
-        # The library's regular expressions read a + after {1,3} as "again", not as "without going back".
+        # The library reads the + in {1,3}+ as a repetition, not as a possessive quantifier.
         pattern = re.sub(r"(\{\d+,\d+\})\+", r"\1", tokenizer.pattern)
         regex = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
         split = {"type": "Sequence", "pretokenizers": [regex, _BYTE_LEVEL]}
@@ -164,7 +193,7 @@ def _content(tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the two tokens that each longer token is joined from, in the order in which they are joined."""
+    """Yield the two tokens that each longer token is merged from, in the order of the merges."""
     for token in sorted(ranks, key=ranks.__getitem__):
         pieces = [token[i : i + 1] for i in range(len(token))]
         while len(pieces) > 2:
@@ -185,6 +214,6 @@ def _read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, A
     except FileNotFoundError:
         if missing is not None:
             return missing
-        raise UserError(f"{path} is missing: get it again") from None
+        raise UserError(f"{path} is missing: download it again") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} ({error}): get it again") from None
+        raise UserError(f"cannot read {path} ({error}): download it again") from None

@@ -1,7 +1,4 @@
-"""Tokenizing in spawned processes: batches of articles in, their tokens out, in the same order.
-
-Owns what a worker process does and how it ends. Reading articles is articles.py's, writing tokens shards.py's.
-"""
+"""Tokenizing in spawned processes: batches of articles in, their tokens out, in the same order."""
 
 import contextlib
 import multiprocessing
@@ -20,17 +17,17 @@ from typing import NamedTuple
 import numpy as np
 
 from corpus.articles import Batch, documents
-from corpus.dataset import NO_LOSS, SPLITS
+from corpus.manifest import NO_LOSS, SPLITS
 from corpus.tokenizer import Tokenizer
 from corpus.writer import Addition, token_dtype
 from system.errors import UserError
 
-# One process reads for all of them, about six times as fast as one of them tokenizes.
+# More do not help: one process reads for all workers, about six times as fast as a worker tokenizes.
 MAX_DEFAULT_WORKERS = 8
 
 
 class TokenizedBatch(NamedTuple):
-    """What a worker makes of a batch."""
+    """The tokens of one batch, by split; `file`, `number` and `done` are the batch's."""
 
     file: int
     number: int
@@ -40,14 +37,14 @@ class TokenizedBatch(NamedTuple):
 
 
 class Worker:
-    """What a tokenizing process needs for each batch."""
+    """Tokenizes batches, in whatever process it is used."""
 
     def __init__(self, tokenizer_path: Path, validation_fraction: float) -> None:
         self.tokenizer = Tokenizer.load(tokenizer_path)
         self.validation_fraction = validation_fraction
 
     def tokenize(self, batch: Batch) -> TokenizedBatch:
-        """Return the tokens of a batch: each document followed by end-of-text, in the order of the articles."""
+        """Return the tokens of a batch: its documents in order, each followed by end-of-text."""
         pieces: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}
         text_bytes = dict.fromkeys(SPLITS, 0)
         n_documents = dict.fromkeys(SPLITS, 0)
@@ -69,27 +66,27 @@ class Worker:
 
 
 def _compact(tokens: np.ndarray) -> np.ndarray:
-    """Return the tokens in the smallest type that holds them: half the bytes to send to the writer."""
+    """Return the tokens in the smallest dtype that holds them: half the bytes to send to the writer."""
     return tokens.astype(token_dtype(int(tokens.max()) + 1))
 
 
 class WorkerPool:
-    """Spawned processes that tokenize. They start at once, to be ready when the tokenizer has been opened.
+    """Spawned processes that tokenize. They start at once, to be ready by the time the tokenizer is opened.
 
-    Each has a pipe and, in this process, a thread that waits at it, so that a process killed in the middle of an
-    answer is the end of its pipe: in the one queue of ProcessPoolExecutor the reader would wait for the rest for ever.
+    Each has a pipe of its own, with a thread of this process waiting at it: if a process is killed while it sends a
+    result, its pipe ends. The single queue of ProcessPoolExecutor would wait for the rest of the result forever.
     """
 
     def __init__(self, workers: int) -> None:
-        """Start `workers` processes (0: one to a core, at most MAX_DEFAULT_WORKERS)."""
+        """Start `workers` processes (0: one per core, at most MAX_DEFAULT_WORKERS)."""
         self._workers = workers or min(_n_cores(), MAX_DEFAULT_WORKERS)
         self._threads = ThreadPoolExecutor(self._workers)
-        self._pipes: SimpleQueue[Connection] = SimpleQueue()  # of the processes that wait for a batch
+        self._pipes: SimpleQueue[Connection] = SimpleQueue()  # of the idle processes
         spawn = multiprocessing.get_context("spawn")
         self._processes = []
-        resource_tracker.ensure_running()  # comes with the first process otherwise, and unblocks the signals
+        resource_tracker.ensure_running()  # if started with the first process, it would unblock the signals
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-        for _ in range(self._workers):  # they inherit that, and leave interrupts to this process
+        for _ in range(self._workers):  # which inherit the blocked signals: this process handles interrupts
             ours, theirs = spawn.Pipe()
             self._processes.append(spawn.Process(target=_work, args=(theirs,)))
             self._processes[-1].start()
@@ -103,7 +100,7 @@ class WorkerPool:
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(cancel_futures=True)
         while not self._pipes.empty():
-            self._pipes.get().close()  # which ends the process
+            self._pipes.get().close()  # which ends its process
         for process in self._processes:
             process.join()
 
@@ -112,43 +109,43 @@ class WorkerPool:
     ) -> Iterator[TokenizedBatch]:
         """Yield the tokens of each batch, in order, reading only a few batches ahead.
 
-        Raises UserError for an article that is no text, and if a process dies.
+        Raises UserError if an article is not valid text or a process dies.
         """
         pending: deque[Future[TokenizedBatch]] = deque()
         for batch in batches:
-            pending.append(self._threads.submit(self._answer, tokenizer_path, validation_fraction, batch))
+            pending.append(self._threads.submit(self._tokenize, tokenizer_path, validation_fraction, batch))
             if len(pending) > 2 * self._workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
-    def _answer(self, tokenizer_path: Path, validation_fraction: float, batch: Batch) -> TokenizedBatch:
+    def _tokenize(self, tokenizer_path: Path, validation_fraction: float, batch: Batch) -> TokenizedBatch:
         pipe = self._pipes.get()
         try:
             pipe.send((tokenizer_path, validation_fraction, batch))
-            answer: TokenizedBatch | UserError = pipe.recv()
+            result: TokenizedBatch | UserError = pipe.recv()
         except (EOFError, OSError):
             raise UserError(
-                "a tokenizing process died, perhaps for lack of memory: try fewer --workers"
+                "a tokenizing process died, perhaps out of memory: set fewer --workers, then rerun the same command to resume"
             ) from None
         finally:
             self._pipes.put(pipe)
-        if isinstance(answer, UserError):
-            raise answer
-        return answer
+        if isinstance(result, UserError):
+            raise result
+        return result
 
 
 def _work(pipe: Connection) -> None:
-    """Answer each batch with its tokens, until the other end of the pipe is closed or its process has ended."""
+    """Send the tokens of each batch that arrives, until the other end of the pipe is closed."""
     worker = lru_cache(maxsize=1)(Worker)
     with contextlib.suppress(EOFError, OSError):
         while True:
             *settings, batch = pipe.recv()
             try:
-                answer: TokenizedBatch | UserError = worker(*settings).tokenize(batch)
+                result: TokenizedBatch | UserError = worker(*settings).tokenize(batch)
             except UserError as error:
-                answer = error
-            pipe.send(answer)
+                result = error
+            pipe.send(result)
 
 
 def _n_cores() -> int:

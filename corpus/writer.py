@@ -1,10 +1,7 @@
-"""Writing token shards so that a kill at any instant loses seconds of work and never shows as a whole result.
+"""Writing token shards, so that a kill at any moment loses at most seconds of work.
 
-Owns the journal (how far a preparation has come), the ordered writing of shards, the manifest's birth and the check
-of a finished folder. What shards and manifest look like is data.py's; which tokens to write is prepare_data.py's.
-
-The journal is replaced atomically after the shards it speaks of have reached the disk. Going on means cutting the
-shards back to what it says. The manifest is written when everything else is safe, and its being there means whole.
+The journal records how far a preparation is. It is replaced atomically, after the shards that it describes are on the
+disk; to resume, the shards are cut back to what it says. The manifest is written last: a folder that has one is whole.
 """
 
 import contextlib
@@ -20,18 +17,18 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from corpus.dataset import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Shard, Split, TokenDataset, anew
+from corpus.manifest import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Shard, Split, remedy
 from corpus.tokenizer import Tokenizer
 from system.errors import UserError
-from system.files import file_hash, locked, replace_file
+from system.files import replace_file
 
-SAVE_SECONDS = 1.0  # at the most this much work is lost by a kill
+SAVE_SECONDS = 1.0  # how much work a kill can lose
 SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})_\d{{5,}}\.bin")
 
 
 @dataclass(frozen=True)
 class Journal:
-    """How far a preparation has come; everything before batch `batch` of source file `file` is in the shards."""
+    """How far a preparation is: everything before batch `batch` of source file `file` is in the shards."""
 
     options: dict[str, Any]
     source: dict[str, Any]
@@ -41,9 +38,19 @@ class Journal:
     skipped_documents: int = 0
     splits: dict[str, Split] = field(default_factory=lambda: {name: Split(0, 0, 0, ()) for name in SPLITS})
 
+    @property
+    def n_documents(self) -> int:
+        """The documents in all splits."""
+        return sum(split.documents for split in self.splits.values())
+
+    @property
+    def n_tokens(self) -> int:
+        """The tokens in all splits."""
+        return sum(split.tokens for split in self.splits.values())
+
     @classmethod
     def read(cls, out_dir: Path) -> "Journal | None":
-        """Return the journal of an unfinished preparation, or None."""
+        """Return the journal of an unfinished preparation, None if there is none."""
         path = out_dir / JOURNAL_FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -52,10 +59,10 @@ class Journal:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"cannot read {path} ({error}): delete {out_dir} and prepare it again") from None
+            raise UserError(f"cannot read {path} ({error}): {remedy(out_dir)}") from None
 
     def save(self, out_dir: Path) -> None:
-        """Replace the journal on disk by this one."""
+        """Replace the journal on disk with this one."""
         write_text(out_dir / JOURNAL_FILE, json.dumps(asdict(self)))
 
 
@@ -96,13 +103,13 @@ class ShardWriter:
                 self.close()
 
     def sync(self) -> None:
-        """Wait until what was appended is on the disk."""
+        """Wait until everything appended is on the disk."""
         if self._file is not None:
             with writing(self._path(self.state.shards[-1])):
                 os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Let go of the current shard's file."""
+        """Close the current shard's file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -111,7 +118,7 @@ class ShardWriter:
         return self._out_dir / shard.name
 
     def _open(self) -> tuple[BinaryIO, Shard]:
-        """Return the shard to write to, the last or, if that is full, a new one."""
+        """Return the shard to write to, open: the last one or, if it is full, a new one."""
         shards = self.state.shards
         if not shards or shards[-1].tokens == self._shard_tokens:
             self._hash = hashlib.sha256()
@@ -137,17 +144,19 @@ class ShardWriter:
         )
 
     def _cut_back(self, shard: Shard) -> None:
-        """Cut a shard back to what the journal says of it and make sure that this is what it holds."""
+        """Truncate a shard to the bytes in the journal. Raises UserError if their hash differs."""
         path = self._path(shard)
         with writing(path), open(path, "r+b") as file:
             file.truncate(shard.bytes)
             self._hash = hashlib.file_digest(file, "sha256")
         if self._hash.hexdigest() != shard.sha256:
-            raise UserError(f"{path} is not as the journal says: delete {self._out_dir} and prepare it again")
+            raise UserError(
+                f"{path} is corrupt (its sha256 differs from the journal): {remedy(self._out_dir)}"
+            )
 
 
 class DatasetWriter:
-    """The one writer of a data folder: the shards of all splits, then journal or manifest."""
+    """Writes a data folder: the shards of all splits, the journal and at last the manifest."""
 
     def __init__(self, out_dir: Path, dtype: np.dtype, shard_tokens: int, journal: Journal) -> None:
         self.journal = journal
@@ -156,7 +165,7 @@ class DatasetWriter:
         with writing(out_dir):
             for path in out_dir.iterdir():
                 if SHARD_NAME.fullmatch(path.name) and path.name not in known:
-                    path.unlink()  # begun after the journal was last saved
+                    path.unlink()  # created after the journal was last saved
         self._writers = {
             name: ShardWriter(out_dir, name, dtype, shard_tokens, split)
             for name, split in journal.splits.items()
@@ -171,7 +180,7 @@ class DatasetWriter:
             writer.close()
 
     def append(self, file: int, batch: int, skipped_documents: int, additions: dict[str, Addition]) -> None:
-        """Write what batch `batch` of source file `file` holds for each split; save the journal now and then."""
+        """Write the tokens of batch `batch` of source file `file`; save the journal if SAVE_SECONDS have passed."""
         for name, addition in additions.items():
             self._writers[name].append(addition)
         self.journal = replace(
@@ -185,14 +194,14 @@ class DatasetWriter:
             self.save()
 
     def save(self) -> None:
-        """Bring shards, then the journal that speaks of them, to the disk."""
+        """Flush the shards to the disk, then the journal that describes them."""
         for writer in self._writers.values():
             writer.sync()
         self.journal.save(self._out_dir)
         self._saved_at = time.monotonic()
 
     def finish(self, tokenizer: Tokenizer) -> Manifest:
-        """Close all shards and write the manifest, from which on the folder is whole."""
+        """Close all shards and write the manifest, which completes the folder."""
         for writer in self._writers.values():
             writer.sync()
             writer.close()
@@ -215,70 +224,29 @@ class DatasetWriter:
 
 
 def token_dtype(vocab_size: int) -> np.dtype:
-    """Return the smallest little-endian type that holds every id."""
+    """Return the smallest little-endian dtype that holds every id."""
     return np.dtype("<u2" if vocab_size <= 2**16 else "<u4")
 
 
-def verify(data_dir: Path) -> Manifest:
-    """Check every hash of a finished folder; raise UserError naming all files that are not what they were."""
-    manifest = Manifest.read(data_dir)
-    damaged = []
-    for shard in (shard for split in manifest.splits.values() for shard in split.shards):
-        try:
-            digest = file_hash(data_dir / shard.name)
-        except OSError as error:
-            damaged.append(f"{shard.name} ({error.strerror})")
-            continue
-        if digest != shard.sha256:
-            damaged.append(shard.name)
-    if damaged:
-        raise UserError(f"damaged in {data_dir}: {', '.join(damaged)}: {anew(data_dir)}")
-    TokenDataset(data_dir, SPLITS[0]).tokenizer()
-    return manifest
-
-
 def remove_journal(out_dir: Path) -> None:
-    """Remove what only an unfinished preparation needs."""
+    """Remove the journal, which only an unfinished preparation needs."""
     with writing(out_dir):
         for name in (JOURNAL_FILE, JOURNAL_FILE + ".tmp"):
             (out_dir / name).unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Replace a file of the folder by one that a reader sees whole; raise UserError where the disk refuses."""
+    """Replace a file atomically. Raises UserError if it cannot be written."""
     with writing(path):
         replace_file(path, content)
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what can go wrong in writing a file into one line with its name."""
+    """Raise UserError with the file's name for an OSError in the block."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"cannot write {path}: {error.strerror}; mend that and run the same command again, it goes on from there"
+            f"cannot write {path} ({error.strerror}): fix that, then rerun the same command to resume"
         ) from None
-
-
-@contextlib.contextmanager
-def only_writer(out_dir: Path) -> Iterator[None]:
-    """Keep other preparations out of the folder while the block runs.
-
-    The folder is made if it is not there, and goes again if the block leaves it empty: nothing was begun.
-    """
-    is_new = not out_dir.exists()
-    with writing(out_dir):
-        out_dir.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(locked(out_dir))
-        except BlockingIOError:
-            raise UserError(
-                f"another preparation is writing to {out_dir}: wait for it, or choose another --out_dir"
-            ) from None
-        try:
-            yield
-        finally:
-            if is_new and not any(out_dir.iterdir()):
-                out_dir.rmdir()

@@ -1,5 +1,6 @@
-"""What the tests of preparing data share: made-up articles, the command, and what came out, decoded."""
+"""Shared by the tests of prepare_data.py: made-up articles, the command in this process, the documents it wrote."""
 
+import hashlib
 import json
 import random
 from collections.abc import Iterable, Iterator
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+import pytest
 
 import prepare_data
 from corpus import articles
 from corpus.articles import Batch
 from corpus.dataset import TokenDataset
+from corpus.manifest import Manifest, Shard, Split
+from corpus.tokenizer import byte_tokenizer
 from corpus.workers import TokenizedBatch, Worker, WorkerPool
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +35,56 @@ def some_articles(n: int, seed: int = 0) -> list[dict[str, Any]]:
         }
         for number in range(n)
     ]
+
+
+TEXT_WORDS = (
+    "the quick brown fox jumps over a lazy dog and counts 1987 days, isn't it? naïve café 中文 😀".split()
+)
+ODD_TEXTS = [
+    "",
+    "\x00 NUL \x00",
+    "emoji 😀👩‍👩‍👧 and 中文字 and ไทย",
+    "<|endoftext|> is text, <|fim_prefix|> too",
+    "line\r\nends\n\n\n   and\tspaces   ",
+    "".join(chr(code) for code in range(0x20, 0x3000) if not 0xD800 <= code < 0xE000),
+]
+
+
+def some_texts(n: int = 300, seed: int = 0) -> list[str]:
+    """Return texts of enough made-up words for a thousand merges."""
+    chooser = random.Random(seed)
+    syllables = [a + b for a in "bcdfglmnprstv" for b in "aeiou"]
+    made_up = ["".join(chooser.choices(syllables, k=chooser.randrange(2, 6))) for _ in range(500)]
+    return [" ".join(chooser.choices(TEXT_WORDS + made_up, k=60)) + "\n" + " " * (i % 4) for i in range(n)]
+
+
+def gpt2_cache() -> str:
+    """Return a folder where tiktoken has cached GPT-2's vocabulary; skip the test if there is none."""
+    folder = ROOT.parent / "shared/tiktoken_cache"
+    if not folder.is_dir():
+        pytest.skip("GPT-2's vocabulary is not here")
+    return str(folder)
+
+
+def write_dataset(folder: Path, tokens: np.ndarray, shard_tokens: int, vocab_size: int = 1000) -> None:
+    """Write a data folder by hand: the format is a promise to later readers, not just what the writer writes."""
+    tokenizer = byte_tokenizer()
+    tokenizer.save(folder / "tokenizer.json")
+    shards = []
+    for number, start in enumerate(range(0, len(tokens), shard_tokens)):
+        part = tokens[start : start + shard_tokens]
+        (folder / f"train_{number:05}.bin").write_bytes(part.tobytes())
+        digest = hashlib.sha256(part.tobytes()).hexdigest()
+        shards.append(Shard(f"train_{number:05}.bin", len(part), part.nbytes, digest))
+    manifest = Manifest(
+        dtype=tokens.dtype.name,
+        tokenizer={"name": "bytes", "hash": tokenizer.hash, "vocab_size": vocab_size, "end_of_text": 256},
+        splits={"train": Split(1, len(tokens), len(tokens), tuple(shards)), "val": Split(0, 0, 0, ())},
+        skipped_documents=0,
+        source={"kind": "files", "files": []},
+        options={},
+    )
+    (folder / "manifest.json").write_text(manifest.to_json())
 
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -56,7 +110,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 class InProcess(WorkerPool):
-    """Tokenizes in this process, for tests in which it does not matter where."""
+    """Tokenizes in this process, which saves the start of others."""
 
     def __init__(self, workers: int) -> None:
         pass
@@ -71,10 +125,13 @@ class InProcess(WorkerPool):
 
 
 def prepare(out_dir: Path, source: Path | str, **options: Any) -> None:
+    """Run the command in this process; it starts worker processes only if `workers` is set."""
     settings = {"tokenizer": "bytes", "validation_fraction": 0.2, **options}
-    prepare_data.main(
-        [f"--out_dir={out_dir}", f"--source={source}", *(f"--{k}={v}" for k, v in settings.items())]
-    )
+    arguments = [f"--{key}={value}" for key, value in settings.items()]
+    with pytest.MonkeyPatch.context() as patch:
+        if "workers" not in options:
+            patch.setattr(prepare_data, "WorkerPool", InProcess)
+        prepare_data.main([f"--out_dir={out_dir}", f"--source={source}", *arguments])
 
 
 def lay_out_like_the_hub(folder: Path) -> None:

@@ -55,12 +55,10 @@ def test_bytes_do_not_depend_on_the_process() -> None:
         "import hashlib, json; from corpus.builtin.encyclopedia import articles; "
         "print(hashlib.sha256(json.dumps(list(articles()), sort_keys=True, ensure_ascii=False).encode()).hexdigest())"
     )
-    for hash_seed in ("0", "1"):
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-        result = subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, check=True
-        )
-        assert result.stdout.decode().strip() == digest_of(ARTICLES)
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"  # not the one of this process
+    environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == SHA256
 
 
 def test_schema_size_and_uniqueness() -> None:
@@ -80,10 +78,10 @@ def test_computed_articles_are_at_most_a_quarter() -> None:
     assert sum(len(TEXTS[title].encode()) for title in computed) < 0.25 * len(ALL_TEXT.encode())
 
 
-@pytest.mark.parametrize("country", COUNTRIES, ids=lambda country: country.iso)
-def test_each_capital_is_stated_in_several_articles(country) -> None:
-    statement = f"The capital of {country.name} is {country.capital}"
-    assert n_articles_with(statement + ("" if country.capital.endswith(".") else ".")) >= 4
+def test_each_capital_is_stated_in_several_articles() -> None:
+    for country in COUNTRIES:
+        statement = f"The capital of {country.name} is {country.capital.removesuffix('.')}."
+        assert n_articles_with(statement) >= 4, statement
 
 
 def test_no_capital_is_contradicted() -> None:
@@ -94,10 +92,10 @@ def test_no_capital_is_contradicted() -> None:
         assert known.get(name.split(", a country")[0]) in (capital, capital + "."), (name, capital)
 
 
-@pytest.mark.parametrize("element", ELEMENTS, ids=lambda element: element.symbol)
-def test_each_element_is_stated_in_several_articles(element) -> None:
-    assert n_articles_with(f"The chemical symbol of {element.name} is {element.symbol}.") >= 3
-    assert n_articles_with(f"The atomic number of {element.name} is {element.number}.") >= 3
+def test_each_element_is_stated_in_several_articles() -> None:
+    for element in ELEMENTS:
+        assert n_articles_with(f"The chemical symbol of {element.name} is {element.symbol}.") >= 3, element
+        assert n_articles_with(f"The atomic number of {element.name} is {element.number}.") >= 3, element
 
 
 def test_the_prompts_of_the_demo_are_answered() -> None:

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
 from checkpointing.pretrained import find, load_model
-from corpus.tokenizer import Tokenizer, open_tokenizer
+from corpus.tokenizer import Tokenizer
+from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
 from system.errors import UserError
 from system.files import file_hash

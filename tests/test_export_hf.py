@@ -17,8 +17,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from checkpointing import checkpoint, pretrained
 from checkpointing.checkpoint import Progress
+from corpus.bpe import train_bpe
 from corpus.dataset import TokenDataset
-from corpus.tokenizer import Tokenizer, open_tokenizer, train_bpe
+from corpus.tokenizer import Tokenizer
+from corpus.tokenizer_json import open_tokenizer
 from evaluation.losses import evaluate
 from model import GPT, GPTConfig
 from sampling.engine import generate

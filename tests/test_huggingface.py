@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
 from checkpointing import huggingface, pretrained
-from corpus.tokenizer import open_tokenizer
-from corpus.tokenizer_json import write_tokenizer
+from corpus.tokenizer_json import open_tokenizer, write_tokenizer
 from model import GPT, GPTConfig
 from sampling.engine import generate
 from system.errors import UserError

@@ -10,8 +10,10 @@ import torch
 from conftest import ALONE, CPU
 from torch.nn import functional as F
 
+from corpus.bpe import train_bpe
 from corpus.dataset import TokenDataset, evenly_spaced_windows
-from corpus.tokenizer import Tokenizer, open_tokenizer, train_bpe
+from corpus.tokenizer import Tokenizer
+from corpus.tokenizer_json import open_tokenizer
 from evaluation.losses import Losses, evaluate
 from model import GPT
 from system.world import World

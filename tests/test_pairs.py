@@ -1,6 +1,5 @@
-"""Prompts and completions: prepared, read as one sequence each, and learned from without the prompts' loss."""
+"""Prompts and completions: prepared, read as one sequence each, trained on without the prompts' loss."""
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -8,28 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ALONE, one_line_error
+from conftest import CPU, losses, records
+from preparing import prepare, write_jsonl
 from torch.nn import functional as F
 
 import model
-from corpus.dataset import IGNORED, NO_LOSS, TokenDataset, batch
-from corpus.writer import verify
-from prepare_data import PrepareConfig, prepare
+from checkpointing.pretrained import find, load_model
+from corpus.dataset import IGNORED, NO_LOSS, TokenDataset, batch, verify
+from model import GPT
 from system.errors import UserError
 from tools.invented_pairs import WORDINGS, pairs
-from train import Training, train
+from train import train
 from training.config import TrainConfig
 
 ROWS = [{"id": str(i), "prompt": f"{i} and {i} is", "completion": f" {2 * i}. é"} for i in range(60)]
 
 
 def prepared(folder: Path, rows: list[dict], **options: object) -> Path:
-    source = folder / "pairs.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    out_dir = folder / "prepared"
-    settings = {"validation_fraction": 0.2, "tokenizer": "bytes", "workers": 1, **options}
-    prepare(PrepareConfig(source=f"pairs:{source}", out_dir=str(out_dir), **settings))
-    return out_dir
+    write_jsonl(folder / "pairs.jsonl", rows)
+    prepare(folder / "prepared", f"pairs:{folder}/pairs.jsonl", **options)
+    return folder / "prepared"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +35,7 @@ def pair_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def seen(inputs: np.ndarray, targets: np.ndarray) -> tuple[str, str]:
-    """Return what one sequence reads up to the pair's end, and what it learns."""
+    """Return the text of one sequence up to the pair's end, and the text that is scored."""
     scored = np.flatnonzero(targets != IGNORED)
     return bytes(inputs[: scored[-1] + 1].tolist()).decode(), bytes(targets[scored[:-1]].tolist()).decode()
 
@@ -75,7 +72,7 @@ def test_prompts_and_what_follows_a_pair_are_no_targets(pair_dir: Path) -> None:
     assert inputs.min() >= 0
     assert inputs.max() <= 256
     assert dataset.read(0, 5).max() > NO_LOSS
-    assert dataset.IGNORED == model.IGNORED
+    assert IGNORED == model.IGNORED
 
 
 def test_a_pair_longer_than_the_block_is_cut(pair_dir: Path) -> None:
@@ -85,74 +82,80 @@ def test_a_pair_longer_than_the_block_is_cut(pair_dir: Path) -> None:
     assert bytes(inputs[0].tolist()) == (ROWS[0]["prompt"] + ROWS[0]["completion"]).encode()[:12]
 
 
-def test_cut_pairs_are_counted_and_refused_where_nothing_is_scored(tmp_path: Path) -> None:
+def test_cut_pairs_are_counted_and_rejected_if_nothing_is_scored(tmp_path: Path) -> None:
     rows = [{"prompt": "a" * 10, "completion": "b" * 5}, {"prompt": "a" * 20, "completion": "b"}]
     rows.append({"prompt": "a", "completion": "b"})
     dataset = TokenDataset(prepared(tmp_path, rows, validation_fraction=0.0))
     assert dataset.cut_pairs(21) == ""
-    assert dataset.cut_pairs(15) == ", pairs cut at block_size: 1 (1 to nothing)"
-    assert dataset.cut_pairs(12) == ", pairs cut at block_size: 2 (1 to nothing)"
+    assert dataset.cut_pairs(15) == ", pairs cut at block_size: 1 (1 before the completion)"
+    assert dataset.cut_pairs(12) == ", pairs cut at block_size: 2 (1 before the completion)"
     (tmp_path / "long").mkdir()
-    with pytest.raises(UserError, match="no completion of the train pairs begins within it"):
+    with pytest.raises(UserError, match="block_size=9: must be larger, no completion of the train pairs"):
         TokenDataset(prepared(tmp_path / "long", rows[:2], validation_fraction=0.0)).cut_pairs(9)
 
 
-def test_the_loss_is_of_the_completions_alone(pair_dir: Path, config: TrainConfig) -> None:
-    """The step's loss is compared with one computed here from the rows: it would differ if prompts were scored."""
-    settings = replace(
-        config, data_dir=str(pair_dir), batch_size=4, model=replace(config.model, block_size=32)
-    )
-    training = Training(settings, ALONE)
-    training.build()
-    inputs, _ = training.load_batch(0)
-    texts = [bytes(row[row < 256].tolist()).decode(errors="ignore") for row in inputs]
-    chosen = [
-        next(row for row in ROWS if text.startswith(row["prompt"] + row["completion"])) for text in texts
-    ]
+def nats_and_tokens(model: GPT, rows: list[dict]) -> tuple[float, int]:
+    """Return the loss of the rows' completions, each after its prompt, in nats and the tokens scored."""
     nats, n_scored = 0.0, 0
     with torch.no_grad():
-        for row in chosen:
+        for row in rows:
             prompt, completion = row["prompt"].encode(), row["completion"].encode()
             tokens = torch.tensor([[*prompt, *completion, 256]])
-            logits = training.model(tokens[:, :-1])[0, len(prompt) - 1 :]
+            logits = model(tokens[:, :-1])[0, len(prompt) - 1 :]
             nats += F.cross_entropy(logits, tokens[0, len(prompt) :], reduction="sum").item()
             n_scored += len(completion) + 1
-    training.take_step()
-    (verdict,) = training.guard.verdicts(late=0)
-    assert verdict.loss == pytest.approx(nats / n_scored, rel=1e-5)
+    return nats, n_scored
+
+
+def rows_of(dataset: TokenDataset, starts: np.ndarray) -> list[dict]:
+    texts = [bytes(row[row < 256].tolist()).decode(errors="ignore") for row in batch(dataset, starts, 32)[0]]
+    return [next(row for row in ROWS if text.startswith(row["prompt"] + row["completion"])) for text in texts]
+
+
+def test_the_losses_are_of_the_completions_alone(pair_dir: Path, config: TrainConfig) -> None:
+    """Those of one step, too small to change the weights, are compared with ours: scored prompts would differ."""
+    config = replace(
+        config,
+        data_dir=str(pair_dir),
+        model=replace(config.model, block_size=32),
+        optimizer=replace(config.optimizer, learning_rate=1e-12),
+        batch_size=4,
+        max_steps=1,
+        eval_windows=0,
+    )
+    train(config)
+    last = records(config)[-1]
+    model = load_model(find(config.out_dir), CPU, torch.float32)
+    training, validation = (TokenDataset(pair_dir, split) for split in ("train", "val"))
+    nats, n_scored = nats_and_tokens(
+        model, rows_of(training, training.training_starts(32, config.seed, 0, 4))
+    )
+    assert losses(config) == [pytest.approx(nats / n_scored, rel=1e-5)]
+    held_out = rows_of(validation, validation.pair_starts)
+    assert len(held_out) == validation.manifest.splits["val"].documents
+    nats, n_scored = nats_and_tokens(model, held_out)
+    assert last["val_loss"] == pytest.approx(nats / n_scored, rel=1e-5)
+    assert len(validation.validation_starts(32, 5)) == 5
+    assert validation.validation_starts(32, None).tolist() == validation.pair_starts.tolist()
 
 
 def test_training_on_pairs_learns_completions_and_no_prompts(pair_dir: Path, config: TrainConfig) -> None:
-    settings = {
-        "data_dir": str(pair_dir),
-        "max_steps": 120,
-        "eval_interval": 60,
-        "checkpoint_interval": 60,
-        "eval_windows": 0,
-    }
-    config = replace(config, **settings, model=replace(config.model, block_size=32))
-    progress = train(config)
-    assert progress.val_loss is not None
-    assert progress.val_loss < 1.5, "the completions' form is learned"
-    training = Training(replace(config, max_steps=200, extend=True), ALONE)
-    training.build()
-    training.model.eval()
+    config = replace(
+        config,
+        data_dir=str(pair_dir),
+        model=replace(config.model, block_size=32),
+        max_steps=120,
+        eval_interval=120,
+        checkpoint_interval=120,
+        eval_windows=0,
+    )
+    train(config)
+    assert records(config)[-1]["val_loss"] < 1.5, "the completions' form is learned"
+    model = load_model(find(config.out_dir), CPU, torch.float32)
     prompt = torch.tensor([list(ROWS[0]["prompt"].encode())])
     with torch.no_grad():
-        nats = training.model(prompt[:, :-1], prompt[:, 1:]).item() / (prompt.shape[1] - 1)
-    assert nats > math.log(257) - 1, "nothing was learned about prompts"
-
-
-def test_evaluation_scores_every_validation_pair(pair_dir: Path, config: TrainConfig) -> None:
-    config = replace(
-        config, data_dir=str(pair_dir), eval_windows=0, model=replace(config.model, block_size=32)
-    )
-    training = Training(config, ALONE)
-    training.build()
-    dataset = training.validation
-    assert training.val_starts.tolist() == dataset.pair_starts.tolist()
-    assert len(dataset.validation_starts(32, 5)) == 5
-    assert dataset.manifest.splits["val"].documents == len(dataset.pair_starts)
+        nats = model(prompt[:, :-1], prompt[:, 1:]).item() / (prompt.shape[1] - 1)
+    assert nats > math.log(257) - 1, "nothing is learned about prompts"
 
 
 @pytest.mark.parametrize(
@@ -169,18 +172,16 @@ def test_bad_rows_are_named(row: object, words: str, tmp_path: Path) -> None:
         prepared(tmp_path, [ROWS[0], row])  # type: ignore[list-item]
 
 
-def test_pairs_are_of_jsonl_alone(run, tmp_path: Path) -> None:
+def test_pairs_must_be_jsonl(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
-    message = one_line_error(
-        run("prepare_data.py", "--source=pairs:a.txt", "--out_dir=out", "--tokenizer=bytes")
-    )
-    assert "--source=pairs: takes files that end in .jsonl" in message
+    with pytest.raises(UserError, match=r"a\.txt: --source=pairs: must name files that end in \.jsonl"):
+        prepare(tmp_path / "out", f"pairs:{tmp_path}/a.txt")
 
 
 def test_without_validation_pairs_training_says_what_to_do(tmp_path: Path, config: TrainConfig) -> None:
     out_dir = prepared(tmp_path, ROWS, validation_fraction=0.0)
     with pytest.raises(UserError, match=r"no val pairs: prepare .* larger --validation_fraction"):
-        Training(replace(config, data_dir=str(out_dir)), ALONE).build()
+        train(replace(config, data_dir=str(out_dir)))
 
 
 def test_empty_completions_are_skipped_and_prompts_may_be_empty(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from conftest import ALONE, arguments, one_line_error
 from safetensors.torch import load_file
 
 from checkpointing import checkpoint, pretrained
-from corpus.tokenizer import open_tokenizer
+from corpus.tokenizer_json import open_tokenizer
 from model import GPTConfig
 from prepare_data import PrepareConfig, prepare
 from system.errors import UserError

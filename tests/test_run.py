@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
-from corpus.tokenizer import Tokenizer, open_tokenizer
+from corpus.tokenizer import Tokenizer
+from corpus.tokenizer_json import open_tokenizer
 from model import GPT
 from system.errors import UserError
 from train import train

@@ -1,25 +1,21 @@
-"""Tokenizers in Hugging Face's layout: the same ids there and here, in many scripts, and clear refusals."""
+"""Every way to name a tokenizer, and Hugging Face's layout: the same ids there and here, in many scripts."""
 
+import functools
 import json
 import random
 from pathlib import Path
 
 import pytest
-import tiktoken
+from preparing import gpt2_cache
 from tiktoken_ext import openai_public
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Library
 from transformers import AutoTokenizer
 
-from corpus.tokenizer import (
-    END_OF_TEXT,
-    SPLIT_PATTERN,
-    ForeignTokenizer,
-    Tokenizer,
-    open_tokenizer,
-    train_bpe,
-)
-from corpus.tokenizer_json import GPT2_PATTERN, read_tokenizer, write_tokenizer
+from corpus.bpe import SPLIT_PATTERN, train_bpe
+from corpus.tokenizer import END_OF_TEXT, ForeignTokenizer, Tokenizer, byte_tokenizer
+from corpus.tokenizer_json import GPT2_PATTERN, open_tokenizer, read_tokenizer, write_tokenizer
+from system import hub
 from system.errors import UserError
 
 SCRIPTS = [
@@ -51,6 +47,7 @@ BETWEEN = [
 ]
 
 
+@functools.cache
 def strings(count: int) -> list[str]:
     """Return strings of many scripts, white space, numbers and contractions."""
     chooser = random.Random(1)
@@ -67,7 +64,7 @@ def strings(count: int) -> list[str]:
 
 def gpt2_split_bpe() -> Tokenizer:
     """A small BPE with GPT-2's pattern and its way of numbering bytes: not in their order."""
-    trained = train_bpe(strings(2000), 1500)
+    trained = train_bpe(strings(1000), 1200)
     order = list(range(256))
     random.Random(2).shuffle(order)
     ranks = {token: order[token[0]] if len(token) == 1 else rank for token, rank in trained.ranks.items()}
@@ -77,10 +74,38 @@ def gpt2_split_bpe() -> Tokenizer:
 @pytest.fixture(scope="module")
 def tokenizers() -> dict[str, Tokenizer]:
     return {
-        "bytes": open_tokenizer("bytes"),
-        "bpe": train_bpe(strings(2000), 3000),
+        "bytes": byte_tokenizer(),
+        "bpe": train_bpe(strings(1000), 1500),
         "like gpt2": gpt2_split_bpe(),
     }
+
+
+def test_a_tokenizer_is_opened_from_wherever_it_is(tokenizers, tmp_path, monkeypatch):
+    ours = tokenizers["bpe"]
+    run, data, model = (tmp_path / name for name in ("run", "data", "model"))
+    for folder in (run / "step_00000010", data, model):
+        folder.mkdir(parents=True)
+    ours.save(data / "tokenizer.json")
+    ours.save(run / "step_00000010/tokenizer.json")
+    (run / "last").write_text("step_00000010\n")
+    write_tokenizer(ours, model)
+    (model / "config.json").write_text('{"model_type": "gpt2"}')
+    monkeypatch.setattr(hub, "find_folder", lambda spec, weights: model if spec == "me/mine" else Path(spec))
+    for spec in (data, data / "tokenizer.json", run, run / "step_00000010", model, "me/mine"):
+        opened = open_tokenizer(str(spec))
+        assert opened.hash == ours.hash, spec
+        assert opened.name == (str(spec) if spec in (model, "me/mine") else "bpe:1500")
+        assert opened.encode("the river") == ours.encode("the river")
+    assert open_tokenizer("bytes").hash == byte_tokenizer().hash
+
+
+def test_unknown_names_get_a_hint():
+    with pytest.raises(UserError, match=r"'gtp2'.*did you mean gpt2\?"):
+        open_tokenizer("gtp2")
+    with pytest.raises(UserError, match=r"known are bytes, bpe:8192, gpt2"):
+        open_tokenizer("zzzzzzzz")
+    with pytest.raises(UserError, match=r"tokenizer=bpe:512: must be trained by prepare_data\.py"):
+        open_tokenizer("bpe:512")
 
 
 @pytest.mark.parametrize("name", ["bytes", "bpe", "like gpt2"])
@@ -88,7 +113,7 @@ def test_ids_are_those_of_autotokenizer_and_the_tokenizer_comes_back_the_same(na
     ours = tokenizers[name]
     write_tokenizer(ours, tmp_path)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
-    texts = strings(10_000)
+    texts = strings(3000)
     expected = theirs(texts, split_special_tokens=True, add_special_tokens=False)["input_ids"]
     assert [ours.encode(text) for text in texts] == expected
     assert max(map(max, expected)) > 256 or name == "bytes"
@@ -103,15 +128,11 @@ def test_ids_are_those_of_autotokenizer_and_the_tokenizer_comes_back_the_same(na
     assert not isinstance(again, ForeignTokenizer)
 
 
-@pytest.mark.parametrize("folder", ["../shared/tiktoken_cache"])
-def test_gpt2s_own_ids_are_those_of_autotokenizer(folder, monkeypatch, tmp_path):
-    cache = Path(__file__).parent.parent / folder
-    if not cache.is_dir():
-        pytest.skip("GPT-2's vocabulary is not here")
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(cache))
+def test_gpt2s_own_ids_are_those_of_autotokenizer(monkeypatch, tmp_path):
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", gpt2_cache())
     ours = open_tokenizer("gpt2")
     write_tokenizer(ours, tmp_path)
-    texts = strings(10_000)
+    texts = strings(3000)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
     expected = theirs(texts, split_special_tokens=True, add_special_tokens=False)["input_ids"]
     assert [ours.encode(text) for text in texts] == expected
@@ -120,7 +141,7 @@ def test_gpt2s_own_ids_are_those_of_autotokenizer(folder, monkeypatch, tmp_path)
     assert read_tokenizer(tmp_path, "a name").hash == ours.hash
 
 
-def test_the_end_of_text_in_a_text_is_a_control_token_there_unless_asked(tokenizers, tmp_path):
+def test_the_end_of_text_in_a_text_is_a_control_token_there_by_default(tokenizers, tmp_path):
     ours = tokenizers["bpe"]
     write_tokenizer(ours, tmp_path)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
@@ -156,7 +177,7 @@ def like_qwen(folder: Path) -> Library:
     library.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
     library.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    library.train_from_iterator(strings(500), trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False))  # fmt: skip
+    library.train_from_iterator(strings(1000)[:500], trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False))  # fmt: skip
     library.add_special_tokens(
         [AddedToken(name, special=True) for name in (END_OF_TEXT, "<|im_start|>", "<|im_end|>")]
     )
@@ -173,7 +194,7 @@ def test_a_foreign_tokenizer_is_run_by_its_library_behind_the_same_interface(tmp
     assert ours.end_of_text == library.token_to_id("<|im_end|>")
     assert ours.vocab_size == library.get_vocab_size()
     library.encode_special_tokens = True
-    for text in strings(300):
+    for text in strings(1000)[:200]:
         ids = ours.encode(text)
         assert ids == library.encode(text, add_special_tokens=False).ids
         assert ours.end_of_text not in ids
@@ -218,7 +239,7 @@ def test_a_word_added_to_a_known_tokenizer_is_a_token_here_too(tokenizers, tmp_p
     assert ours.vocab_size == library.get_vocab_size()
 
 
-def test_a_split_that_is_not_known_to_mean_the_same_stays_foreign(tokenizers, tmp_path):
+def test_an_unknown_split_pattern_stays_foreign(tokenizers, tmp_path):
     """tiktoken drops what a pattern does not match, the library keeps it."""
     write_tokenizer(tokenizers["bpe"], tmp_path)
     content = json.loads((tmp_path / "tokenizer.json").read_text())
@@ -228,8 +249,8 @@ def test_a_split_that_is_not_known_to_mean_the_same_stays_foreign(tokenizers, tm
     assert ours.decode(ours.encode("a b, c!")) == "a b, c!"
 
 
-def test_merges_that_ranks_would_do_otherwise_stay_foreign(tokenizers, tmp_path):
-    """a+bc is never joined from a, b, c where a+b comes first; by ranks alone it would be."""
+def test_merges_that_ranks_cannot_express_stay_foreign(tokenizers, tmp_path):
+    """a+bc is never merged from a, b, c because a+b comes first; by ranks alone it would be."""
     write_tokenizer(tokenizers["bytes"], tmp_path)
     changed(tmp_path, model={"merges": [["a", "b"], ["b", "c"], ["a", "bc"]]})
     content = json.loads((tmp_path / "tokenizer.json").read_text())
@@ -265,10 +286,10 @@ def test_the_end_of_a_text_is_found(generation, settings, name, tmp_path):
     assert read_tokenizer(tmp_path, "a name").end_of_text == library.token_to_id(name)
 
 
-def test_what_the_library_cannot_run_is_refused_in_one_line(tokenizers, tmp_path):
+def test_what_the_library_cannot_run_is_rejected(tokenizers, tmp_path):
     write_tokenizer(tokenizers["bpe"], tmp_path)
     changed(tmp_path, model={"merges": [["a", "nothing"]]})
-    with pytest.raises(UserError, match=r"not a tokenizer.json that can be read here"):
+    with pytest.raises(UserError, match=r"not a supported tokenizer.json"):
         read_tokenizer(tmp_path, "a name")
 
 
@@ -284,24 +305,24 @@ def changed(folder: Path, **changes: object) -> None:
         ({"model": {"type": "WordPiece"}}, "WordPiece tokenizer"),
         ({"decoder": {"type": "Metaspace"}}, "decoded by Metaspace"),
         ({"decoder": None}, "decoded by None"),
-        ({"added_tokens": 3}, "not a tokenizer.json"),
+        ({"added_tokens": 3}, "not a supported tokenizer.json"),
     ],
 )
-def test_what_is_not_byte_level_bpe_is_refused(changes, words, tokenizers, tmp_path):
+def test_what_is_not_byte_level_bpe_is_rejected(changes, words, tokenizers, tmp_path):
     write_tokenizer(tokenizers["bytes"], tmp_path)
     changed(tmp_path, **changes)
     with pytest.raises(UserError, match=words):
         read_tokenizer(tmp_path, "a name")
 
 
-def test_merges_that_ranks_cannot_say_leave_a_tokenizer_foreign(tokenizers, tmp_path):
+def test_merges_in_another_order_stay_foreign(tokenizers, tmp_path):
     write_tokenizer(tokenizers["bpe"], tmp_path)
     merges = json.loads((tmp_path / "tokenizer.json").read_text())["model"]["merges"]
     changed(tmp_path, model={"merges": merges[::-1]})
     assert isinstance(read_tokenizer(tmp_path, "a name"), ForeignTokenizer)
 
 
-def test_a_tokenizer_without_an_end_is_refused(tokenizers, tmp_path):
+def test_a_tokenizer_without_an_end_is_rejected(tokenizers, tmp_path):
     write_tokenizer(tokenizers["bytes"], tmp_path)
     (tmp_path / "tokenizer_config.json").unlink()
     with pytest.raises(UserError, match="end-of-text token"):
@@ -315,11 +336,10 @@ def test_a_tokenizer_without_an_end_is_refused(tokenizers, tmp_path):
 
 def test_a_pattern_of_possessive_counts_means_the_same_there(tmp_path):
     """cl100k_base's has them, whose vocabulary is not here: its pattern over our own ranks."""
-    trained = train_bpe(strings(2000), 1000)
+    trained = train_bpe(strings(1000), 1000)
     source = openai_public.cl100k_base.__code__.co_consts
     pattern = next(value for value in source if isinstance(value, str) and r"\p{N}{1,3}" in value)
     ours = Tokenizer("cl100k's split", trained.ranks, pattern, trained.special_tokens)
-    assert tiktoken.__version__
     write_tokenizer(ours, tmp_path)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
     texts = strings(3000)

@@ -103,7 +103,7 @@ def _check_data(config: TrainConfig, data: Data, n_processes: int) -> list[str]:
     share_batch(config, n_processes)
     data.train.n_sequences(config.model.block_size)
     notes = [split.cut_pairs(config.model.block_size) for split in (data.train, data.val)]
-    return [note.removeprefix(", ") for note in notes[:1] if note]
+    return [note for note in notes[:1] if note]  # the training split's
 
 
 def check_same_step(run: Run, world: World) -> None:

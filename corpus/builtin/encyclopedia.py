@@ -1,13 +1,13 @@
 """The built-in encyclopedia: a small text corpus that needs no network.
 
-It is what `prepare_data.py --source=builtin` reads: about 1.6 MB of plain articles in the schema of Wikipedia dumps
-(`id, url, title, text`), made by a deterministic generator. The tables in `facts_*.py` hold facts of general
-knowledge, which nobody owns, collected and written down for this project; `write_*.py` say them in varied sentences;
-numbers and calendars are computed. Each fact is stated in several articles, because whole articles are set aside for
-validation and training should still have seen the fact. The text falls under the project's own licence, MIT.
+`prepare_data.py --source=builtin` reads it: about 1.6 MB of plain articles in the schema of Wikipedia dumps (`id, url,
+title, text`), made by a deterministic generator. The tables in `facts_*.py` hold facts of general knowledge, collected
+and written down for this project; `write_*.py` put them into varied sentences; numbers and calendars are computed. Each
+fact is stated in several articles, so that training sees it even if some of them are held out for validation. The
+text has the project's own licence, MIT.
 
-`articles()` is all of the interface. The same version of these files gives the same bytes everywhere; an article's id
-depends on its title alone, so that adding an article does not move another one to the other split.
+The same version of these files gives the same bytes everywhere. An article's id depends on its title alone, so that
+adding an article does not move another one to the other split.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,7 @@
-"""How the encyclopedia speaks: drafts of articles, choice between sentence patterns, small English grammar.
+"""The encyclopedia's language: drafts of articles, choice between sentence patterns, a little English grammar.
 
-Owns everything about words and nothing about facts: the tables are in `facts_*.py`, what is said about them in
-`write_*.py`. Choices come from a keyed hash of the article's title and the sentence's place, so that the same
-tables always give the same text, on any machine and any Python.
+The facts are in `facts_*.py`, the sentence patterns in `write_*.py`. Choices come from a keyed hash of the article's
+title and the sentence's place, so that the same tables give the same text on any machine and any Python.
 """
 
 import hashlib
@@ -48,7 +47,7 @@ def choice(key: str, options: Sequence[Item]) -> Item:
 
 
 def shuffled(key: str, items: Iterable[Item]) -> list[Item]:
-    """Return the items in an order that `key` decides."""
+    """Return the items in an order that `key` selects."""
     return [item for _, item in sorted(enumerate(items), key=lambda pair: keyed_hash(f"{key}/{pair[0]}"))]
 
 
@@ -133,5 +132,7 @@ class Draft:
             "id": str(keyed_hash(self.title) % 10**9),
             "url": "builtin://" + self.title.replace(" ", "_"),
             "title": self.title,
-            "text": "\n".join(heading + " ".join(said) for heading, said in self._blocks if said),
+            "text": "\n".join(
+                heading + " ".join(sentences) for heading, sentences in self._blocks if sentences
+            ),
         }

@@ -28,7 +28,7 @@ def say_countries(draft: Draft, place: Place) -> None:
 
 
 def city_article(city: Place) -> Draft:
-    """Write the article of a city that is no national capital."""
+    """Write the article of a city that is not a national capital."""
     draft = Draft(city.name)
     draft.say("{name} is a city in {countries}.", **city._asdict())
     draft.say("It {about}.", "{name} {about}.", "The city {about}.", **city._asdict())

@@ -1,0 +1,54 @@
+"""What a preparation prints: progress now and then, and a summary of the finished folder."""
+
+import time
+from pathlib import Path
+
+from corpus.manifest import Manifest
+from corpus.writer import Journal
+
+PROGRESS_SECONDS = 2.0
+
+
+class ProgressPrinter:
+    """Prints how far a preparation is, in plain lines that suit a log file."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float, int] | None = None  # time, done, bytes of text
+        self._reported = 0.0
+
+    def report(self, journal: Journal, done: float) -> None:
+        """Print a line if the last one is PROGRESS_SECONDS old; `done` is the fraction of the source that is written.
+
+        Speed and time left are measured from the first call, so that start-up does not count.
+        """
+        now = time.perf_counter()
+        text_bytes = sum(split.text_bytes for split in journal.splits.values())
+        if self._first is None:
+            self._first, self._reported = (now, done, text_bytes), now
+        if now - self._reported < PROGRESS_SECONDS:
+            return
+        self._reported = now
+        then, done_then, text_bytes_then = self._first
+        speed = (text_bytes - text_bytes_then) / (now - then) / 1e6
+        minutes, seconds = divmod(round((1 - done) * (now - then) / max(1e-9, done - done_then)), 60)
+        print(
+            f"{journal.n_documents:,} articles, {journal.n_tokens:,} tokens, {speed:.1f} MB/s, {done:.0%},"
+            f" {minutes} min {seconds:02} s left",
+            flush=True,
+        )
+
+
+def print_summary(manifest: Manifest, out_dir: Path, seconds: float, tokens_before: int) -> None:
+    """Print the content of a finished folder, and the speed of this command, which did not write `tokens_before`."""
+    print(f"\n{'split':8}{'articles':>12}{'tokens':>16}{'text bytes':>16}{'bytes/token':>13}{'shards':>8}")
+    for name, split in manifest.splits.items():
+        ratio = split.text_bytes / max(1, split.tokens)
+        print(
+            f"{name:8}{split.documents:12,}{split.tokens:16,}{split.text_bytes:16,}{ratio:13.2f}{len(split.shards):8}"
+        )
+    print(f"{manifest.skipped_documents:,} articles without text were skipped")
+    print(
+        f"tokenizer {manifest.tokenizer['name']}, {manifest.tokenizer['vocab_size']:,} tokens, {manifest.dtype}"
+    )
+    speed = (sum(split.tokens for split in manifest.splits.values()) - tokens_before) / seconds
+    print(f"{out_dir} is complete: {seconds:.1f} s, {speed:,.0f} tokens/s")
