@@ -87,8 +87,8 @@ def test_cut_pairs_are_counted_and_rejected_if_nothing_is_scored(tmp_path: Path)
     rows.append({"prompt": "a", "completion": "b"})
     dataset = TokenDataset(prepared(tmp_path, rows, validation_fraction=0.0))
     assert dataset.cut_pairs(21) == ""
-    assert dataset.cut_pairs(15) == ", pairs cut at block_size: 1 (1 before the completion)"
-    assert dataset.cut_pairs(12) == ", pairs cut at block_size: 2 (1 before the completion)"
+    assert dataset.cut_pairs(15) == "pairs cut at block_size: 1 (1 before the completion)"
+    assert dataset.cut_pairs(12) == "pairs cut at block_size: 2 (1 before the completion)"
     (tmp_path / "long").mkdir()
     with pytest.raises(UserError, match="block_size=9: must be larger, no completion of the train pairs"):
         TokenDataset(prepared(tmp_path / "long", rows[:2], validation_fraction=0.0)).cut_pairs(9)
