@@ -166,6 +166,3 @@ def _open_shard(path: Path, shard: Shard, dtype: np.dtype) -> np.ndarray:
             f"{path} is corrupt: it has {size} bytes, its manifest says {shard.bytes}: {remedy(path.parent)}"
         )
     return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
-
-
-anew = remedy  # the old name, for training/shard_check.py

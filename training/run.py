@@ -3,7 +3,6 @@
 It holds config.json (config, identity, versions), metrics.jsonl (log.py) and the checkpoints (checkpointing/checkpoint.py).
 """
 
-import errno
 import json
 import platform
 import subprocess
@@ -22,7 +21,7 @@ from corpus.dataset import TokenDataset
 from corpus.tokenizer import Tokenizer
 from model import GPTConfig
 from system.errors import UserError
-from system.files import replace_file
+from system.files import cannot_write, replace_file
 from system.world import World
 from training.config import OPERATIONAL, TrainConfig, identity
 from training.micro_batch import share_batch
@@ -172,8 +171,7 @@ def write_config(run: Run) -> None:
         run.out_dir.mkdir(parents=True, exist_ok=True)
         replace_file(run.out_dir / CONFIG, json.dumps(run.about, indent=2) + "\n")
     except OSError as error:
-        fix = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --out_dir"
-        raise UserError(f"cannot write to out_dir={run.out_dir} ({error.strerror}): {fix}") from None
+        raise cannot_write(run.out_dir, error) from None
 
 
 def _earlier(out_dir: Path, folder: Path | None) -> tuple[dict[str, Any] | None, str]:

@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from corpus.dataset import Manifest, check_shards
+from corpus.manifest import Manifest, check_shards, remedy
 from system.errors import UserError
 
 SHARE = 0.05  # of one core's time, while the run trains
@@ -55,6 +55,6 @@ class ShardCheck:
         """Return the error that ends the run, in all processes, when any of them found damage."""
         found = self.damage or "another process found a corrupt shard, see its error line"
         return UserError(
-            f"{found}: the checkpoints since this command started are set aside (.suspect); delete {self.data_dir} and"
-            " prepare it again, then rerun the same command to resume"
+            f"{found}: the checkpoints since this command started are set aside (.suspect); {remedy(self.data_dir)}, then"
+            " rerun the same command to resume"
         )
