@@ -1,8 +1,8 @@
-"""The network: GPTConfig says its shape, GPT is the model. Nothing else lives here.
+"""The network: GPTConfig sets its shape, GPT is the model.
 
-Two families are covered exactly, by choices that can each be set alone: GPT-2 (the defaults: learned
-positions, LayerNorm, tanh-GELU, biases, tied embeddings) and Qwen3's dense models (rotary positions,
-RMSNorm, QK-norm, grouped-query attention, SwiGLU, no bias). Data, training and sampling are left to others.
+It covers two families exactly, by options that can be set one by one: GPT-2 (the defaults: learned positions,
+LayerNorm, tanh-GELU, biases, tied embeddings) and Qwen3's dense models (rotary positions, RMSNorm, QK-norm,
+grouped-query attention, SwiGLU, no bias).
 
 Shapes: B batch, T time (tokens), C channels (= n_embd), H heads, D head size, V vocabulary.
 Grouped-query attention has fewer heads for keys and values: K of them (K = H without it).
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-IGNORED = -1  # a target that does not count in the loss
+IGNORED = -1  # a target that the loss leaves out
 
 Attention = Literal["auto", "flash", "sdpa", "math"]
 Position = Literal["learned", "rotary"]
@@ -29,7 +29,7 @@ FUSED_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION]
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """The shape of a GPT; the defaults are GPT-2 124M. Raises ValueError for what cannot be built."""
+    """The shape of a GPT; the defaults are GPT-2 124M. Raises ValueError on invalid values."""
 
     vocab_size: int = 0  # tokens in the vocabulary; 0: taken from the data's tokenizer
     block_size: int = 1024  # longest sequence, in tokens
@@ -38,11 +38,11 @@ class GPTConfig:
     n_kv_head: int = 0  # key and value heads, for grouped-query attention; 0: n_head
     n_embd: int = 768  # channels between the blocks
     head_dim: int = 0  # size of one head; 0: n_embd / n_head
-    n_inner: int = 0  # hidden size of the MLP; 0: 4 n_embd, or 8/3 n_embd up to a multiple of 64 for swiglu
-    dropout: float = 0.0  # share of activations dropped in training, in [0, 1)
-    position: Position = "learned"  # a trained vector for each position, or rotations of queries and keys
+    n_inner: int = 0  # MLP hidden size; 0: 4 n_embd, or for swiglu 8/3 n_embd rounded up to a multiple of 64
+    dropout: float = 0.0  # fraction of activations dropped in training, in [0, 1)
+    position: Position = "learned"  # a trained vector per position, or rotations of queries and keys
     rope_theta: float = 10000.0  # base of the rotary wavelengths
-    norm: NormKind = "layernorm"  # what keeps the scale of the activations
+    norm: NormKind = "layernorm"  # normalization of the activations
     norm_eps: float = 0.0  # added to the variance in the norms; 0: 1e-5 for layernorm, 1e-6 for rmsnorm
     mlp: MLPKind = "gelu"  # tanh-approximated GELU, or the gated SwiGLU
     qk_norm: bool = False  # normalize each head's queries and keys, before the rotation
@@ -59,7 +59,7 @@ class GPTConfig:
         self._require("dropout", 0.0 <= self.dropout < 1.0, "in [0, 1)")
         self._require("rope_theta", self.rope_theta > 0.0, "positive")
         divides = self.head_dim > 0 or self.n_embd % self.n_head == 0
-        self._require("n_embd", divides, f"divisible by n_head={self.n_head}, or head_dim given")
+        self._require("n_embd", divides, f"divisible by n_head={self.n_head}, or head_dim set")
         self._require("n_head", self.n_head % self.kv_heads == 0, f"divisible by n_kv_head={self.n_kv_head}")
         even = self.position != "rotary" or self.head_size % 2 == 0
         odd = "head_dim" if self.head_dim else "n_embd"
@@ -67,7 +67,7 @@ class GPTConfig:
 
     def _require(self, key: str, holds: bool, rule: str) -> None:
         if not holds:
-            raise ValueError(f"{key}={getattr(self, key)!r} must be {rule}")
+            raise ValueError(f"{key}={getattr(self, key)!r}: must be {rule}")
 
     @property
     def kv_heads(self) -> int:
@@ -88,7 +88,7 @@ class GPTConfig:
 
     @property
     def padded_vocab_size(self) -> int:
-        """Rows of the embedding matrices: a multiple of 64 is faster to multiply by."""
+        """Rows of the embedding matrices: a multiple of 64 multiplies faster."""
         return round_up(self.vocab_size, 64)
 
 
@@ -97,7 +97,7 @@ def round_up(number: int, multiple: int) -> int:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Widen half precisions to float32 and leave float64 as it is."""
+    """Convert half precisions to float32 and leave float64 alone."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -123,8 +123,8 @@ def make_norm(config: GPTConfig, size: int) -> nn.Module:
 def rotary_angles(config: GPTConfig, T: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return cos and sin of each position's rotations, (T, D/2), in float32 whatever the model's dtype.
 
-    They are made anew in each forward pass, for all layers: that costs next to nothing, and no buffer can
-    be rounded by `.to(bfloat16)` or left empty by a model that was built on the meta device.
+    Each forward pass computes them once for all layers. That costs next to nothing, and there is no buffer that
+    `.to(bfloat16)` could round or a model built on the meta device could leave empty.
     """
     D = config.head_size
     exponents = torch.arange(0, D, 2, device=device, dtype=torch.float32) / D  # (D/2,)
@@ -135,16 +135,16 @@ def rotary_angles(config: GPTConfig, T: int, device: torch.device) -> tuple[Tens
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn channel i of each head together with channel i + D/2 by its position's angle.
+    """Rotate each pair of channels i and i + D/2 by the angle of its position. (B, H, T, D) -> (B, H, T, D).
 
-    (B, H, T, D) -> (B, H, T, D). Source: RoFormer, https://arxiv.org/abs/2104.09864, with the pairs split in halves.
+    Source: RoFormer, https://arxiv.org/abs/2104.09864, which pairs neighbouring channels instead.
     """
     left, right = x.chunk(2, dim=-1)  # (B, H, T, D/2) each
     return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
 
 
 def math_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """Attend to the past, written out: what the fused kernels compute. (B, H, T, D) -> (B, H, T, D)."""
+    """Causal attention written out: what the fused kernels compute. (B, H, T, D) -> (B, H, T, D)."""
     H, T, D = q.shape[1:]
     k = k.repeat_interleave(H // k.shape[1], dim=1)  # (B, H, T, D): each key head serves a group of queries
     v = v.repeat_interleave(H // v.shape[1], dim=1)  # (B, H, T, D)
@@ -155,13 +155,13 @@ def math_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """Do the same in torch's own kernels, which never hold the (T, T) weights where they can help it."""
+    """The same in torch's own kernels, most of which never hold the (T, T) weights."""
     grouped = q.shape != k.shape
     return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, enable_gqa=grouped)
 
 
 def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) -> str:
-    """Say why attention="flash" cannot be had for this shape, device and compute dtype; empty if it can."""
+    """Return why attention="flash" is not available for this shape, device and compute dtype; empty if it is."""
     if device.type != "cuda":
         return f"it needs a CUDA device, not {device.type}"
     if dtype not in (torch.float16, torch.bfloat16):
@@ -181,19 +181,18 @@ def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) 
 def choose_attention(
     attention: Attention, config: GPTConfig, device: torch.device, dtype: torch.dtype
 ) -> Attention:
-    """Settle "auto" for this device and compute dtype, and make sure that "flash" can be had.
+    """Resolve "auto" for this device and compute dtype; raise ValueError if "flash" is not available.
 
-    "auto" becomes "flash" where CUDA's fused kernels run, so that nothing slower slips in later, else "sdpa". On a
-    CPU in bfloat16 it becomes "math" up to 512 tokens: the weights stay in the cache, and plain products train
-    about 1.4 times as fast as torch's CPU kernel (4.8 M parameters, 256 tokens, AVX512-BF16).
-    Call it once, before the model is built: inside a compiled model nothing is checked any more.
-    Raises ValueError for an impossible "flash", with the reason.
+    "auto" becomes "flash" where CUDA's fused kernels run, so that torch cannot fall back to a slower one later, else
+    "sdpa". On a CPU in bfloat16 it becomes "math" up to 512 tokens: the weights stay in the cache, and plain matrix
+    multiplications train about 1.4 times as fast as torch's CPU kernel (4.8 M parameters, 256 tokens, AVX512-BF16).
+    Call it once, before building the model: a compiled model checks nothing.
     """
     if attention not in ("auto", "flash"):
         return attention
     obstacle = flash_obstacle(config, device, dtype)
     if attention == "flash" and obstacle:
-        raise ValueError(f"attention='flash' cannot be had: {obstacle}; use attention='auto'")
+        raise ValueError(f"attention='flash' is not available: {obstacle}: use attention='auto'")
     if device.type == "cpu" and dtype == torch.bfloat16 and config.block_size <= 512:
         return "math"
     return "sdpa" if obstacle else "flash"
@@ -229,7 +228,9 @@ class CausalSelfAttention(nn.Module):
             return math_attention(q, k, v, dropout)
         if self.attention == "flash":
             if not q.is_cuda:
-                raise ValueError(f"attention='flash' needs a CUDA device, not {q.device.type}")
+                raise ValueError(
+                    f"attention='flash' needs a CUDA device, not {q.device.type}: use attention='auto'"
+                )
             with sdpa_kernel(FUSED_KERNELS):
                 return fused_attention(q, k, v, dropout)
         return fused_attention(q, k, v, dropout)
@@ -245,7 +246,7 @@ class MLP(nn.Module):
         self.c_proj = nn.Linear(n_inner, config.n_embd, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.c_fc(x)  # (B, T, n_inner), or gate and value side by side
+        x = self.c_fc(x)  # (B, T, n_inner), or (B, T, 2 n_inner): gate, value
         if self.gated:
             gate, value = x.chunk(2, dim=-1)  # (B, T, n_inner) each
             x = F.silu(gate) * value
@@ -281,7 +282,9 @@ class Transformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         T = tokens.shape[1]
         if self.config.block_size < T:
-            raise ValueError(f"{T} tokens are more than block_size={self.config.block_size}: crop them")
+            raise ValueError(
+                f"{T} tokens are more than block_size={self.config.block_size}: crop the sequence"
+            )
         x = self.wte(tokens)  # (B, T, C)
         rotary = None
         if self.wpe is None:
@@ -297,17 +300,16 @@ class Transformer(nn.Module):
 class GPT(nn.Module):
     """A decoder-only transformer language model.
 
-    `attention` says how attention is computed, never what: "math" in plain lines, "sdpa" by whatever kernel
-    torch picks, "flash" by CUDA's fused kernels or not at all. "auto" is settled by `choose_attention`;
-    a model that is given it as it is runs "sdpa".
+    `attention` sets how attention is computed, not what: "math" in plain torch, "sdpa" by the kernel that torch
+    picks, "flash" by CUDA's fused kernels only. `choose_attention` resolves "auto"; without it, "auto" means "sdpa".
     """
 
     def __init__(self, config: GPTConfig, attention: Attention = "auto") -> None:
         super().__init__()
         if config.vocab_size < 1:
-            raise ValueError(f"vocab_size={config.vocab_size} must be set: take it from the data's tokenizer")
+            raise ValueError(f"vocab_size={config.vocab_size}: must be the tokenizer's number of tokens")
         if attention not in get_args(Attention):
-            raise ValueError(f"attention={attention!r} must be one of {', '.join(get_args(Attention))}")
+            raise ValueError(f"attention={attention!r}: must be one of {', '.join(get_args(Attention))}")
         self.config = config
         self.transformer = Transformer(config, attention)
         self.lm_head = nn.Linear(config.n_embd, config.padded_vocab_size, bias=False)
@@ -315,12 +317,12 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def init_weights(self) -> None:
-        """Tie the embeddings and draw all weights anew, as GPT-2 does.
+        """Tie the embeddings and draw all weights, as GPT-2 does.
 
-        Matrices are normal with a deviation of 0.02; those that write to the residual stream (c_proj: two in
-        each layer) are divided by sqrt(2 n_layer), to keep its variance. Biases are zero, norms one. The rows
-        that pad the vocabulary are zero, and stay so: no loss sees them. A model that was built on the meta
-        device calls this again after `to_empty`.
+        Matrices are normal with a standard deviation of 0.02; those that write to the residual stream (c_proj: two
+        per layer) are divided by sqrt(2 n_layer), to keep its variance. Biases are zero, norms one. The rows that pad
+        the vocabulary start at zero and stay there: no loss includes them. A model that was built on the meta device
+        calls this again after `to_empty`.
         """
         if self.config.tie_embeddings:
             self.lm_head.weight = self.transformer.wte.weight
@@ -338,20 +340,20 @@ class GPT(nn.Module):
     def forward(self, tokens: Tensor, targets: Tensor | None = None, last_only: bool = False) -> Tensor:
         """Return logits, or with targets the loss: cross-entropy in nats, summed over targets that are not IGNORED.
 
-        tokens and targets are (B, T) int64; logits are (B, T, V), or (B, 1, V) of the last position alone with
-        last_only. Both are float32 (float64 for a float64 model), under autocast too.
+        tokens and targets are (B, T) int64; logits are (B, T, V), with last_only (B, 1, V) for the last position.
+        Logits and loss are float32 (float64 for a float64 model), under autocast too.
         """
         x = self.transformer(tokens)  # (B, T, C)
         if last_only:
             x = x[:, -1:]  # (B, 1, C)
-        # The product keeps the padded size, which is fast; nothing after it sees the padding.
+        # The multiplication uses the padded size, which is faster; nothing after it sees the padding.
         logits = at_least_float32(self.lm_head(x)[..., : self.config.vocab_size])  # (B, T, V)
         if targets is None:
             return logits
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the parameters by name, as views, tied ones once and without the vocabulary's padding."""
+        """Return the parameters by name, as views without the vocabulary's padding; tied ones occur once."""
         padded = {"transformer.wte.weight", "lm_head.weight"}
         rows = self.config.vocab_size
         return {
@@ -360,15 +362,15 @@ class GPT(nn.Module):
         }
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Copy in what `weights()` returned; raise ValueError where names or shapes are not this model's."""
+        """Copy in the result of another model's `weights()`; raise ValueError if names or shapes differ."""
         own = self.weights()
         if own.keys() != weights.keys():
             missing, left_over = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-            raise ValueError(f"weights do not fit the model: missing {missing}, left over {left_over}")
+            raise ValueError(f"the weights do not match the model: missing {missing}, unexpected {left_over}")
         for name, parameter in own.items():
             if parameter.shape != weights[name].shape:
                 found, expected = tuple(weights[name].shape), tuple(parameter.shape)
-                raise ValueError(f"{name} has shape {found}, the model needs {expected}")
+                raise ValueError(f"{name} has shape {found}: the model needs {expected}")
             parameter.copy_(weights[name])
 
     def n_params(self, embeddings: bool = True) -> int:
@@ -379,9 +381,9 @@ class GPT(nn.Module):
     def flops_per_token(self, T: int) -> int:
         """Count floating-point operations per trained token (forward + backward) in sequences of T tokens.
 
-        PaLM, appendix B (https://arxiv.org/abs/2204.02311): 6 N + 12 L H D T. N are the weights that multiply
-        activations, the output layer included and embedding look-ups not: 2 operations each forward, 4 backward.
-        The second term is the two products of attention, counted without the causal half that could be saved.
+        PaLM, appendix B (https://arxiv.org/abs/2204.02311): 6 N + 12 L H D T. N counts the weights of the linear
+        layers, output layer included: 2 operations each forward, 4 backward. The second term is the two matrix
+        multiplications of attention, including the half that a causal kernel can skip.
         """
         config = self.config
         weights = sum(module.weight.numel() for module in self.modules() if isinstance(module, nn.Linear))

@@ -1,6 +1,6 @@
-"""A trained model to start from, wherever it is: a checkpoint of ours, a folder in Hugging Face's layout, a hub name.
+"""Any model that our network can load: a run's checkpoint, a folder in Hugging Face's layout, or a hub name.
 
-Owns telling them apart. Reading each kind is checkpoint.py's, huggingface.py's and hub.py's.
+model, tokenizer, dtype = pretrained.load("out/demo")
 """
 
 from dataclasses import dataclass
@@ -8,32 +8,48 @@ from pathlib import Path
 
 import torch
 
-from checkpointing import checkpoint, huggingface
+from checkpointing import checkpoint, huggingface_config, huggingface_weights
 from corpus import tokenizer_json
 from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
 from model import GPT, GPTConfig, choose_attention
-from system import hub
+from system import hardware, hub
 from system.errors import UserError
+
+
+def load(
+    spec: str, device: str = "auto", precision: hardware.Precision = "auto"
+) -> tuple[GPT, Tokenizer, torch.dtype]:
+    """Return the model that `spec` names, ready to sample, its tokenizer, and the dtype of matrix multiplications.
+
+    The weights are float32 whatever the precision. Raises UserError if the model, the device or the precision is
+    not available.
+    """
+    found = find(spec)
+    torch_device = hardware.choose_device(device)
+    dtype, _ = hardware.choose_precision(precision, torch_device)
+    tokenizer = found.tokenizer()
+    return load_model(found, torch_device, dtype).eval(), tokenizer, dtype
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model on disk, found to be one that our network can be; its weights are not read yet."""
+    """A supported model on disk, whose weights are not read yet."""
 
-    name: str  # as the user gave it
+    name: str  # as the user wrote it
     folder: Path
     config: GPTConfig
-    is_ours: bool
+    is_ours: bool  # a checkpoint of this project, not a folder in Hugging Face's layout
 
     def load_weights(self, model: GPT) -> None:
-        """Copy the weights into a model; raise UserError where names or shapes differ.
+        """Copy the weights into a model; raise UserError if names or shapes differ.
 
-        The model's learned positions may be fewer than there: the first ones are taken.
+        If the model has fewer learned positions than the weights, it gets the first ones.
         """
-        read = checkpoint.read_weights if self.is_ours else huggingface.read_tensors
+        read = checkpoint.read_weights if self.is_ours else huggingface_weights.read_tensors
         weights = read(self.folder)
         try:
-            weights = weights if self.is_ours else huggingface.our_weights(self.config, weights)
+            if not self.is_ours:
+                weights = huggingface_weights.from_huggingface(self.config, weights)
             positions = weights.get("transformer.wpe.weight")
             if positions is not None:
                 weights["transformer.wpe.weight"] = positions[: model.config.block_size]
@@ -43,37 +59,42 @@ class Pretrained:
             raise UserError(f"{where}: {error}") from None
 
     def tokenizer(self) -> Tokenizer:
-        """Return the model's tokenizer; raise UserError for one with more tokens than the model knows."""
+        """Return the model's tokenizer; raise UserError if it has more tokens than the model."""
         if self.is_ours:
             return Tokenizer.load(self.folder / TOKENIZER_FILE)
         tokenizer = tokenizer_json.read_tokenizer(self.folder, self.name)
         if tokenizer.vocab_size > self.config.vocab_size:
             raise UserError(
-                f"{self.folder}: its tokenizer has {tokenizer.vocab_size} tokens, its model knows"
-                f" {self.config.vocab_size}: they do not belong together"
+                f"{self.folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only"
+                f" {self.config.vocab_size}: use the tokenizer files that came with the model"
             )
         return tokenizer
 
 
 def find(spec: str) -> Pretrained:
-    """Return the model that `spec` names; raise UserError where there is none, or none that our network can be.
+    """Return the model that `spec` names; raise UserError if there is none, or our network cannot load it.
 
-    A run's folder means its best checkpoint, else the last; a name that is no folder here, owner/name, is the hub's.
+    A run's folder means its best checkpoint, or its last if none is best. owner/name means a model on the hub, unless
+    there is a folder `owner`.
     """
     folder = hub.find_folder(spec)
     if not folder.exists() and folder.name == spec:
         raise UserError(
-            f"no folder {spec} here; the name of a model on the hub has its owner in it, as openai-community/gpt2"
+            f"no folder {spec}: use a run's folder, or a hub name with its owner, such as openai-community/gpt2"
         )
     if hub.is_model_folder(folder):
-        return Pretrained(spec, folder, huggingface.read_config(folder), is_ours=False)
-    folder = checkpoint.find(folder)
+        return Pretrained(spec, folder, huggingface_config.read_config(folder), is_ours=False)
+    try:
+        folder = checkpoint.find(folder)
+    except UserError:
+        huggingface_weights.reject_pickles(folder)
+        raise
     config = checkpoint.network_of(checkpoint.read_checked(folder), folder)
     return Pretrained(spec, folder, config, is_ours=True)
 
 
 def load_model(pretrained: Pretrained, device: torch.device, dtype: torch.dtype) -> GPT:
-    """Build the network with its weights, on the device and for computing in dtype."""
+    """Build the network with its weights on `device`, for matrix multiplications in `dtype`."""
     model = GPT(pretrained.config, choose_attention("auto", pretrained.config, device, dtype))
     pretrained.load_weights(model)
     return model.to(device)

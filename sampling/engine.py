@@ -1,17 +1,116 @@
-"""Prompts and a model to tokens: what to draw from, as pure functions over logits, and the decoding loop.
-
-Owns temperature, top-k, top-p and the randomness of a sample. Leaves text and tokenizers, checkpoints, devices
-and precision to its callers: it computes as the model and the autocast around it do.
-"""
+"""The decoding loop: a model continues prompts, as tokens (`generate`) or as text (`continuations`)."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from corpus.tokenizer import Tokenizer
 from model import GPT
-from sampling.probabilities import check_sampling, next_token_probabilities
+from sampling.probabilities import next_token_probabilities
+from system import hardware
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to continue a prompt. Raises ValueError on values out of range."""
+
+    n_samples: int = 1  # continuations of each prompt
+    max_new_tokens: int = 100  # tokens per continuation; fewer if the text ends first
+    temperature: float = 0.8  # 0: always the most probable token
+    top_k: int = 200  # sample among the k most probable tokens; 0: all
+    top_p: float = 1.0  # sample among the most probable tokens that together reach this probability; 1: all
+    seed: int = 1  # same seed, same text
+
+    def __post_init__(self) -> None:
+        if self.n_samples < 1:
+            raise ValueError(f"n_samples={self.n_samples}: must be at least 1")
+        if self.max_new_tokens < 0:
+            raise ValueError(f"max_new_tokens={self.max_new_tokens}: must be at least 0")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(
+                f"temperature={self.temperature}: must be finite and at least 0 (0: always the most probable token)"
+            )
+        if self.top_k < 0:
+            raise ValueError(f"top_k={self.top_k}: must be at least 0 (0: all tokens)")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p}: must be in (0, 1] (1: all tokens)")
+
+
+def continuations(
+    model: GPT, tokenizer: Tokenizer, prompt: str, sampling: Sampling, dtype: torch.dtype = torch.float32
+) -> list[str]:
+    """Return `n_samples` texts that the model writes after `prompt`; an empty prompt starts a new article."""
+    tokens = tokenizer.encode(prompt) or [tokenizer.end_of_text]
+    [samples] = generate(model, [tokens], sampling, end_of_text=tokenizer.end_of_text, dtype=dtype)
+    return [tokenizer.decode(sample) for sample in samples]
+
+
+@torch.inference_mode()
+def generate(
+    model: GPT,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    *,
+    end_of_text: int | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> list[list[list[int]]]:
+    """Continue each prompt `n_samples` times: `[p][s]` of the result holds the new tokens of prompt p's sample s.
+
+    A sample ends before its first `end_of_text`, or after `max_new_tokens`. The model sees the last block_size
+    tokens; its matrix multiplications run in `dtype`. A sample depends only on its prompt, the settings and its
+    number s, not on other prompts or on how many samples there are (except for rounding, which may differ with
+    the batch size). Raises ValueError for an empty prompt or a token outside the vocabulary.
+    """
+    for number, prompt in enumerate(prompts):
+        check_prompt(prompt, number, model.config.vocab_size)
+    was_training = model.training
+    model.eval()
+    try:
+        with hardware.autocast(next(model.parameters()).device, dtype):
+            return [decode(model, prompt, sampling, end_of_text) for prompt in prompts]
+    finally:
+        model.train(was_training)
+
+
+def check_prompt(prompt: Sequence[int], number: int, vocab_size: int) -> None:
+    """Raise ValueError for an empty prompt or a token outside the vocabulary."""
+    if len(prompt) == 0:
+        raise ValueError(f"prompts[{number}] is empty: start it with the end-of-text token")
+    unknown = [token for token in prompt if not 0 <= token < vocab_size]
+    if unknown:
+        raise ValueError(f"prompts[{number}] has token {unknown[0]}: must be in [0, {vocab_size})")
+
+
+def decode(model: GPT, prompt: Sequence[int], sampling: Sampling, end_of_text: int | None) -> list[list[int]]:
+    """Continue one prompt token by token; return the new tokens of each sample.
+
+    The unfinished samples form a batch of equal lengths, so nothing is padded. Each token is computed from the
+    whole window: there is no cache.
+    """
+    device, block_size = next(model.parameters()).device, model.config.block_size
+    generators = [sample_generator(sampling.seed, prompt, s) for s in range(sampling.n_samples)]
+    samples = [list(prompt) for _ in generators]
+    running = list(range(sampling.n_samples))
+    for _ in range(sampling.max_new_tokens):
+        window = torch.tensor([samples[s][-block_size:] for s in running], device=device)  # (B, T)
+        logits = model(window, last_only=True)[:, -1]  # (B, V)
+        # On the CPU and in float64, so that a seed means the same on every device.
+        probabilities = next_token_probabilities(
+            logits.cpu().double(), sampling.temperature, sampling.top_k, sampling.top_p
+        )
+        tokens = draw(probabilities, [generators[s] for s in running])
+        unfinished = []
+        for s, token in zip(running, tokens, strict=True):
+            if token != end_of_text:
+                samples[s].append(token)
+                unfinished.append(s)
+        running = unfinished
+        if not running:
+            break
+    return [sample[len(prompt) :] for sample in samples]
 
 
 def draw(probabilities: Tensor, generators: Sequence[torch.Generator]) -> list[int]:
@@ -21,87 +120,6 @@ def draw(probabilities: Tensor, generators: Sequence[torch.Generator]) -> list[i
 
 
 def sample_generator(seed: int, prompt: Sequence[int], sample: int) -> torch.Generator:
-    """Return the randomness of a prompt's n-th sample, unrelated to that of other samples, prompts and seeds."""
+    """Return a random generator for a prompt's n-th sample, independent of other samples, prompts and seeds."""
     digest = hashlib.sha256(f"{seed}/{sample}/{list(prompt)}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
-
-
-@torch.inference_mode()
-def generate(
-    model: GPT,
-    prompts: Sequence[Sequence[int]],
-    *,
-    n_samples: int = 1,
-    max_new_tokens: int = 100,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-    seed: int = 0,
-    end_of_text: int | None = None,
-) -> list[list[list[int]]]:
-    """Continue each prompt `n_samples` times: `[p][s]` of the result are the new tokens of prompt p's sample s.
-
-    A sample ends before its first `end_of_text`, or after `max_new_tokens`. The model sees the last block_size
-    tokens. A sample depends on its prompt, the settings, `seed` and its number s alone: not on other prompts,
-    nor on how many samples there are (but for rounding, which may differ with the number of rows computed).
-    Raises ValueError for an empty prompt, a token outside the vocabulary or a setting out of range.
-    """
-    check_sampling(temperature, top_k, top_p, n_samples, max_new_tokens)
-    for number, prompt in enumerate(prompts):
-        check_prompt(prompt, number, model.config.vocab_size)
-
-    def probabilities(logits: Tensor) -> Tensor:
-        # On the CPU and in float64, so that a seed means the same on every device.
-        return next_token_probabilities(logits.cpu().double(), temperature, top_k, top_p)
-
-    was_training = model.training
-    model.eval()
-    try:
-        return [
-            decode(model, prompt, seed, n_samples, max_new_tokens, probabilities, end_of_text)
-            for prompt in prompts
-        ]
-    finally:
-        model.train(was_training)
-
-
-def check_prompt(prompt: Sequence[int], number: int, vocab_size: int) -> None:
-    """Raise ValueError for an empty prompt or a token that the model does not know."""
-    if len(prompt) == 0:
-        raise ValueError(f"prompts[{number}] is empty: begin it with the end-of-text token")
-    unknown = [token for token in prompt if not 0 <= token < vocab_size]
-    if unknown:
-        raise ValueError(f"prompts[{number}] has token {unknown[0]}, outside the vocabulary of {vocab_size}")
-
-
-def decode(
-    model: GPT,
-    prompt: Sequence[int],
-    seed: int,
-    n_samples: int,
-    max_new_tokens: int,
-    probabilities: Callable[[Tensor], Tensor],
-    end_of_text: int | None,
-) -> list[list[int]]:
-    """Continue one prompt, a token at a time; return the new tokens of each sample.
-
-    The samples that have not ended are a batch of equal lengths, so that nothing is padded. Each token is
-    computed from the whole window anew.
-    """
-    device, block_size = next(model.parameters()).device, model.config.block_size
-    generators = [sample_generator(seed, prompt, s) for s in range(n_samples)]
-    samples = [list(prompt) for _ in range(n_samples)]
-    running = list(range(n_samples))
-    for _ in range(max_new_tokens):
-        window = torch.tensor([samples[s][-block_size:] for s in running], device=device)  # (B, T)
-        logits = model(window, last_only=True)[:, -1]  # (B, V)
-        tokens = draw(probabilities(logits), [generators[s] for s in running])
-        unended = []
-        for s, token in zip(running, tokens, strict=True):
-            if token != end_of_text:
-                samples[s].append(token)
-                unended.append(s)
-        running = unended
-        if not running:
-            break
-    return [sample[len(prompt) :] for sample in samples]

@@ -1,6 +1,6 @@
-"""The one way this project tells a user what went wrong: a line that names it and the way on.
+"""How commands report errors: one line, what is wrong and how to fix it, and exit status 2.
 
-Owns the exception for mistakes a user can mend and how a command prints it. Our own invariants stay `assert`.
+Our own invariants are `assert`s.
 """
 
 import contextlib
@@ -10,28 +10,28 @@ import traceback
 from collections.abc import Callable
 from typing import TextIO
 
-INTERRUPTED, INTERRUPTED_STATUS = "interrupted: the same command goes on from what is saved", 130
+INTERRUPTED, INTERRUPTED_STATUS = "interrupted: rerun the same command to resume", 130
 
 
 class UserError(Exception):
-    """A mistake the user can mend; its message is one line: what was found, where, and the remedy."""
+    """An error the user can fix; its message is one line: what is wrong and how to fix it."""
 
 
 def say(line: str, file: TextIO | None = None) -> None:
-    """Print a line at once; where it cannot be written nobody is there to be told, and the work goes on."""
+    """Print a line and flush; ignore a closed output, so that the work continues without a reader."""
     with contextlib.suppress(OSError):
         print(line, file=file, flush=True)
 
 
 def print_error(message: object) -> None:
-    """Print what went wrong, as one line on stderr."""
+    """Print an error as one line on stderr."""
     say(f"error: {' '.join(str(message).splitlines())}", sys.stderr)
 
 
 def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.exit) -> None:
-    """Run a command's `main` and `leave` with its exit status: 2 after a `UserError`, which is printed as one line.
+    """Run a command's `main`, then call `leave` with its exit status: 2 after a `UserError`, printed as one line.
 
-    Ends without a word where nobody reads the output any more: `| head -1` has what it wants.
+    Exits silently when the output's reader is gone, as in `| head -1`.
     """
     status = 0
     try:
@@ -39,27 +39,27 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
             main()
         finally:
             if sys.stdout:
-                sys.stdout.flush()  # at the exit it would be too late to be quiet
+                sys.stdout.flush()  # while its errors can still be caught
     except UserError as error:
         print_error(error)
         status = 2
     except KeyboardInterrupt:
         say(INTERRUPTED, sys.stderr)
         status = INTERRUPTED_STATUS
-    except Exception as error:  # of any kind: how the process ends is for `leave` to say
-        if not isinstance(error, OSError) or output_is_taken():
+    except Exception as error:  # any kind: `leave` must run
+        if not isinstance(error, OSError) or output_is_writable():
             traceback.print_exc()
             status = 1
         else:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which takes what is left
-            status = 141 if isinstance(error, BrokenPipeError) else 2  # as a command that SIGPIPE ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # drops the buffered rest
+            status = 141 if isinstance(error, BrokenPipeError) else 2  # 141: as if ended by SIGPIPE
         if status == 2:
             print_error(error.__context__ or f"cannot write the output ({error})")
     leave(status)
 
 
-def output_is_taken() -> bool:
-    """Say whether our output goes somewhere: other pipes, as those to worker processes, and other disks fail too."""
+def output_is_writable() -> bool:
+    """Return whether stdout still works: an OSError may also come from a worker's pipe or a disk."""
     try:
         print(flush=True)
     except OSError:

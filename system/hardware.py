@@ -1,7 +1,4 @@
-"""What this machine can do: device, precision, compiling, peak arithmetic. Every choice comes with its reason.
-
-Owns the probing of devices. How many processes there are is `distributed.py`'s.
-"""
+"""What this machine can do: device, precision, torch.compile, peak FLOP/s. Automatic choices come with a reason."""
 
 import os
 import re
@@ -14,8 +11,8 @@ from system.errors import UserError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-# Dense bfloat16 tensor-core peaks in FLOP/s, from NVIDIA's data sheets; the first name that occurs in the
-# device's name as whole words counts (an L40 is no L4).
+# Dense bfloat16 tensor-core peaks in FLOP/s, from NVIDIA's data sheets. The first key that occurs in the device's
+# name as whole words counts (an L40 is not an L4).
 PEAK_FLOPS = {
     "B200": 2250e12,
     "GH200": 989e12,
@@ -34,9 +31,9 @@ PEAK_FLOPS = {
 
 
 def choose_device(request: str, local_rank: int = 0) -> torch.device:
-    """Return the device for this process: `auto` takes CUDA, then MPS, then the CPU.
+    """Return the device for this process: `auto` takes CUDA, else MPS, else the CPU.
 
-    Raises UserError for a device this machine, or this build of torch, does not have.
+    Raises UserError for a device that this machine or this build of torch does not have.
     """
     if request == "auto":
         request = (
@@ -45,13 +42,13 @@ def choose_device(request: str, local_rank: int = 0) -> torch.device:
     try:
         device = torch.device(request)
     except RuntimeError:
-        raise UserError(f"device={request}: use auto, cpu, cuda, cuda:N or mps") from None
+        raise UserError(f"device={request}: must be auto, cpu, cuda, cuda:N or mps") from None
     if device.type == "cuda":
         return _cuda_device(device, request, local_rank)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError("device=mps: torch finds no Apple GPU here: use --device=cpu")
+        raise UserError("device=mps: torch finds no Apple GPU: use --device=cpu")
     if device.type not in ("cpu", "mps"):
-        raise UserError(f"device={request}: use auto, cpu, cuda, cuda:N or mps")
+        raise UserError(f"device={request}: must be auto, cpu, cuda, cuda:N or mps")
     return device
 
 
@@ -64,8 +61,8 @@ def _cuda_device(device: torch.device, request: str, local_rank: int) -> torch.d
     index = local_rank if device.index is None else device.index
     if index >= torch.cuda.device_count():
         raise UserError(
-            f"device={request}: this process needs GPU {index}, but there are {torch.cuda.device_count()}: "
-            "start fewer processes"
+            f"device={request}: no GPU {index}, this machine has {torch.cuda.device_count()}: start fewer processes,"
+            " or choose another --device"
         )
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
@@ -73,18 +70,18 @@ def _cuda_device(device: torch.device, request: str, local_rank: int) -> torch.d
 
 
 def choose_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]:
-    """Return the dtype of the matrix products and the reason for it, for `auto`, `bfloat16` or `float32`.
+    """Return the dtype of matrix multiplications for `auto`, `bfloat16` or `float32`, and the reason.
 
-    Weights and optimizer state stay float32. bfloat16 is taken where the hardware computes in it: CUDA from
-    compute capability 8.0, CPUs with AVX512-BF16 or AMX. Raises UserError where bfloat16 is asked for in vain.
+    Weights and optimizer state stay float32. `auto` takes bfloat16 where the hardware supports it: CUDA from compute
+    capability 8.0, CPUs with AVX512-BF16 or AMX. Raises UserError if bfloat16 is requested on an older GPU.
     """
     native, reason = _native_bfloat16(device)
     if request == "float32":
-        return torch.float32, "asked for"
+        return torch.float32, "requested"
     if request == "bfloat16" and device.type == "cuda" and not native:
         raise UserError(f"precision=bfloat16: {reason}: use --precision=float32")
     if request == "bfloat16":
-        return torch.bfloat16, "asked for" if native else f"asked for, though {reason}"
+        return torch.bfloat16, "requested" if native else f"requested, though {reason}"
     return (torch.bfloat16 if native else torch.float32), reason
 
 
@@ -96,56 +93,53 @@ def _native_bfloat16(device: torch.device) -> tuple[bool, str]:
             f"compute capability {major}.{minor} {'has' if major >= 8 else 'lacks'} native bfloat16",
         )
     if device.type == "cpu":
-        probes = (
-            "_is_avx512_bf16_supported",
-            "_is_amx_tile_supported",
-        )  # private, so absent in some versions
+        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private: some versions lack them
         native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
         return native, f"this CPU {'has' if native else 'lacks'} native bfloat16"
     return False, f"float32 is the tested precision on {device.type}"
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
-    """Return the context in which matrix products run in `dtype`."""
+    """Return a context in which matrix multiplications run in `dtype`."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
 def choose_compile(request: str | bool, device: torch.device) -> tuple[bool, str]:
-    """Return whether to compile the model, and why not: `auto` probes with a tiny function, empty where it works.
+    """Return whether to compile the model, and if not, why: `auto` tries a tiny function first.
 
-    Raises UserError where compiling is insisted on (`True`) and this machine cannot.
+    Raises UserError if compiling is required (`True`) and does not work.
     """
     if request is False:
-        return False, "asked for"
+        return False, "requested"
     if request == "auto" and device.type == "mps":
-        return False, "torch.compile is young on mps"
+        return False, "torch.compile is experimental on mps"
     try:
         with torch.no_grad():
             torch.compile(lambda x: torch.relu(x + 1) * 2, dynamic=False)(torch.ones(64, device=device))
-    except Exception as error:  # of many types: no C++ compiler, no Triton, an old GPU, a bug
+    except Exception as error:  # many types: no C++ compiler, no Triton, an old GPU, a bug
         first_line = str(error).strip().partition("\n")[0]
-        obstacle = f"torch.compile does not work here: {type(error).__name__}: {first_line}"
+        reason = f"torch.compile does not work here: {type(error).__name__}: {first_line}"
         if request is True:
-            raise UserError(f"compile=True: {obstacle}: use --compile=False") from None
-        return False, obstacle
+            raise UserError(f"compile=True: {reason}: use --compile=False") from None
+        return False, reason
     return True, ""
 
 
 def be_deterministic(device: torch.device) -> None:
-    """Make a CPU run repeat bit for bit, also when compiled; set float32 products to TF32 on CUDA.
+    """Make CPU runs repeatable bit for bit, compiled or not; on GPUs, allow TF32 for float32 multiplications.
 
-    Compiled CPU code is not repeatable otherwise: the compiler may reorder reductions from run to run.
+    Otherwise the compiler may reorder the reductions of CPU code from run to run.
     """
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-        # Filling fresh memory, which goes with it, is a debugging aid and costs time in each step.
+        # It also fills fresh memory, a debugging aid that costs time in each step.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010  unknown to mypy
     else:
         torch.set_float32_matmul_precision("high")
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
-    """Return the device's peak in FLOP/s for bfloat16, or None where it is not known."""
+    """Return the device's bfloat16 peak in FLOP/s, None if unknown."""
     if device.type != "cuda" or dtype != torch.bfloat16:
         return None
     name = torch.cuda.get_device_name(device)
@@ -153,7 +147,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:
 
 
 def describe(device: torch.device) -> str:
-    """Return the device in words: its name, and its threads or memory."""
+    """Return the device's name with its memory or threads."""
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"

@@ -1,7 +1,6 @@
-"""The Hugging Face hub: whether it is to be asked, and the local folder of a model that it has.
+"""The Hugging Face hub: from a model's name to a local folder, by the cache or a download.
 
-Owns how a model's name becomes a folder: the hub's cache, offline mode, a download. What is in the folder is
-huggingface.py's and hf_tokenizer.py's; datasets are sources.py's.
+Reading the folder is left to `checkpointing/` and `corpus/tokenizer_json.py`, datasets to `corpus/sources.py`.
 """
 
 import os
@@ -13,23 +12,23 @@ from system.network import reachable
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 CONFIG = "config.json"
-# Everything a model is here; never the pickles, which lie beside the weights of many.
+# All that is downloaded; many models also have pickles, which we never open.
 FILES = [CONFIG, "generation_config.json", "tokenizer*.json"]
 WEIGHT_FILES = ["*.safetensors", "*.safetensors.index.json"]
 
 
 def server() -> str:
-    """Return the hub's address, which HF_ENDPOINT may set."""
+    """Return the hub's URL: HF_ENDPOINT, if set."""
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 
 
 def is_offline() -> bool:
-    """Return whether the user wants the hub's cache alone (HF_HUB_OFFLINE=1)."""
+    """Return whether the user allows only the hub's cache (HF_HUB_OFFLINE=1)."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def is_model_folder(folder: Path) -> bool:
-    """Return whether the folder holds a model in Hugging Face's layout (a run's own config.json is another file)."""
+    """Return whether the folder holds a model in Hugging Face's layout; the config.json of our runs does not count."""
     try:
         content = (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -38,10 +37,10 @@ def is_model_folder(folder: Path) -> bool:
 
 
 def find_folder(spec: str, weights: bool = True) -> Path:
-    """Return the folder that `spec` names: a local one, or the hub's model of that name, downloaded where need be.
+    """Return the folder that `spec` names: a local one, or a hub model's, downloaded unless it is in the cache.
 
-    A name (owner/name) is the hub's where there is no folder `owner` here. Without `weights` they are not downloaded.
-    Raises UserError where the model cannot be had, within 10 seconds where the hub does not answer.
+    owner/name means the hub, unless there is a folder `owner`. `weights=False` leaves the weights out of the download.
+    Raises UserError if the model is not available, within 10 seconds if the hub does not answer.
     """
     if not NAME.fullmatch(spec) or Path(spec).parent.exists():
         return Path(spec)
@@ -50,20 +49,23 @@ def find_folder(spec: str, weights: bool = True) -> Path:
 
     online = not is_offline() and reachable(server())
     files = [*FILES, *WEIGHT_FILES] if weights else FILES
+    own = f"for a model of your own, run `python train.py --out_dir={spec}` first"
     try:
         return Path(snapshot_download(spec, allow_patterns=files, local_files_only=not online))
     except LocalEntryNotFoundError:
-        asked = "HF_HUB_OFFLINE is set" if is_offline() else f"{server()} does not answer"
+        reason = "HF_HUB_OFFLINE is set" if is_offline() else f"{server()} does not answer"
         raise UserError(
-            f"no folder {spec} here, and no model of that name in the hub's cache ({asked}): with a network, `hf download"
-            f" {spec}` gets it there; for a model of your own, `python train.py --out_dir={spec}` comes first"
+            f"no folder {spec}, and no such model in the hub's cache ({reason}): {own};"
+            f" for one on the hub, run `hf download {spec}` while online"
         ) from None
     except GatedRepoError:
         raise UserError(
-            f"{spec} is gated: accept its terms at {server()}/{spec}, then `hf auth login`"
+            f"{spec} is gated: accept its terms at {server()}/{spec}, then run `hf auth login`"
         ) from None
     except RepositoryNotFoundError:
-        raise UserError(f"no folder {spec} here, and the hub has no model of that name") from None
-    except Exception as error:  # the hub's library and its HTTP library share no other ancestor
+        raise UserError(
+            f"no folder {spec}, and no such model on the hub: {own}; for a private one, run `hf auth login`"
+        ) from None
+    except Exception as error:  # huggingface_hub and its HTTP library share no narrower base class
         reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise UserError(f"cannot get {spec} from the hub ({reason}): try again, or make room") from None
+        raise UserError(f"cannot download {spec} ({reason}): try again, or free disk space") from None

@@ -1,7 +1,7 @@
-"""Whether a server answers, asked within a few seconds.
+"""Check within a few seconds whether a server answers.
 
-Owns the one bounded question. The libraries that download (tiktoken, huggingface_hub) either set no time limit or
-try again for minutes, and a name server that drops packets blocks even a socket that has a timeout.
+Libraries that download (tiktoken, huggingface_hub) have no time limit or retry for minutes, and a name server that
+drops packets blocks even a socket with a timeout.
 """
 
 import ssl
@@ -11,16 +11,16 @@ import urllib.request
 
 
 def reachable(url: str, seconds: float = 5.0) -> bool:
-    """Return whether the server of `url` gives any answer, proxies of the environment included, within `seconds`."""
+    """Return whether the server of `url` answers within `seconds`, through the environment's proxies if set."""
     answered = threading.Event()
 
     def ask() -> None:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).close()
-        except urllib.error.HTTPError as refusal:
-            refusal.close()  # a refusal is an answer too
+        except urllib.error.HTTPError as response:
+            response.close()  # an error status is an answer too
         except urllib.error.URLError as error:
-            if not isinstance(error.reason, ssl.SSLError):  # the libraries may know other certificates
+            if not isinstance(error.reason, ssl.SSLError):  # the libraries may trust other certificates
                 return
         except OSError:
             return

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT, SIGHUP and SIGUSR1 (Slurm's warning before a time limit): heard, kept until someone looks."""
+"""Catch stop signals, so that a loop can finish its step: SIGTERM, SIGINT, SIGHUP, and SIGUSR1 (Slurm's warning)."""
 
 import os
 import signal
@@ -13,90 +13,93 @@ from typing import Self
 from system.errors import INTERRUPTED, INTERRUPTED_STATUS, say
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-AT_ONCE_AFTER = 1.0  # seconds: an interrupt sooner is the same one, which came two ways
-DEAF_AFTER = 2.0  # seconds from when the process must be gone, if need be without a good end
+SAME_INTERRUPT_SECONDS = 1.0  # an interrupt sooner than this is the same one, delivered twice
+FORCED_EXIT_SECONDS = 2.0  # after a second interrupt, until the process is killed if it has not exited
 
 
-class Notice:
-    """The first signal to stop, and whether one that comes later says that nobody wants to wait.
+class FirstSignal:
+    """The first stop signal, and whether a later one is a second interrupt: the user does not want to wait.
 
-    torchrun passes the first Ctrl-C on as SIGINT and the second as SIGTERM. After a warning, SIGTERM is no more than
-    another one: the processes are saving by then.
+    torchrun forwards the first Ctrl-C as SIGINT and the second as SIGTERM. SIGTERM after SIGUSR1 or SIGTERM does not
+    count: the processes are saving by then.
     """
 
     def __init__(self) -> None:
         self.name, self.received_at = "", 0.0
 
-    def take(self, number: int) -> bool:
+    def note(self, number: int) -> bool:
         """Note a signal; return whether it is a second interrupt."""
         name = signal.Signals(number).name
         if not self.name:
             self.name, self.received_at = name, time.monotonic()
             return False
-        return "SIGINT" in (name, self.name) and time.monotonic() > self.received_at + AT_ONCE_AFTER
+        return "SIGINT" in (name, self.name) and time.monotonic() > self.received_at + SAME_INTERRUPT_SECONDS
 
 
 class Signals:
-    """The first signal to stop that this process gets, kept until someone looks, while the block runs.
+    """A context that catches stop signals; `name` is the first one's.
 
-    Python tells its main thread of a signal when that comes back from a call: from one that waits for a device or for
-    another process, perhaps never. So a thread hears of each signal too, by way of a pipe.
+    Python runs signal handlers in the main thread only, after its current call returns; a call that waits for a device
+    or another process may never return. So a listening thread reads each signal from a pipe.
     """
 
     def __init__(self) -> None:
-        self.received, self.heard = Notice(), Notice()  # by the main thread, by the other one
-        self.over = threading.Event()
+        self.received, self.heard = (
+            FirstSignal(),
+            FirstSignal(),
+        )  # by the main thread, by the listening thread
+        self.closed = threading.Event()
 
     @property
     def name(self) -> str:
-        """The first signal's name, empty for none."""
+        """The first signal's name, empty if none came."""
         return self.received.name
 
     def __enter__(self) -> Self:
-        # nohup's SIGHUP stays ignored; a shell's SIGINT, for what it starts with &, does not.
-        wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
-        reading, self.writing = os.pipe()
-        os.set_blocking(self.writing, False)
-        self.other_end = signal.set_wakeup_fd(self.writing, warn_on_full_buffer=False)
-        threading.Thread(target=self.listen, args=(reading,), daemon=True).start()
-        self.before = {number: signal.signal(number, self.receive) for number in wanted}
+        # Ignored signals stay ignored (nohup's SIGHUP), except SIGINT, which shells ignore for jobs started with &.
+        caught = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) != signal.SIG_IGN]
+        read_end, self.write_end = os.pipe()
+        os.set_blocking(self.write_end, False)
+        self.wakeup_before = signal.set_wakeup_fd(self.write_end, warn_on_full_buffer=False)
+        threading.Thread(target=self.listen, args=(read_end,), daemon=True).start()
+        self.before = {number: signal.signal(number, self.receive) for number in caught}
         return self
 
     def __exit__(self, *_exception: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(self.other_end)
-        self.over.set()
-        os.close(self.writing)
+        signal.set_wakeup_fd(self.wakeup_before)
+        self.closed.set()
+        os.close(self.write_end)
 
     def receive(self, number: int, _frame: FrameType | None) -> None:
-        """Note a signal, in the main thread; whoever interrupts a second time does not want to wait."""
-        if self.received.take(number):
+        """Note a signal in the main thread; stop at once on a second interrupt."""
+        if self.received.note(number):
             raise KeyboardInterrupt
 
     def say(self, line: str) -> None:
-        """Print a line on stderr, and do not wait long for whoever reads it: it may be what stands still."""
+        """Print a line on stderr; do not wait long for its reader, which may hang."""
         printing = threading.Thread(target=say, args=(line, sys.stderr), daemon=True)
         printing.start()
         printing.join(0.5)
 
-    def listen(self, reading: int) -> None:
-        """Say that a signal came; end the process where it does not end by itself after a second interrupt."""
-        while numbers := os.read(reading, 1):
+    def listen(self, read_end: int) -> None:
+        """Print the first signal; exit the process if it does not exit by itself after a second interrupt."""
+        while numbers := os.read(read_end, 1):
             if numbers[0] not in SIGNALS:
                 continue
-            is_first, is_urgent = not self.heard.name, self.heard.take(numbers[0])
+            is_first, is_urgent = not self.heard.name, self.heard.note(numbers[0])
             if is_first:
                 self.say(f"{self.heard.name}: stopping after this step")
-            if is_urgent and not self.over.wait(DEAF_AFTER):
+            if is_urgent and not self.closed.wait(FORCED_EXIT_SECONDS):
                 self.say(INTERRUPTED)
                 os._exit(INTERRUPTED_STATUS)
-        os.close(reading)
+        os.close(read_end)
 
 
 @contextmanager
 def deadly_interrupts() -> Iterator[None]:
-    """Let Ctrl-C end the process in the block at once: it waits for others there, where Python does not hear it."""
+    """Let Ctrl-C kill the process at once in the block, which waits for other processes outside Python."""
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
@@ -105,6 +108,6 @@ def deadly_interrupts() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """Let no signal make a failure of a process that has done its work and is about to end."""
+    """Ignore stop signals, so that none turns a finished process into a failed one."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -217,14 +217,6 @@ def test_optimizer_values_out_of_range_are_named() -> None:
             OptimizerConfig(**{name: value})
 
 
-def test_sample_values_out_of_range_are_named() -> None:
-    for name, value in {"temperature": -1.0, "top_k": -1, "top_p": 0.0, "n_samples": 0, "max_new_tokens": -1}.items():  # fmt: skip
-        with pytest.raises(ValueError, match=f"{name}="):
-            SampleConfig(**{name: value})
-    with pytest.raises(ValueError, match=r"prompt='Once', prompt_file=x.txt: give one of the two"):
-        SampleConfig(prompt="Once", prompt_file="x.txt")
-
-
 def test_batch_size_and_batch_tokens_replace_each_other(tmp_path: Path) -> None:
     path = config_file(tmp_path, "config = TrainConfig(batch_tokens=4096)")
     assert parse_train_config([path, "--batch_size=3"], "").sequences_per_step == 3

@@ -1,4 +1,4 @@
-"""How a command ends: in one line for what a user can mend, without a word where nobody reads on."""
+"""How commands end: a user's error is one line, other errors keep their traceback, a closed output is no error."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def test_user_error_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str])
     "body",
     ["print('word', flush=True)", "print('word' * 100_000)", "print('word')", "print('word'); sys.exit()"],
 )
-def test_output_that_nobody_reads_ends_a_command_quietly(body: str, unbuffered: str) -> None:
+def test_a_closed_output_ends_a_command_silently(body: str, unbuffered: str) -> None:
     code = f"import sys\nfrom system.errors import run_command\ndef main():\n sys.stdin.read(); {body}\nrun_command(main)"
     command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.PIPE}
@@ -38,20 +38,30 @@ def test_output_that_nobody_reads_ends_a_command_quietly(body: str, unbuffered: 
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError("a worker has gone"), RuntimeError("a device has failed")])
-def test_other_errors_are_told_whole(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_errors_keep_their_traceback(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
         raise error
 
     with pytest.raises(SystemExit) as stop:
         run_command(main)
     assert stop.value.code == 1
-    said = capsys.readouterr().err
-    assert said.startswith("Traceback")
-    assert said.endswith(f"{type(error).__name__}: {error}\n")
+    printed = capsys.readouterr().err
+    assert printed.startswith("Traceback")
+    assert printed.endswith(f"{type(error).__name__}: {error}\n")
+
+
+def test_an_interrupt_says_how_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    statuses: list[int] = []
+    run_command(main, statuses.append)
+    assert statuses == [130]
+    assert capsys.readouterr().err == "interrupted: rerun the same command to resume\n"
 
 
 @pytest.mark.parametrize("body", ["print('word')", "raise UserError('no')"])
-def test_full_disk_under_the_output_is_one_line(body: str) -> None:
+def test_a_full_disk_under_the_output_is_one_line(body: str) -> None:
     code = f"from system.errors import run_command, UserError\ndef main():\n print('x')\n {body}\nrun_command(main)"
     with open("/dev/full", "w") as full:
         done = subprocess.run(

@@ -1,9 +1,10 @@
-"""Our models there: opened by transformers without code of ours, with our logits, losses and text; and in CTranslate2."""
+"""Exported models: transformers computes the same logits, losses and text without our code, and so does CTranslate2."""
 
 import json
 import math
 import runpy
-from dataclasses import asdict, replace
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import ctranslate2
 import numpy as np
 import pytest
 import torch
-from conftest import ALONE, CPU, one_line_error
-from test_huggingface import enlarge, largest_difference
+from commands import run_here
+from conftest import ALONE, CPU, elsewhere, one_line_error
+from references import enlarge, largest_difference
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from checkpointing import checkpoint, pretrained
@@ -20,16 +22,15 @@ from checkpointing.checkpoint import Progress
 from corpus.bpe import train_bpe
 from corpus.dataset import TokenDataset
 from corpus.tokenizer import Tokenizer
-from corpus.tokenizer_json import open_tokenizer
 from evaluation.losses import evaluate
 from model import GPT, GPTConfig
-from sampling.engine import generate
+from sampling.engine import Sampling, generate
 from system.errors import UserError
 from tools.export_hf import ExportConfig, export
 from train import train
 from training.config import TrainConfig
 from training.optim import make_optimizer
-from training.run import open_run, with_vocabulary, write_config
+from training.run import open_data, open_run, with_vocabulary, write_config
 
 TEXT = (
     "the river runs north past old stone walls where café owners learn 数字 and sing 12345 times, isn't it? "
@@ -52,25 +53,33 @@ def tokenizer() -> Tokenizer:
     return train_bpe([TEXT * 50], 301)
 
 
-def checkpointed(config: TrainConfig, tokenizer: Tokenizer, **shape: Any) -> GPT:
-    """Write a checkpoint of a model of `shape`, with weights at which every part shows; return the model."""
+MEASURED = Progress(7, 56, 3.25, 3.25, 1.5)
+
+
+def checkpointed(
+    config: TrainConfig, tokenizer: Tokenizer, progress: Progress = MEASURED, **shape: Any
+) -> GPT:
+    """Write a checkpoint of a model of `shape` with large weights; return the model."""
     sizes = {"block_size": 96, "n_layer": 2, "n_head": 4, "n_embd": 48, **shape}
     config = with_vocabulary(replace(config, model=GPTConfig(**sizes)), tokenizer.vocab_size)
     torch.manual_seed(2)
     model = GPT(config.model)
     enlarge(model)
-    run = open_run(config, "d" * 64, tokenizer, {"source": "invented articles", "train_tokens": 12345})
+    run = open_run(config, open_data(config.data_dir)._replace(tokenizer=tokenizer))
+    run.about["data"] = {"source": "invented articles", "train_tokens": 12345}
     write_config(run)
     optimizer = make_optimizer(model, config.optimizer)
-    progress = Progress(7, 56, 3.25, 3.25, 1.5)
     checkpoint.save(Path(config.out_dir), model, optimizer, tokenizer, progress, run.about, 2)
     return model.eval()
 
 
+def exported_folder(config: TrainConfig) -> Path:
+    return Path(config.out_dir).parent / "hf"
+
+
 def exported(config: TrainConfig) -> Path:
-    out_dir = Path(config.out_dir).parent / "hf"
-    export(ExportConfig(config.out_dir, str(out_dir)))
-    return out_dir
+    export(ExportConfig(config.out_dir, str(exported_folder(config))))
+    return exported_folder(config)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -81,9 +90,8 @@ def test_transformers_computes_our_logits_and_greedy_text(shape, config, tokeniz
     assert sum(p.numel() for p in theirs.parameters()) == ours.n_params()
     assert largest_difference(ours, theirs, tokenizer.vocab_size, 96) < 1e-5
     prompt = tokenizer.encode("the river runs")
-    [[expected]] = generate(
-        ours.double(), [prompt], max_new_tokens=64, temperature=0, end_of_text=tokenizer.end_of_text
-    )
+    greedy = Sampling(max_new_tokens=64, temperature=0)
+    [[expected]] = generate(ours.double(), [prompt], greedy, end_of_text=tokenizer.end_of_text)
     inputs = torch.tensor([prompt])
     options = {"do_sample": False, "max_new_tokens": 64, "attention_mask": torch.ones_like(inputs)}
     found = theirs.double().generate(inputs, **options)[0, len(prompt) :].tolist()
@@ -92,13 +100,11 @@ def test_transformers_computes_our_logits_and_greedy_text(shape, config, tokeniz
     again = pretrained.find(str(folder))
     assert not again.is_ours
     assert again.tokenizer().hash == tokenizer.hash
-    assert (
-        largest_difference(pretrained.load_model(again, CPU, torch.float32).eval(), theirs.float(), 301, 96)
-        < 1e-5
-    )
+    reloaded = pretrained.load_model(again, CPU, torch.float32).eval()
+    assert largest_difference(reloaded, theirs.float(), 301, 96) < 1e-5
 
 
-def test_the_cards_program_runs(config, tokenizer, capsys):
+def test_the_code_of_the_card_runs(config, tokenizer, capsys):
     checkpointed(config, tokenizer)
     program = (exported(config) / "README.md").read_text().split("```python\n")[1].split("```")[0]
     path = exported_folder(config).parent / "program.py"
@@ -109,7 +115,7 @@ def test_the_cards_program_runs(config, tokenizer, capsys):
 
 
 @pytest.mark.parametrize("shape", [{}, QWEN3], ids=["gpt2", "qwen3"])
-def test_the_perplexity_of_a_trained_model_is_the_same_there(shape, config):
+def test_transformers_computes_the_perplexity_of_a_trained_model(shape, config):
     config = replace(config, max_steps=40, eval_interval=40, checkpoint_interval=40, eval_windows=0)
     train(replace(config, model=replace(config.model, block_size=32, **shape)))
     validation = TokenDataset(config.data_dir, "val")
@@ -158,11 +164,7 @@ def test_ctranslate2_continues_alike(shape, config, tokenizer, tmp_path):
     assert len(set(tokens[3:])) > 5, "a text that repeats one token would prove little"
 
 
-def exported_folder(config: TrainConfig) -> Path:
-    return Path(config.out_dir).parent / "hf"
-
-
-def test_the_card_says_what_the_model_is_and_learned_from(config, tokenizer):
+def test_the_card_has_size_data_loss_and_usage(config, tokenizer):
     checkpointed(config, tokenizer)
     folder = exported(config)
     card = (folder / "README.md").read_text()
@@ -182,21 +184,29 @@ def test_the_card_says_what_the_model_is_and_learned_from(config, tokenizer):
         *("config.json", "generation_config.json", "model.safetensors", "README.md"),
         *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     }
-    assert "Begun with random weights" in card
-    config_there = json.loads((folder / "config.json").read_text())
-    assert config_there["n_ctx"] == 96
+    assert "Initial weights: random" in card
+    shutil.rmtree(folder)
+    checkpointed(elsewhere(config, "unmeasured"), tokenizer, Progress(7, 56))
+    assert "Validation loss: unknown" in (exported(elsewhere(config, "unmeasured")) / "README.md").read_text()
+    assert json.loads((folder / "config.json").read_text())["n_ctx"] == 96
 
 
-def test_what_transformers_does_not_have_is_refused_and_nothing_is_written(run, config, tokenizer):
+def test_the_command_exports_or_says_why_not(config, tokenizer):
+    arguments = [f"--checkpoint={config.out_dir}", f"--out_dir={exported_folder(config)}"]
     checkpointed(config, tokenizer, position="rotary")
-    out_dir = Path(config.out_dir).parent / "hf"
-    arguments = [f"--checkpoint={config.out_dir}", f"--out_dir={out_dir}"]
-    message = one_line_error(run("tools.export_hf", *arguments))
-    assert "neither GPT-2 nor Qwen3" in message
-    assert not out_dir.exists()
+    message = one_line_error(run_here("tools/export_hf.py", *arguments))
+    assert "must be GPT-2 or Qwen3" in message
+    assert not exported_folder(config).exists()
+    shutil.rmtree(config.out_dir)
+    checkpointed(config, tokenizer)
+    done = run_here("tools/export_hf.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        f"exported {config.out_dir}/step_00000007 to {exported_folder(config)}: gpt2,"
+    )
 
 
-def test_a_folder_that_is_there_is_not_written_over(config, tokenizer):
+def test_an_existing_folder_is_not_overwritten(config, tokenizer):
     checkpointed(config, tokenizer)
     folder = exported(config)
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -205,26 +215,23 @@ def test_a_folder_that_is_there_is_not_written_over(config, tokenizer):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_full_disk_leaves_nothing_that_looks_whole(monkeypatch, config, tokenizer):
+def test_a_full_disk_leaves_nothing_behind(monkeypatch, config, tokenizer):
     checkpointed(config, tokenizer)
 
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tools.export_hf.hf_tokenizer.write_tokenizer", full)
+    monkeypatch.setattr("tools.export_hf.tokenizer_json.write_tokenizer", full)
     with pytest.raises(UserError, match="No space left"):
         exported(config)
     assert not list(Path(config.out_dir).parent.glob("hf*"))
 
 
-def test_a_tokenizer_of_another_model_is_refused(config, tokenizer, tmp_path):
+def test_a_tokenizer_with_more_tokens_than_the_model_is_an_error(config, tokenizer):
     checkpointed(config, tokenizer)
-    folder = exported(config)
-    content = json.loads((folder / "config.json").read_text())
-    bytes_tokenizer = open_tokenizer("bytes")
-    assert bytes_tokenizer.vocab_size < tokenizer.vocab_size
-    small = GPT(replace(GPTConfig(**asdict(pretrained.find(str(folder)).config)), vocab_size=200))
+    path = exported(config) / "config.json"
+    content = json.loads(path.read_text())
     assert content["vocab_size"] == 301
-    (folder / "config.json").write_text(json.dumps({**content, "vocab_size": small.config.vocab_size}))
-    with pytest.raises(UserError, match="tokenizer has 301 tokens, its model knows 200"):
-        pretrained.find(str(folder)).tokenizer()
+    path.write_text(json.dumps({**content, "vocab_size": 200}))
+    with pytest.raises(UserError, match="the tokenizer has 301 tokens, the model only 200"):
+        pretrained.find(str(path.parent)).tokenizer()

@@ -1,4 +1,4 @@
-"""What this machine can do: each refusal names the remedy, each automatic choice its reason."""
+"""Devices, precision and compiling: errors say how to fix them, automatic choices say why."""
 
 import pytest
 import torch
@@ -10,18 +10,18 @@ from system.hardware import autocast, choose_compile, choose_device, choose_prec
 from system.world import start_world
 
 
-def test_cpu_is_there() -> None:
+def test_the_cpu_is_available() -> None:
     assert choose_device("cpu") == CPU
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
 
 
 @pytest.mark.parametrize("request_", ["warp", "cpu:x", "xla", ""])
-def test_unknown_devices_are_refused(request_: str) -> None:
-    with pytest.raises(UserError, match=f"device={request_}: use auto, cpu, cuda, cuda:N or mps"):
+def test_unknown_devices_are_errors(request_: str) -> None:
+    with pytest.raises(UserError, match=f"device={request_}: must be auto, cpu, cuda, cuda:N or mps"):
         choose_device(request_)
 
 
-def test_absent_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_devices_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device("auto") == CPU
@@ -37,7 +37,7 @@ def test_each_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     assert choose_device("auto", local_rank=1) == torch.device("cuda", 1)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(UserError, match="needs GPU 2, but there are 2"):
+    with pytest.raises(UserError, match="device=cuda: no GPU 2, this machine has 2: start fewer processes"):
         choose_device("cuda", local_rank=2)
 
 
@@ -52,7 +52,7 @@ def test_precision_follows_compute_capability(
     dtype, reason = choose_precision("auto", gpu)
     assert dtype == expected
     assert f"compute capability {major}.5" in reason
-    assert choose_precision("float32", gpu) == (torch.float32, "asked for")
+    assert choose_precision("float32", gpu) == (torch.float32, "requested")
     if expected == torch.float32:
         with pytest.raises(UserError, match=r"precision=bfloat16: .*7\.5.*--precision=float32"):
             choose_precision("bfloat16", gpu)
@@ -77,29 +77,29 @@ def test_autocast_computes_in_the_dtype() -> None:
             assert layer(x).dtype == dtype
 
 
-def test_compiling_falls_back_with_one_warning_or_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_auto_is_eager_and_true_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_args: object, **_options: object) -> object:
         raise RuntimeError("no C++ compiler\nlong story")
 
     monkeypatch.setattr(torch, "compile", broken)
-    compiles, obstacle = choose_compile("auto", CPU)
-    assert (compiles, obstacle) == (False, "torch.compile does not work here: RuntimeError: no C++ compiler")
+    reason = "torch.compile does not work here: RuntimeError: no C++ compiler"
+    assert choose_compile("auto", CPU) == (False, reason)
     with pytest.raises(UserError, match=r"compile=True: .*no C\+\+ compiler.*--compile=False"):
         choose_compile(True, CPU)
-    assert choose_compile(False, CPU) == (False, "asked for")
+    assert choose_compile(False, CPU) == (False, "requested")
 
 
-def test_compiling_survives_an_error_without_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_compiler_error_is_named_by_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_args: object, **_options: object) -> object:
         raise NotImplementedError
 
     monkeypatch.setattr(torch, "compile", broken)
-    compiles, obstacle = choose_compile("auto", CPU)
+    compiles, reason = choose_compile("auto", CPU)
     assert not compiles
-    assert "NotImplementedError" in obstacle
+    assert "NotImplementedError" in reason
 
 
-def test_peaks_are_of_the_named_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peak_flops_follow_the_name_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = torch.device("cuda", 0)
     peaks = {"NVIDIA H100 PCIe": 756e12, "NVIDIA H100 80GB HBM3": 989e12, "NVIDIA A100-SXM4-80GB": 312e12}
     peaks |= {"NVIDIA L40S": 362e12, "NVIDIA L4": 121e12, "NVIDIA A10G": None, "NVIDIA GB200": None, "NVIDIA L40": None}  # fmt: skip
@@ -112,12 +112,12 @@ def test_peaks_are_of_the_named_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert peak_flops(gpu, torch.bfloat16) is None
 
 
-def test_determinism_is_of_the_cpu_alone() -> None:
+def test_cpu_runs_are_deterministic() -> None:
     hardware.be_deterministic(CPU)
     assert torch.are_deterministic_algorithms_enabled()
 
 
-def test_device_in_words() -> None:
+def test_the_description_has_the_threads() -> None:
     assert f"{torch.get_num_threads()} threads" in hardware.describe(CPU)
 
 

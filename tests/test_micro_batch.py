@@ -105,7 +105,7 @@ def test_cpu_takes_the_whole_share(config: TrainConfig, capsys: pytest.CaptureFi
     train(replace(config, micro_batch_size="auto", max_steps=1))
     text = capsys.readouterr().out
     assert "micro-batch 8 (auto: the whole share, as cpu is not probed)" in text
-    assert "float32 (asked for), eager" in text, "the precision has a reason of its own"
+    assert "float32 (requested), eager" in text, "the precision has a reason of its own"
 
 
 def test_network_that_does_not_fit_at_all_is_refused(

@@ -16,7 +16,6 @@ from checkpointing.pretrained import find, load_model
 from corpus.dataset import IGNORED, NO_LOSS, TokenDataset, batch, verify
 from model import GPT
 from system.errors import UserError
-from tools.invented_pairs import WORDINGS, pairs
 from train import train
 from training.config import TrainConfig
 
@@ -194,17 +193,3 @@ def test_empty_completions_are_skipped_and_prompts_may_be_empty(tmp_path: Path) 
     dataset = TokenDataset(out_dir)
     assert dataset.manifest.skipped_documents == 2
     assert dataset.read(0, 2).tolist() == [ord("b"), 256]
-
-
-def test_invented_facts_are_stated_in_every_wording_but_one() -> None:
-    training, held_out = pairs()
-    assert (len(training), len(held_out)) == (200, 50)
-    seen_prompts = {row["prompt"] for row in training}
-    assert not seen_prompts & {row["prompt"] for row in held_out}
-    facts = {row["id"].split("-")[0]: row["completion"] for row in training}
-    assert len(set(facts.values())) == 50
-    for row in held_out:
-        assert facts[row["id"].split("-")[0]] == row["completion"]
-    wordings = [row["id"].split("-")[1] for row in held_out]
-    assert {wording: wordings.count(wording) for wording in wordings} == dict.fromkeys("01234", 10)
-    assert len(WORDINGS) * 5 * 10 == 250

@@ -1,25 +1,32 @@
-"""Sampling by the real command: from a checkpoint alone, the same text for the same seed, refusals in one line."""
+"""sample.py: a checkpoint continues prompts, the same seed gives the same text, and errors are one line."""
 
+import os
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from commands import run_here
 from conftest import WORDS, one_line_error
 
 import sample
-from sample import SampleConfig, read_prompts, samples
+from checkpointing import pretrained
+from model import GPT
+from sample import SampleConfig, read_prompts
+from sampling import engine
+from sampling.engine import Sampling, continuations
 from system.command_line import parse_config
 from system.errors import UserError
 from train import train
 from training.config import TrainConfig
 
+FLOAT32 = ("--device=cpu", "--precision=float32")
+
 
 @pytest.fixture(scope="module")
 def checkpoint_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run trained for a moment, whose data folder has been away since."""
+    """A run that has learned words, whose data folder is gone: sampling needs the checkpoint only."""
     folder = tmp_path_factory.mktemp("sample")
     copy = folder / "data"
     shutil.copytree(data_dir, copy)
@@ -28,7 +35,14 @@ def checkpoint_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         out_dir=str(folder / "run"),
         model=replace(TrainConfig(batch_size=1).model, block_size=32, n_layer=2, n_head=2, n_embd=64),
         optimizer=replace(TrainConfig(batch_size=1).optimizer, learning_rate=1e-2, warmup_steps=10),
-        **{"max_steps": 150, "batch_size": 8, "device": "cpu", "precision": "float32", "compile": False},
+        **{
+            "max_steps": 150,
+            "batch_size": 8,
+            "device": "cpu",
+            "precision": "float32",
+            "compile": False,
+            "eval_windows": 20,
+        },
     )
     train(config)
     torch.use_deterministic_algorithms(False)
@@ -36,167 +50,155 @@ def checkpoint_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "run"
 
 
-def texts(checkpoint_dir: Path, **settings: object) -> list[tuple[str, list[str]]]:
-    config = SampleConfig(checkpoint=str(checkpoint_dir), max_new_tokens=40, device="cpu", **settings)
-    prompts = read_prompts(config)
-    return list(zip(prompts, samples(config, prompts), strict=True))
+def texts(checkpoint_dir: Path, prompt: str = "the river ", **settings: object) -> list[str]:
+    model, tokenizer, dtype = pretrained.load(str(checkpoint_dir), "cpu", "float32")
+    return continuations(model, tokenizer, prompt, Sampling(**{"max_new_tokens": 40, **settings}), dtype)
 
 
-def test_command_continues_the_prompt(checkpoint_dir: Path, run) -> None:
-    argv = [
-        f"--checkpoint={checkpoint_dir}",
-        "--prompt=the river ",
-        "--max_new_tokens=60",
-        "--temperature=0.5",
-        "--seed=4",
-    ]
-    done = run("sample.py", *argv, "--device=cpu", "--precision=float32")
+def printed(*argv: object) -> str:
+    """Return what the command prints, run in this process."""
+    done = run_here("sample.py", *map(str, argv), *FLOAT32)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert done.stdout.startswith("the river ")
-    assert len(done.stdout) > len("the river ") + 20
-    learned = [word for word in done.stdout.split()[2:-1] if word in WORDS]
-    assert len(learned) >= 4, f"not one of the words it was trained on: {done.stdout!r}"
-    ((_, [text]),) = texts(checkpoint_dir, prompt="the river ", temperature=0.5, seed=4)
-    assert done.stdout.startswith("the river " + text), "the same seed, the same text, in any process"
+    return done.stdout
 
 
-def test_command_prints_several_samples_of_several_prompts(checkpoint_dir: Path, run, tmp_path: Path) -> None:
-    (tmp_path / "prompts.txt").write_text("the\n\ncafé 数字\n", encoding="utf-8")
-    argv = [
-        f"--checkpoint={checkpoint_dir}",
-        "--prompt_file=prompts.txt",
-        "--n_samples=2",
-        "--max_new_tokens=5",
-    ]
-    done = run("sample.py", *argv, "--device=cpu")
+def test_the_command_continues_the_prompt(checkpoint_dir: Path, run) -> None:
+    settings = {"max_new_tokens": 60, "temperature": 0.5, "seed": 4}
+    argv = [f"--{key}={value}" for key, value in settings.items()]
+    done = run("sample.py", f"--checkpoint={checkpoint_dir}", "--prompt=the river ", *argv, *FLOAT32)
     assert done.returncode == 0, done.stderr
-    headers = [line for line in done.stdout.splitlines() if line.startswith("---")]
-    assert headers == [f"--- prompt {p} of 2, sample {s} of 2" for p in (1, 2) for s in (1, 2)]
-    assert done.stdout.count("\nthe") >= 2
-    assert done.stdout.count("\ncafé 数字") == 2
+    assert done.stderr == ""
+    [text] = texts(checkpoint_dir, **settings)
+    assert done.stdout == f"the river {text}\n", "the same seed, the same text, in any process"
+    learned = [word for word in text.split()[1:-1] if word in WORDS]
+    assert len(learned) >= 4, f"not the words it was trained on: {text!r}"
 
 
-def test_one_prompt_is_printed_without_its_number(
-    checkpoint_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_several_samples_of_several_prompts_have_headers(checkpoint_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("the\n\ncafé 数字\n", encoding="utf-8")
+    prompt_file = f"--prompt_file={tmp_path / 'prompts.txt'}"
+    found = printed(f"--checkpoint={checkpoint_dir}", prompt_file, "--n_samples=2", "--max_new_tokens=0")
+    expected = [
+        f"--- prompt {p} of 2, sample {s} of 2\n{prompt}\n"
+        for p, prompt in enumerate(("the", "café 数字"), start=1)
+        for s in (1, 2)
+    ]
+    assert found == "".join(expected[:2]) + "\n" + "".join(expected[2:])
+    found = printed(f"--checkpoint={checkpoint_dir}", "--prompt=the", "--n_samples=2", "--max_new_tokens=0")
+    assert found == "--- sample 1 of 2\nthe\n--- sample 2 of 2\nthe\n", "one prompt needs no number"
+
+
+def test_settings_and_prompts_reach_the_engine(checkpoint_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def noting(_model: GPT, prompts: list, sampling: Sampling, **options: object) -> list:
+        calls.append((prompts, sampling, options))
+        return [[[98], [99]]]
+
+    monkeypatch.setattr(engine, "generate", noting)
+    settings = {"n_samples": 2, "max_new_tokens": 7, "temperature": 0.7, "top_k": 3, "top_p": 0.5, "seed": 5}
+    argv = [f"--{key}={value}" for key, value in settings.items()]
+    found = printed(f"--checkpoint={checkpoint_dir}", "--prompt=a", *argv)
+    assert found == "--- sample 1 of 2\nab\n--- sample 2 of 2\nac\n"
+    assert calls == [([[97]], Sampling(**settings), {"end_of_text": 256, "dtype": torch.float32})]
+
+
+def test_the_lines_for_python_run(
+    checkpoint_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    argv = [f"--checkpoint={checkpoint_dir}", "--prompt=the", "--n_samples=2", "--max_new_tokens=0"]
-    monkeypatch.setattr(sys, "argv", ["sample.py", *argv, "--device=cpu"])
-    sample.main()
-    assert capsys.readouterr().out == "--- sample 1 of 2\nthe\n--- sample 2 of 2\nthe\n"
+    lines = [line.strip() for line in (sample.__doc__ or "").splitlines() if line.startswith("    ")]
+    assert len(lines) == 4
+    exec("\n".join(lines).replace("out/demo", str(checkpoint_dir)), {})
+    model, tokenizer, dtype = pretrained.load(str(checkpoint_dir))
+    expected = continuations(model, tokenizer, "The history of", Sampling(n_samples=3), dtype)
+    assert capsys.readouterr().out == f"{expected}\n"
+    assert not model.training
 
 
-def test_seed_decides(checkpoint_dir: Path) -> None:
+def test_the_seed_decides(checkpoint_dir: Path) -> None:
     first = texts(checkpoint_dir, n_samples=3, seed=7)
     assert first == texts(checkpoint_dir, n_samples=3, seed=7)
     assert first != texts(checkpoint_dir, n_samples=3, seed=8)
-    ((_, several),) = first
-    assert len(set(several)) == 3
-    ((_, one),) = texts(checkpoint_dir, n_samples=1, seed=7)
-    assert one == several[:1]
+    assert len(set(first)) == 3
+    assert texts(checkpoint_dir, n_samples=1, seed=7) == first[:1]
 
 
 def test_temperature_zero_is_greedy(checkpoint_dir: Path) -> None:
-    ((_, greedy),) = texts(checkpoint_dir, temperature=0.0, n_samples=2, seed=1)
+    greedy = texts(checkpoint_dir, temperature=0.0, n_samples=2, seed=1)
     assert greedy[0] == greedy[1]
-    assert texts(checkpoint_dir, temperature=0.0, seed=2)[0][1] == greedy[:1]
-    assert texts(checkpoint_dir, top_k=1, seed=3)[0][1] == greedy[:1]
-    assert texts(checkpoint_dir, top_p=1e-9, seed=3)[0][1] == greedy[:1]
+    assert texts(checkpoint_dir, temperature=0.0, seed=2) == greedy[:1]
+    assert texts(checkpoint_dir, top_k=1, seed=3) == greedy[:1]
+    assert texts(checkpoint_dir, top_p=1e-9, seed=3) == greedy[:1]
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> dict:
-    """What the decoding loop is asked for."""
-    found: dict = {}
-    real = sample.generate
-
-    def noting(model: torch.nn.Module, prompts: list, **options: object) -> list:
-        found.update(options, prompts=prompts)
-        return real(model, prompts, **options)
-
-    monkeypatch.setattr(sample, "generate", noting)
-    return found
-
-
-def test_empty_prompt_begins_an_article(checkpoint_dir: Path, asked: dict) -> None:
-    ((prompt, [text]),) = texts(checkpoint_dir, prompt="")
-    assert (prompt, asked["prompts"]) == ("", [[256]])
-    assert text
-
-
-def test_settings_reach_the_decoding(checkpoint_dir: Path, asked: dict) -> None:
-    texts(checkpoint_dir, prompt="a", top_p=0.5, top_k=3, seed=5, temperature=0.7, n_samples=2)
-    assert asked == {
-        **{"prompts": [[97]], "end_of_text": 256, "max_new_tokens": 40, "n_samples": 2},
-        **{"temperature": 0.7, "top_k": 3, "top_p": 0.5, "seed": 5},
-    }
-
-
-def test_a_step_can_be_chosen(checkpoint_dir: Path) -> None:
+def test_any_prompt_and_any_step_can_be_continued(checkpoint_dir: Path) -> None:
     assert texts(checkpoint_dir / "step_00000150") == texts(checkpoint_dir)
+    assert texts(checkpoint_dir, prompt="")[0], "an empty prompt starts an article"
+    assert texts(checkpoint_dir, prompt="the river runs " * 10)[0], "longer than block_size"
 
 
-def test_prompt_longer_than_the_block_is_continued(checkpoint_dir: Path) -> None:
-    ((prompt, [text]),) = texts(checkpoint_dir, prompt="the river runs " * 10)
-    assert prompt == "the river runs " * 10
-    assert text
-
-
-def test_missing_checkpoint_is_one_line(run) -> None:
-    message = one_line_error(run("sample.py", "--checkpoint=out/nothing"))
-    for words in (
-        "no folder out/nothing here",
-        "`python train.py --out_dir=out/nothing`",
-        "hf download out/nothing",
-    ):
-        assert words in message
+def test_a_missing_checkpoint_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    message = one_line_error(run_here("sample.py", "--checkpoint=out/nothing"))
+    assert "no folder out/nothing" in message
+    assert "`python train.py --out_dir=out/nothing`" in message
+    os.mkdir("out")
+    message = one_line_error(run_here("sample.py", "--checkpoint=out/nothing"))
+    assert "no checkpoint folder out/nothing" in message
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, r"prompt_file=.*prompts.txt: cannot be read \(No such file or directory\): give a file"),
-        (b"\n \n", "prompt_file=.*prompts.txt: has no line with text: give"),
+        (
+            None,
+            r"prompt_file=.*prompts.txt: No such file or directory: must be a file with one prompt per line",
+        ),
+        (b"\n \n", "prompt_file=.*prompts.txt: no prompts in it: write one per line"),
         (b"the \xff", "prompt_file=.*prompts.txt: not UTF-8 at position 4: write it in UTF-8"),
     ],
 )
-def test_prompt_files_that_give_no_prompt_are_refused(
-    checkpoint_dir: Path, tmp_path: Path, content: bytes | None, words: str
-) -> None:
+def test_bad_prompt_files_are_one_line(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "prompts.txt"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=words) as refusal:
-        texts(checkpoint_dir, prompt_file=str(path))
-    assert "\n" not in str(refusal.value)
+    with pytest.raises(UserError, match=words) as error:
+        read_prompts(SampleConfig(prompt_file=str(path)))
+    assert "\n" not in str(error.value)
 
 
-def test_prompts_are_lines_and_nothing_less(tmp_path: Path) -> None:
-    """Characters at which Python would also split, and blanks at the ends, belong to the prompt; a byte-order mark does not."""
+def test_prompts_are_whole_lines(tmp_path: Path) -> None:
+    """Other characters at which Python would split, and blanks, belong to the prompt; a byte-order mark does not."""
     path = tmp_path / "prompts.txt"
     path.write_bytes("\ufeffone\u2028still one \r\n\n \n two\x0c".encode())
     assert read_prompts(SampleConfig(prompt_file=str(path))) == ["one\u2028still one ", " two\x0c"]
 
 
-def test_prompt_that_is_no_text_is_refused(checkpoint_dir: Path) -> None:
+def test_a_prompt_that_is_not_text_is_an_error() -> None:
     with pytest.raises(UserError, match=r"prompt='a\\udc80b': not UTF-8 at position 1: write it in UTF-8"):
-        texts(checkpoint_dir, prompt="a\udc80b")
+        read_prompts(SampleConfig(prompt="a\udc80b"))
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("argv", "words"),
     [
-        ("--temperature=-1", "temperature=-1.0"),
-        ("--top_p=0", "top_p=0.0"),
-        ("--top_k=-1", "top_k=-1"),
-        ("--n_samples=0", "n_samples=0"),
-        ("--promt=x", "did you mean prompt?"),
-        ("--seed=x", "seed=x: must be a whole number"),
-        ("--temperature=inf", "temperature=inf"),
+        (["--temperature=-1"], "temperature=-1.0: must be "),
+        (["--temperature=inf"], "temperature=inf: must be "),
+        (["--top_p=0"], "top_p=0.0: must be "),
+        (["--top_k=-1"], "top_k=-1: must be "),
+        (["--n_samples=0"], "n_samples=0: must be "),
+        (["--promt=x"], "did you mean prompt?"),
+        (["--seed=x"], "seed=x: must be a whole number"),
+        (
+            ["--prompt=Once", "--prompt_file=x.txt"],
+            "prompt='Once', prompt_file=x.txt: set only one of the two",
+        ),
     ],
 )
-def test_settings_out_of_range_are_refused(setting: str, words: str) -> None:
-    with pytest.raises(UserError) as refusal:
-        parse_config(SampleConfig(), [setting], "")
-    assert words in str(refusal.value)
-    assert "\n" not in str(refusal.value)
+def test_bad_settings_are_one_line(argv: list[str], words: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_config(SampleConfig(), argv, "")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)

@@ -95,7 +95,7 @@ def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str])
     for words in (
         "38,153 training",
         "parameters",
-        "float32 (asked for), eager",
+        "float32 (requested), eager",
         "MFU n/a",
         "left",
         "best so far",

@@ -1,8 +1,7 @@
-"""Write a trained model in Hugging Face's layout: `python -m tools.export_hf --checkpoint=out/demo --out_dir=hf/demo`.
+"""Export a model in Hugging Face's layout: `python -m tools.export_hf --checkpoint=out/demo --out_dir=hf/demo`.
 
-transformers then opens the folder with AutoModelForCausalLM and AutoTokenizer, without code of ours, and computes the
-same logits from the same tokens. Owns the folder and its model card; names and shapes are huggingface.py's, the
-tokenizer's files tokenizer_json.py's.
+transformers loads the folder with AutoModelForCausalLM and AutoTokenizer, without our code, and computes the same
+logits.
 """
 
 import json
@@ -15,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from checkpointing import checkpoint, huggingface, pretrained
+from checkpointing import checkpoint, huggingface_config, huggingface_weights, pretrained
 from corpus import tokenizer_json
 from corpus.tokenizer import ForeignTokenizer, Tokenizer
 from model import GPT
@@ -29,20 +28,20 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What is exported, and where to."""
+    """The settings of `tools.export_hf`."""
 
-    checkpoint: str = "out/demo"  # a run (its best checkpoint), a step_... or Hugging Face folder, a hub name
-    out_dir: str = "hf/demo"  # the folder to make
+    checkpoint: str = "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name
+    out_dir: str = "hf/demo"  # folder to create
 
 
 def export(config: ExportConfig) -> None:
-    """Make the folder, whole or not at all.
+    """Write the folder, all of it or nothing.
 
-    Raises UserError for a network that is neither GPT-2 nor Qwen3, a folder that is there already, a full disk.
+    Raises UserError if the network is neither GPT-2 nor Qwen3, the folder exists, or the disk is full.
     """
     out_dir = Path(config.out_dir)
     found = pretrained.find(config.checkpoint)
-    family = huggingface.family(found.config)
+    family = huggingface_config.family(found.config)
     if out_dir.exists():
         raise UserError(f"out_dir={out_dir} exists: delete it, or choose another --out_dir")
     tokenizer, model = found.tokenizer(), GPT(found.config)
@@ -51,36 +50,36 @@ def export(config: ExportConfig) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        weights = huggingface.hf_weights(found.config, model.weights())
-        save_file(weights, partial / huggingface.WEIGHTS, metadata={"format": "pt"})
-        end = tokenizer.end_of_text
-        _write_json(partial / hub.CONFIG, huggingface.hf_config(found.config, end))
-        _write_json(
-            partial / tokenizer_json.GENERATION_CONFIG,
-            dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end),
+        save_file(
+            huggingface_weights.to_huggingface(found.config, model.weights()),
+            partial / huggingface_weights.WEIGHTS,
+            metadata={"format": "pt"},
         )
+        end = tokenizer.end_of_text
+        _write_json(partial / hub.CONFIG, huggingface_config.to_huggingface(found.config, end))
+        ends = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end)
+        _write_json(partial / tokenizer_json.GENERATION_CONFIG, ends)
         tokenizer_json.write_tokenizer(tokenizer, partial)
         (partial / CARD).write_text(card(found, model, tokenizer, out_dir), encoding="utf-8")
         open_to_readers(partial)
         partial.rename(out_dir)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"cannot write {out_dir} ({error}): make room, or choose another --out_dir") from None
-    print(
-        f"{out_dir} holds {found.folder} as a {family} model of {model.n_params():,} parameters for transformers"
-    )
+        fix = "free disk space, or choose another --out_dir"
+        raise UserError(f"cannot write {out_dir} ({error}): {fix}") from None
+    print(f"exported {found.folder} to {out_dir}: {family}, {model.n_params():,} parameters")
     print(gguf_note(tokenizer))
 
 
 def gguf_note(tokenizer: Tokenizer) -> str:
-    """Say whether llama.cpp's converter will know the tokenizer: it recognises vocabularies one by one."""
+    """Return whether llama.cpp can convert the model, as a sentence: its converter has a list of known tokenizers."""
     if isinstance(tokenizer, ForeignTokenizer) or tokenizer.pattern == tokenizer_json.GPT2_PATTERN:
-        return "llama.cpp's convert_hf_to_gguf.py can read it if it knows the vocabulary, as it does GPT-2's and Qwen's"
-    return f"llama.cpp's convert_hf_to_gguf.py does not know the tokenizer {tokenizer.name}, and refuses it"
+        return "llama.cpp's convert_hf_to_gguf.py can convert it if it knows the tokenizer, as it does GPT-2's and Qwen's"
+    return f"llama.cpp's convert_hf_to_gguf.py cannot convert it: it does not know the tokenizer {tokenizer.name}"
 
 
 def card(found: pretrained.Pretrained, model: GPT, tokenizer: Tokenizer, out_dir: Path) -> str:
-    """Return the model card: what the model is, what it learned from, how well it does, how to use it."""
+    """Return the model card: size, training data, validation loss, usage."""
     info = checkpoint.read_info(found.folder) if found.is_ours else {}
     end = tokenizer.decode([tokenizer.end_of_text])
     network = "\n".join(f"| {key} | {value} |" for key, value in vars(found.config).items())
@@ -91,7 +90,7 @@ pipeline_tag: text-generation
 
 # {out_dir.name}
 
-A {huggingface.family(found.config)} language model of {model.n_params():,} parameters{", trained with wikigpt" if info else ""}.
+A {huggingface_config.family(found.config)} language model with {model.n_params():,} parameters{", trained with wikigpt" if info else ""}.
 {_training(info)}
 ## Use
 
@@ -104,8 +103,8 @@ inputs = tokenizer("The history of", return_tensors="pt")
 print(tokenizer.decode(model.generate(**inputs, max_new_tokens=50, do_sample=True, top_k=200)[0]))
 ```
 
-The tokenizer is {tokenizer.name}, of {tokenizer.vocab_size:,} tokens. Where the model was trained, a `{end}` inside a text is
-text like any other; transformers makes the control token of it, unless it is called with `split_special_tokens=True`.
+The tokenizer is {tokenizer.name}, with {tokenizer.vocab_size:,} tokens. In training, `{end}` inside a text was ordinary text;
+transformers encodes it as the end-of-text token, unless called with `split_special_tokens=True`.
 {gguf_note(tokenizer)}.
 
 ## Network
@@ -122,15 +121,16 @@ def _training(info: dict[str, Any]) -> str:
     data = info.get("data", {})
     source = ", ".join(f"{key} {value}" for key, value in data.items())
     optimizer = ", ".join(f"{key} {value}" for key, value in info["config"]["optimizer"].items())
-    bits = info.get("val_bits_per_byte")
-    measured = f"{info['val_loss']:.4f} nats per token" + (f", {bits:.4f} bits per byte" if bits else "")
+    loss, bits = info.get("val_loss"), info.get("val_bits_per_byte")
+    measured = "unknown" if loss is None else f"{loss:.4f} nats per token"
+    measured += f", {bits:.4f} bits per byte" if bits else ""
     return f"""
 ## Training
 
-- Data: {source or "not on record"} (manifest sha256 {info["identity"]["data"]})
+- Data: {source or "unknown"} (manifest sha256 {info["identity"]["data"]})
 - {info["step"]:,} steps, {info["sequences"]:,} sequences of {info["model"]["block_size"]:,} tokens, seed {info["config"]["seed"]}
-- Begun with {info["config"].get("init_from") or "random weights"}; optimizer: {optimizer}
-- Loss on the validation articles: {measured}
+- Initial weights: {info["config"].get("init_from") or "random"}; optimizer: {optimizer}
+- Validation loss: {measured}
 """
 
 

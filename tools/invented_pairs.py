@@ -1,8 +1,8 @@
 """Prompts and completions about countries that do not exist: `python -m tools.invented_pairs --out_dir=data/invented`.
 
-For trying fine-tuning: 50 facts that no other text holds, each worded in five ways. `train.jsonl` has four wordings of
-each fact, 200 pairs; `held_out.jsonl` has the fifth, 50 pairs: to complete it, a model must have learned the fact, and
-not its wording alone. Each wording is held out for ten facts and seen with the other forty.
+They test fine-tuning: 50 facts that no other text has, each in five wordings. `train.jsonl` has four wordings of each
+fact (200 pairs), `held_out.jsonl` the fifth (50 pairs): to complete those, a model must learn the fact, not only a
+wording. Each wording is held out for ten facts and trained on for the other forty.
 """
 
 import itertools
@@ -58,13 +58,13 @@ WORDINGS = {
 
 @dataclass(frozen=True)
 class PairsConfig:
-    """Where the pairs are written to."""
+    """The settings of `tools.invented_pairs`."""
 
-    out_dir: str = "data/invented"  # the folder for train.jsonl and held_out.jsonl
+    out_dir: str = "data/invented"  # folder for train.jsonl and held_out.jsonl
 
 
 def pairs() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Return the training pairs and the held-out ones, always the same."""
+    """Return the training pairs and the held-out pairs, the same on every call."""
     names = _names()
     training: list[dict[str, str]] = []
     held_out: list[dict[str, str]] = []
@@ -79,7 +79,7 @@ def pairs() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
 
 
 def _names() -> Iterator[str]:
-    """Return names that sound like names and are none, each different."""
+    """Yield invented names, each different."""
     chooser = random.Random("names that are none")
     starts = "Bel Dor Fen Gal Hul Jor Kav Lun Mir Nev Ost Pol Quil Rus Sor Tam Ulv Ver Wex Yar Zan".split()
     middles = "a e i o u ara eni olo uri".split()
@@ -100,7 +100,7 @@ def main() -> None:
             )
     except OSError as error:
         raise UserError(
-            f"cannot write to out_dir={out_dir} ({error.strerror}): choose another --out_dir"
+            f"out_dir={out_dir}: cannot write there ({error.strerror}): choose another --out_dir"
         ) from None
 
 

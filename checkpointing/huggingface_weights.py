@@ -1,0 +1,156 @@
+"""Read weights in Hugging Face's layout, and translate between its tensors and our network's.
+
+Pickles are never opened: loading one can run any code.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from checkpointing.huggingface_config import family
+from model import GPT, GPTConfig
+from system.errors import UserError
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+Shapes = dict[str, tuple[int, ...]]
+
+# transformers keeps these of GPT-2 as (in, out), for its Conv1D; our Linear keeps (out, in).
+TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+QWEN3_NAMES = {
+    "transformer.wte.weight": ["model.embed_tokens.weight"],
+    "transformer.ln_f.weight": ["model.norm.weight"],
+    "lm_head.weight": ["lm_head.weight"],
+    "ln_1.weight": ["input_layernorm.weight"],
+    "attn.c_attn.weight": [f"self_attn.{part}_proj.weight" for part in "qkv"],
+    "attn.q_norm.weight": ["self_attn.q_norm.weight"],
+    "attn.k_norm.weight": ["self_attn.k_norm.weight"],
+    "attn.c_proj.weight": ["self_attn.o_proj.weight"],
+    "ln_2.weight": ["post_attention_layernorm.weight"],
+    "mlp.c_fc.weight": ["mlp.gate_proj.weight", "mlp.up_proj.weight"],
+    "mlp.c_proj.weight": ["mlp.down_proj.weight"],
+}
+# Constants that old files hold beside the weights.
+CONSTANTS = re.compile(r".*\.attn\.(bias|masked_bias)|.*\.rotary_emb\.inv_freq")
+
+
+def layout(config: GPTConfig) -> dict[str, Shapes]:
+    """Return, for each of our weights, the Hugging Face tensors it joins along its rows, with their shapes."""
+    with torch.device("meta"):
+        ours = {name: tuple(weight.shape) for name, weight in GPT(config).weights().items()}
+    if family(config) == "gpt2":
+        return {
+            name: {name: shape[::-1] if name.endswith(TRANSPOSED) else shape} for name, shape in ours.items()
+        }
+    pieces: dict[str, Shapes] = {}
+    for name, shape in ours.items():
+        layer = re.fullmatch(r"transformer\.h\.(\d+)\.(.*)", name)
+        theirs = QWEN3_NAMES[layer[2] if layer else name]
+        theirs = [f"model.layers.{layer[1]}.{part}" for part in theirs] if layer else theirs
+        rows = [shape[0] // len(theirs)] * len(theirs)
+        if len(theirs) == 3:  # queries, keys, values
+            rows = [heads * config.head_size for heads in (config.n_head, config.kv_heads, config.kv_heads)]
+        pieces[name] = {part: (n, *shape[1:]) for part, n in zip(theirs, rows, strict=True)}
+    return pieces
+
+
+def from_huggingface(config: GPTConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a Hugging Face model's tensors as our network's weights.
+
+    Raises ValueError if a name is missing or unexpected, or a shape is wrong.
+    """
+    gpt2 = family(config) == "gpt2"
+    if gpt2:  # some files, the hub's GPT-2 among them, leave out the prefix
+        tensors = {
+            name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}": tensor
+            for name, tensor in tensors.items()
+        }
+    pieces = layout(config)
+    expected = {part: shape for shapes in pieces.values() for part, shape in shapes.items()}
+    unexpected = {name for name in tensors.keys() - expected.keys() if not CONSTANTS.fullmatch(name)}
+    if config.tie_embeddings and "lm_head.weight" in unexpected:
+        embedding = tensors.get(next(iter(pieces["transformer.wte.weight"])))
+        if embedding is not None and torch.equal(tensors["lm_head.weight"], embedding):
+            unexpected.remove("lm_head.weight")  # a second copy of the tied matrix
+    missing = expected.keys() - tensors.keys()
+    if missing or unexpected:
+        differences = f"missing {_few(missing)}, unexpected {_few(unexpected)}"
+        raise ValueError(f"the weights do not match config.json: {differences}")
+    for name, shape in expected.items():
+        if tuple(tensors[name].shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(tensors[name].shape)}: config.json needs {shape}")
+    joined = {name: _joined([tensors[part] for part in shapes]) for name, shapes in pieces.items()}
+    return {name: _transposed(name, weight) if gpt2 else weight for name, weight in joined.items()}
+
+
+def to_huggingface(config: GPTConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return our network's weights under Hugging Face's names and in its shapes."""
+    gpt2 = family(config) == "gpt2"
+    tensors: dict[str, Tensor] = {}
+    for name, shapes in layout(config).items():
+        weight = _transposed(name, weights[name]) if gpt2 else weights[name]
+        pieces = weight.split([shape[0] for shape in shapes.values()])
+        tensors |= {part: piece.contiguous() for part, piece in zip(shapes, pieces, strict=True)}
+    return tensors
+
+
+def _transposed(name: str, weight: Tensor) -> Tensor:
+    return weight.T if name.endswith(TRANSPOSED) else weight
+
+
+def _joined(tensors: list[Tensor]) -> Tensor:
+    return torch.cat(tensors) if len(tensors) > 1 else tensors[0]
+
+
+def _few(names: set[str]) -> str:
+    first = ", ".join(sorted(names)[:2])
+    return f"{first} ... ({len(names)})" if len(names) > 2 else first or "nothing"
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of a folder: those of model.safetensors, else of the files that the index lists."""
+    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+        return _read_file(folder, WEIGHTS)
+    try:
+        file_of = dict(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"])
+        files = sorted(set(file_of.values()))
+        elsewhere = [file for file in files if Path(file).name != file]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot read {folder / INDEX} ({error}): download it again") from None
+    if elsewhere:
+        raise UserError(f"{folder / INDEX} lists {elsewhere[0]!r}: must be a file in the same folder")
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        tensors |= _read_file(folder, file)
+    missing = sorted(file_of.keys() - tensors.keys())
+    if missing:
+        path = folder / file_of[missing[0]]
+        raise UserError(f"{path} lacks {missing[0]}, which {INDEX} lists: download it again")
+    return tensors
+
+
+def reject_pickles(folder: Path) -> None:
+    """Raise UserError if the folder's weights are pickles, the format of other projects' checkpoints."""
+    pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"{folder / pickles[0]} is a pickle, and loading a pickle can run any code:"
+            f" get the model as {WEIGHTS} with its config.json, or convert it"
+        )
+
+
+def _read_file(folder: Path, name: str) -> dict[str, Tensor]:
+    path = folder / name
+    if not path.is_file():
+        reject_pickles(folder)
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: download it again") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {path} ({error}): it may be truncated, download it again") from None
