@@ -280,7 +280,7 @@ def test_what_does_not_divide_is_refused_with_the_nearest(
 def test_a_batch_given_in_tokens_is_refused_in_tokens() -> None:
     config = TrainConfig(batch_tokens=640, model=GPTConfig(block_size=64))
     with pytest.raises(
-        UserError, match=r"^batch_tokens=640: .* by 4 processes: use 512 or 768, or 2 or 5 processes$"
+        UserError, match=r"^batch_tokens=640: must be divisible among 4 processes: use 512 or 768, or 2 or 5 processes$"
     ):
         share_batch(config, 4)
 
@@ -288,7 +288,7 @@ def test_a_batch_given_in_tokens_is_refused_in_tokens() -> None:
 def test_vocabulary_is_the_datas(config: TrainConfig) -> None:
     assert with_vocabulary(config, 257).model.vocab_size == 257
     assert with_vocabulary(with_vocabulary(config, 257), 257).model.vocab_size == 257
-    with pytest.raises(UserError, match=r"vocab_size=257.*300 tokens"):
+    with pytest.raises(UserError, match=r"vocab_size=257: must be 0 .* or 300, the tokens"):
         with_vocabulary(with_vocabulary(config, 257), 300)
 
 

@@ -159,7 +159,8 @@ def test_a_run_killed_before_its_first_checkpoint_restarts_with_the_same_weights
     write_config(first)
     (Path(trained.out_dir) / "best").write_text("step_00000005\n")
     again = opened(config)
-    assert first.origin and again.origin
+    assert first.origin
+    assert again.origin
     assert first.origin.folder == again.origin.folder != pretrained.find(trained.out_dir).folder
 
 
