@@ -155,7 +155,7 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def one_line_error(done: subprocess.CompletedProcess[str]) -> str:
-    """Return a command's refusal, after checking its form: status 2 and a single line, without a traceback."""
+    """Return a command's error, after checking its form: status 2 and a single line, without a traceback."""
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: "), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

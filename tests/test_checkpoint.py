@@ -376,12 +376,12 @@ def test_nothing_is_unpickled(tmp_path: Path, name: str, kind: str) -> None:
         pickle.dump(Trap(sprung), file) if kind == "pickle" else torch.save(Trap(sprung), file)
     if name != "checkpoint.json":
         change_info(folder, sha256={name: file_hash(folder / name)})
-    with pytest.raises(UserError) as refusal:  # noqa: PT012 - whichever reads the file refuses
+    with pytest.raises(UserError) as error:  # noqa: PT012 - whichever reads the file rejects it
         load_model(find(str(folder)), CPU, torch.float32)
         Tokenizer.load(folder / checkpoint.TOKENIZER)
         checkpoint.load_optimizer(folder, model, optimizer)
-    assert name in str(refusal.value)
-    assert "\n" not in str(refusal.value)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
     assert not sprung.exists()
     with open(folder / name, "rb") as file:  # the trap itself works
         pickle.load(file) if kind == "pickle" else torch.load(file, weights_only=False)

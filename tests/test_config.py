@@ -266,21 +266,22 @@ def test_batches_are_shared(
         (7, 3, 1, ["micro_batch_size=3", "use 1 or 7"]),
     ],
 )
-def test_what_does_not_divide_is_refused_with_the_nearest(
+def test_batch_that_does_not_divide_names_the_nearest(
     batch_size: int, micro_batch_size: int, n_processes: int, parts: list[str]
 ) -> None:
     config = TrainConfig(batch_size=batch_size, micro_batch_size=micro_batch_size)
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as error:
         share_batch(config, n_processes)
     for part in parts:
-        assert part in str(refused.value)
-    assert str(refused.value).endswith(parts[-1])
+        assert part in str(error.value)
+    assert str(error.value).endswith(parts[-1])
 
 
-def test_a_batch_given_in_tokens_is_refused_in_tokens() -> None:
+def test_batch_in_tokens_is_rejected_in_tokens() -> None:
     config = TrainConfig(batch_tokens=640, model=GPTConfig(block_size=64))
     with pytest.raises(
-        UserError, match=r"^batch_tokens=640: must be divisible among 4 processes: use 512 or 768, or 2 or 5 processes$"
+        UserError,
+        match=r"^batch_tokens=640: must be divisible among 4 processes: use 512 or 768, or 2 or 5 processes$",
     ):
         share_batch(config, 4)
 

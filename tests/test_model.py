@@ -385,7 +385,7 @@ def test_initialization():
     ],
     ids=str,
 )
-def test_what_cannot_be_built_is_refused_by_name_and_value(changes, message):
+def test_invalid_networks_are_rejected_by_name_and_value(changes, message):
     config = dataclasses.replace(SMALL)
     vars(config).update(changes)  # not by its constructor: training.config adds checks of types there
     with pytest.raises(ValueError, match=message):

@@ -319,7 +319,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 @pytest.mark.serial
 @pytest.mark.parametrize(("seed", "status"), [(1, 0), (2, 2), (3, 1)])
 def test_ends_though_a_library_does_not(config: TrainConfig, seed: int, status: int) -> None:
-    """As Weights & Biases, whose own process may hang, and which waits for it: finished, refused, or by any error."""
+    """As Weights & Biases, whose own process may hang, and which waits for it: after a finished run, a UserError, and any other error."""
     if seed != 3:
         train(config)
     words = [*command(replace(config, seed=seed))[1:]]

@@ -126,7 +126,7 @@ def test_more_steps_need_extend(begun: TrainConfig) -> None:
     assert extended.resumes
     assert extended.progress.step == 5
     write_config(extended)
-    assert opened(longer).resumes, "once extended, the same command goes on without being asked"
+    assert opened(longer).resumes, "once extended, the same command resumes without --extend"
     message = rejection(replace(begun, max_steps=20, seed=2, extend=True))
     assert "seed=1 (not 2)" in message
     for fewer in (4, 7):  # the second is further than the run has come

@@ -173,7 +173,7 @@ def test_two_processes_compute_what_one_does(config: TrainConfig) -> None:
 
 
 def assert_one_resumes(two: TrainConfig, config: TrainConfig) -> None:
-    """One process goes on where two were at step 5."""
+    """One process resumes where two were at step 5."""
     mixed = elsewhere(config, "mixed")
     shutil.copytree(two.out_dir, mixed.out_dir)
     (Path(mixed.out_dir) / "last").write_text("step_00000005\n")
@@ -436,7 +436,7 @@ def test_running_out_of_memory_is_one_line(config: TrainConfig, monkeypatch: pyt
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("compiled", [False, True])
-def test_trains_and_goes_on_on_a_gpu(config: TrainConfig, compiled: bool) -> None:
+def test_trains_and_resumes_on_a_gpu(config: TrainConfig, compiled: bool) -> None:
     config = replace(config, device="cuda", precision="auto", attention="auto", compile=compiled)
     train(config)
     train(replace(config, max_steps=2 * config.max_steps, extend=True))

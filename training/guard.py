@@ -103,7 +103,7 @@ class Guard:
         self.spread = torch.where(skip, self.spread, spread_with(loss, n, mean, variance))
         found = torch.stack([skip, self.ended, loss, own_loss, grad_norm, mean, deviation])
         is_cuda = found.is_cuda
-        found = found.to("cpu", non_blocking=is_cuda)  # into pinned memory, while the device goes on
+        found = found.to("cpu", non_blocking=is_cuda)  # into pinned memory, while the device continues
         done = torch.cuda.current_stream().record_event() if is_cuda else time.perf_counter()
         self.held.append((step, sequences, found, done))
         return skip
