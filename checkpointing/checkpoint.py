@@ -109,7 +109,8 @@ def set_aside(out_dir: Path, newest_trusted: Path | None) -> None:
         if newest_trusted is None or folder.name > newest_trusted.name:
             suspect = folder.with_suffix(".suspect")
             shutil.rmtree(suspect, ignore_errors=True)
-            folder.rename(suspect)
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                folder.rename(suspect)
 
 
 def _point(out_dir: Path, pointer: str, folder: Path | None) -> None:

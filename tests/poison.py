@@ -1,4 +1,4 @@
-"""What the tests of the guard and of the autopsy share: a run that a few sequences harm, and what it leaves to read."""
+"""Shared by the tests of the guard and of the autopsy: runs in which a few sequences do harm, and what they leave to read."""
 
 import json
 from collections.abc import Callable
@@ -7,45 +7,62 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ALONE
+from torch import nn
 
+import train as train_module
+from checkpointing import checkpoint
 from corpus.dataset import TokenDataset, batch
 from system.errors import UserError
-from system.signals import Signals
-from train import Training
 from training.config import TrainConfig
-from training.watchdog import Contact
+from training.learner import Learner
 
-Poison = Callable[..., None]
+SetAttribute = Callable[..., None]  # of a monkeypatch, or the builtin
 BATCH = 8  # of the config that tests share
 NAN = float("nan")
 
 
+class Enough(Exception):
+    """Ends a training from inside."""
+
+
+def for_each_learner(set_attribute: SetAttribute, change: Callable[[Learner], object]) -> None:
+    """Let each training that starts call `change` with its learner, before its first step."""
+    build = train_module.build_learner
+
+    def build_and_change(*arguments: Any) -> Learner:
+        learner = build(*arguments)
+        change(learner)
+        return learner
+
+    set_attribute(train_module, "build_learner", build_and_change)
+
+
 def add_poison(
-    set_attribute: Poison, config: TrainConfig, factors: dict[int, float], place: str = "transformer.h.1.mlp"
+    set_attribute: SetAttribute,
+    config: TrainConfig,
+    factors: dict[int, float],
+    place: str = "transformer.h.1.mlp",
 ) -> None:
-    """Multiply what a module makes of these of the run's sequences, whenever it computes with them."""
+    """Multiply the output of a module by `factors`, for these sequences of the run, whenever it computes with them."""
     T, dataset = config.model.block_size, TokenDataset(config.data_dir)
     rows = {
         number: batch(dataset, dataset.training_starts(T, config.seed, number, 1), T)[0] for number in factors
     }
-    build = Training.build
 
-    def poisoned(training: Training) -> None:
-        build(training)
+    def poison(learner: Learner) -> None:
         computed: list[torch.Tensor] = []
-        transformer = training.model.transformer
+        transformer = learner.model.transformer
 
-        def multiply(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        def multiply(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
             factor = torch.ones(len(computed[-1]))
             for number, row in rows.items():
                 factor[(computed[-1] == torch.from_numpy(row)).all(dim=1)] = factors[number]
             return output * factor[:, None, None] if (factor != 1).any() else output
 
         transformer.register_forward_pre_hook(lambda _module, inputs: computed.append(inputs[0]))
-        training.model.get_submodule(place).register_forward_hook(multiply)
+        learner.model.get_submodule(place).register_forward_hook(multiply)
 
-    set_attribute(Training, "build", poisoned)
+    for_each_learner(set_attribute, poison)
 
 
 def sequence_of(step: int, place: int = 3) -> int:
@@ -53,22 +70,38 @@ def sequence_of(step: int, place: int = 3) -> int:
     return (step - 1) * BATCH + place
 
 
-def ended(config: TrainConfig) -> tuple[Training, str]:
-    """Train until the guard ends it; return the run in memory and the words."""
-    training = Training(config, ALONE)
-    training.build()
-    with pytest.raises(UserError) as error:
-        training.run_to_end(Signals(), Contact(ALONE, 1.0))
-    return training, str(error.value)
+def train_until(error: type[Exception], config: TrainConfig) -> tuple[Learner, str]:
+    """Train until `error` ends it; return the learner as it is then, and the error's message."""
+    learners: list[Learner] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for_each_learner(patch.setattr, learners.append)
+        with pytest.raises(error) as found:
+            train_module.train(config)
+    return learners[0], str(found.value)
+
+
+def train_until_stopped(config: TrainConfig) -> tuple[Learner, str]:
+    """Train until the guard stops the run, and return the same."""
+    return train_until(UserError, config)
+
+
+def weights(learner: Learner) -> dict[str, torch.Tensor]:
+    """Return everything that an update changes."""
+    state = checkpoint._optimizer_tensors(learner.model, learner.optimizer)
+    return {**learner.model.weights(), **state}
 
 
 def strict_json(text: str) -> Any:
-    """Read JSON as other programs do: without the numbers that it has no words for."""
+    """Read JSON as other programs do: NaN and Infinity are errors."""
 
-    def refuse(word: str) -> None:
+    def reject(word: str) -> None:
         raise ValueError(word)
 
-    return json.loads(text, parse_constant=refuse)
+    return json.loads(text, parse_constant=reject)
+
+
+def strict_records(config: TrainConfig) -> list[dict]:
+    return [strict_json(line) for line in (Path(config.out_dir) / "metrics.jsonl").read_text().splitlines()]
 
 
 def read_autopsy(

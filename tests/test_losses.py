@@ -1,22 +1,24 @@
-"""The evaluation against a plain loop, bits per byte by hand, and that training does not notice it."""
+"""The evaluation against a plain loop, bits per byte by hand, that it does not disturb training, and other objectives."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import ALONE, CPU
+from conftest import ALONE, CPU, elsewhere, final_files, losses, records
+from torch import nn
 from torch.nn import functional as F
 
 from corpus.bpe import train_bpe
 from corpus.dataset import TokenDataset, evenly_spaced_windows
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
-from evaluation.losses import Losses, evaluate
+from evaluation.losses import Batch, Losses, Objective, evaluate, language_model_loss
 from model import GPT
 from system.world import World
+from train import train
 from training.config import TrainConfig
 from training.run import with_vocabulary
 
@@ -45,22 +47,25 @@ def measured(
     size: int = 4,
     world: World = ALONE,
     tokenizer: Tokenizer | None = None,
+    objective: Objective = language_model_loss,
 ) -> Losses:
     token_bytes = (tokenizer or open_tokenizer("bytes")).token_byte_lengths()
-    return evaluate(model, data, starts, size, token_bytes, world, torch.float32)
+    found = evaluate(model, data, starts, size, token_bytes, world, torch.float32, objective)
+    assert found.seconds > 0
+    return replace(found, seconds=0.0)  # so that equal losses compare equal
 
 
 def plain(model: GPT, data: TokenDataset, starts: np.ndarray) -> float:
     """Return the mean loss in nats, a window at a time."""
     model.eval()
-    losses = []
+    nats = []
     for start in starts.tolist():
         tokens = torch.from_numpy(data.read(start, model.config.block_size + 1).astype(np.int64))
         with torch.no_grad():
             logits = model(tokens[None, :-1])[0]
-        losses += F.cross_entropy(logits, tokens[1:], reduction="none").tolist()
+        nats += F.cross_entropy(logits, tokens[1:], reduction="none").tolist()
     model.train()
-    return sum(losses) / len(losses)
+    return sum(nats) / len(nats)
 
 
 @pytest.mark.parametrize("count", [1, 4, 11, None])
@@ -69,27 +74,27 @@ def test_equals_a_plain_loop_over_the_windows(
     model: GPT, data: TokenDataset, count: int | None, size: int
 ) -> None:
     starts = evenly_spaced_windows(data.n_tokens, model.config.block_size, count)
-    losses = measured(model, data, starts, size)
-    assert losses.nats_per_token == pytest.approx(plain(model, data, starts), rel=1e-6)
-    assert losses.n_tokens == len(starts) * model.config.block_size
+    found = measured(model, data, starts, size)
+    assert found.nats_per_token == pytest.approx(plain(model, data, starts), rel=1e-6)
+    assert found.n_tokens == len(starts) * model.config.block_size
 
 
 def test_bits_per_byte_of_text_without_article_ends(model: GPT, data: TokenDataset) -> None:
     """Where each token is a byte, bits per byte are bits per token."""
     starts = np.array([0, 16, 32])
-    losses = measured(model, data, starts)
-    assert losses.n_bytes == losses.n_tokens == 48
-    assert losses.bits_per_byte == pytest.approx(losses.nats_per_token / math.log(2))
+    found = measured(model, data, starts)
+    assert found.n_bytes == found.n_tokens == 48
+    assert found.bits_per_byte == pytest.approx(found.nats_per_token / math.log(2))
 
 
 def test_end_of_text_adds_loss_and_no_bytes(model: GPT, data: TokenDataset) -> None:
     tokens = data.read(0, data.n_tokens)
     end = int(np.flatnonzero(tokens == 256)[0])
     starts = np.array([end - 5])  # its targets hold one end of text
-    losses = measured(model, data, starts)
-    assert (losses.n_tokens, losses.n_bytes) == (16, 15)
-    assert losses.bits_per_byte == pytest.approx(losses.nats_per_token * 16 / math.log(2) / 15)
-    assert losses.nats_per_token == pytest.approx(plain(model, data, starts), rel=1e-6)
+    found = measured(model, data, starts)
+    assert (found.n_tokens, found.n_bytes) == (16, 15)
+    assert found.bits_per_byte == pytest.approx(found.nats_per_token * 16 / math.log(2) / 15)
+    assert found.nats_per_token == pytest.approx(plain(model, data, starts), rel=1e-6)
 
 
 @dataclass
@@ -117,11 +122,11 @@ def test_bytes_are_of_the_scored_text_in_utf8(model: GPT) -> None:
     tokenizer = train_bpe([text], 270)
     tokens = np.array(tokenizer.encode(text), dtype=np.uint16)[:17]
     model = GPT(type(model.config)(**{**vars(model.config), "vocab_size": 270}))
-    losses = measured(model, Text(tokens), np.array([0]), tokenizer=tokenizer)  # type: ignore[arg-type]
+    found = measured(model, Text(tokens), np.array([0]), tokenizer=tokenizer)  # type: ignore[arg-type]
     n_bytes = len(tokenizer.decode_bytes(tokens[1:].tolist()))
     assert n_bytes > 16
-    assert losses.n_bytes == n_bytes
-    assert losses.bits_per_byte == pytest.approx(losses.nats_per_token * 16 / math.log(2) / n_bytes)
+    assert found.n_bytes == n_bytes
+    assert found.bits_per_byte == pytest.approx(found.nats_per_token * 16 / math.log(2) / n_bytes)
 
 
 def test_shares_of_processes_make_the_whole(
@@ -139,14 +144,70 @@ def test_shares_of_processes_make_the_whole(
     assert len(sums) == 3
 
 
-def test_training_does_not_notice(model: GPT, data: TokenDataset) -> None:
+def test_evaluation_does_not_disturb_training(model: GPT, data: TokenDataset) -> None:
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    losses = [measured(model, data, np.arange(0, 160, 16)) for _ in range(2)]
+    found = [measured(model, data, np.arange(0, 160, 16)) for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), state)
-    assert losses[0] == losses[1]
+    assert found[0] == found[1]
     assert model.training
     assert all(module.training for module in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+
+
+def doubled(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    loss, count = language_model_loss(model, batch)
+    return 2 * loss, count
+
+
+def doubled_with_its_count(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    loss, count = language_model_loss(model, batch)
+    return 2 * loss, 2 * count
+
+
+def of_vowels(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Score only the tokens that are vowels: each sequence has another number of them."""
+    inputs, targets = batch
+    vowels = torch.isin(targets, torch.tensor(list(b"aeiou")))
+    return language_model_loss(model, (inputs, targets.where(vowels, -1)))
+
+
+def val_losses(config: TrainConfig) -> list[float]:
+    return [record["val_loss"] for record in records(config) if "val_loss" in record]
+
+
+def test_evaluation_scores_with_the_objective(model: GPT, data: TokenDataset) -> None:
+    starts = np.arange(0, 160, 16)
+    plain = measured(model, data, starts)
+    assert measured(model, data, starts, objective=doubled).nats_per_token == 2 * plain.nats_per_token
+    vowels = measured(model, data, starts, objective=of_vowels)
+    tokens = np.concatenate([data.read(int(start) + 1, 16) for start in starts])
+    assert vowels.n_tokens == np.isin(tokens, list(b"aeiou")).sum()
+    assert vowels.nats_per_token != plain.nats_per_token
+
+
+def test_training_minimizes_the_objective(config: TrainConfig) -> None:
+    train(config)
+    twice, same, vowels = (elsewhere(config, name) for name in ("twice", "same", "vowels"))
+    train(twice, objective=doubled)
+    assert losses(twice)[0] == 2 * losses(config)[0]
+    assert val_losses(twice)[0] == 2 * val_losses(config)[0]
+    assert records(twice)[1]["grad_norm"] == pytest.approx(2 * records(config)[1]["grad_norm"])
+    assert losses(twice)[-1] < losses(twice)[0] - 1, "it falls"
+    train(same, objective=doubled_with_its_count)
+    assert final_files(same) == final_files(config), "the loss is divided by the objective's own count"
+    vowels = replace(vowels, max_steps=60, eval_interval=60, checkpoint_interval=60)
+    train(vowels, objective=of_vowels)
+    assert losses(vowels)[-1] < 2.0, "it has learned that all tokens are vowels: log(5) is 1.6"
+
+
+def test_micro_batches_weigh_as_much_as_their_counts(config: TrainConfig) -> None:
+    """The loss of a step is one mean over all that is scored, not a mean of the micro-batches' means."""
+    train(config, objective=of_vowels)
+    for size in (1, 4):
+        small = elsewhere(config, f"micro_{size}", micro_batch_size=size)
+        train(small, objective=of_vowels)
+        assert losses(small) == pytest.approx(losses(config), rel=1e-5)
+        assert val_losses(small) == pytest.approx(val_losses(config), rel=1e-5)

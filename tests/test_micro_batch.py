@@ -1,5 +1,6 @@
-"""The micro-batch that fits: found by probing, the same in all processes, without a trace in what is learned."""
+"""The micro-batch that fits: found by probing, the same in all processes, and without influence on what is learned."""
 
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -10,14 +11,20 @@ from conftest import ALONE, CPU, losses, with_dropout
 from model import GPT
 from system.errors import UserError
 from system.world import World
-from train import Training, train
+from train import train
 from training import micro_batch
 from training.config import TrainConfig
+from training.learner import Learner, build_learner
 from training.micro_batch import choose_micro_batch_size, divisors, largest_that_fits, no_memory, probe
+from training.run import open_data, open_run
+
+
+def new_learner(config: TrainConfig) -> Learner:
+    return build_learner(open_run(config, open_data(config.data_dir)), ALONE)
 
 
 class Limited:
-    """Stands for a GPU that holds so many sequences: notes what is tried and refuses more."""
+    """Stands for a GPU that holds this many sequences: notes what is tried, and runs out of memory above."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -30,7 +37,7 @@ class Limited:
 
 
 def limit(monkeypatch: pytest.MonkeyPatch, n_sequences: int) -> Limited:
-    """Let the CPU hold no more than so many sequences; what fits is really computed."""
+    """Let the CPU hold at most this many sequences; what fits is really computed."""
     limited, real = Limited(n_sequences), probe
 
     def limited_probe(model: GPT, optimizer: torch.optim.Optimizer, size: int, *where: object) -> None:
@@ -52,7 +59,7 @@ def test_largest_that_fits_is_found_in_few_attempts(share: int) -> None:
         assert len(limited.tried) <= len(divisors(share)).bit_length()
 
 
-def test_other_errors_are_not_taken_for_memory() -> None:
+def test_other_errors_are_not_about_memory() -> None:
     def broken(_size: int) -> None:
         raise RuntimeError("no kernel image")
 
@@ -70,71 +77,75 @@ def test_probing_changes_nothing_that_is_learned(
     train(replace(config, micro_batch_size="auto"))
     assert limited.tried == [2, 4, 8]
     assert losses(config) == losses(by_hand)
-    assert "micro-batch 4 (auto: the largest that fits, of the divisors of 8)" in capsys.readouterr().out
+    assert "micro-batch 4 (auto: the largest divisor of 8 that fits)" in capsys.readouterr().out
     train(replace(config, micro_batch_size="auto", max_steps=12, extend=True))
     train(replace(by_hand, max_steps=12, extend=True))
     assert losses(config) == losses(by_hand), "also with optimizer state"
 
 
 def test_probe_leaves_no_gradients_and_state(config: TrainConfig) -> None:
-    training = Training(config, ALONE)
-    training.build()
-    before = [weights.clone() for weights in training.model.parameters()]
-    probe(training.model, training.optimizer, 8, CPU, torch.float32)
-    assert all(weights.grad is None for weights in training.model.parameters())
-    assert not training.optimizer.state
-    assert all(map(torch.equal, training.model.parameters(), before))
+    learner = new_learner(config)
+    before = [weights.clone() for weights in learner.model.parameters()]
+    probe(learner.model, learner.optimizer, 8, CPU, torch.float32)
+    assert all(weights.grad is None for weights in learner.model.parameters())
+    assert not learner.optimizer.state
+    assert all(map(torch.equal, learner.model.parameters(), before))
 
 
-def test_all_processes_take_the_smallest(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Beside(World):
+def test_all_processes_use_the_smallest(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OneOfTwo(World):
         """One of two processes; the other one found 2."""
 
         def smallest(self, number: int) -> int:
             return min(number, 2)
 
     limit(monkeypatch, 100)
-    training = Training(config, ALONE)
-    training.build()
-    wanted = (training.model, training.optimizer, 8)
-    assert choose_micro_batch_size(*wanted, Beside(0, 2, CPU), torch.float32)[0] == 2
-    assert choose_micro_batch_size(*wanted, ALONE, torch.float32)[0] == 8
+    learner = new_learner(config)
+    arguments = (learner.model, learner.optimizer, 8)
+    assert choose_micro_batch_size(*arguments, OneOfTwo(0, 2, CPU), torch.float32)[0] == 2
+    assert choose_micro_batch_size(*arguments, ALONE, torch.float32)[0] == 8
 
 
-def test_cpu_takes_the_whole_share(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cpu_computes_all_sequences_at_once(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
     train(replace(config, micro_batch_size="auto", max_steps=1))
     text = capsys.readouterr().out
-    assert "micro-batch 8 (auto: the whole share, as cpu is not probed)" in text
-    assert "float32 (requested), eager" in text, "the precision has a reason of its own"
+    assert "micro-batch 8 (auto: all sequences of this process, as memory is not probed on cpu)\n" in text
+    assert re.search(r"float32 \([^)]+\), eager \([^)]+\), attention", text), "each has a reason of its own"
 
 
-def test_network_that_does_not_fit_at_all_is_refused(
-    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_network_that_does_not_fit_is_an_error(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     limit(monkeypatch, 0)
-    with pytest.raises(
-        UserError, match=r"micro_batch_size=1: cpu has not enough memory: give --block_size or"
-    ):
+    error = r"micro_batch_size=1: does not fit in the memory of cpu: use a smaller --block_size or network"
+    with pytest.raises(UserError, match=error):
         train(replace(config, micro_batch_size="auto"))
 
 
-def test_refusal_names_what_helps() -> None:
-    found = "micro_batch_size=12: cpu has not enough memory: give --micro_batch_size=8, or auto"
+def test_running_out_of_memory_is_an_error_that_names_what_helps(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = "micro_batch_size=12: does not fit in the memory of cpu: use --micro_batch_size=8, or auto"
     assert str(no_memory(CPU, 12, 24)) == found
-    alone = "the network and its optimizer: cpu has not enough memory: give --block_size or a network smaller"
+    alone = "the network and its optimizer: does not fit in the memory of cpu: use a smaller --block_size or network"
     assert str(no_memory(CPU, 0, 0)) == alone
+
+    def run_out(*_arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(GPT, "forward", run_out)
+    with pytest.raises(UserError, match=r"micro_batch_size=4: .* use --micro_batch_size=2, or auto"):
+        train(replace(config, micro_batch_size=4))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_gpu_computes_with_what_was_found(config: TrainConfig) -> None:
-    """A network and a batch of which no GPU holds all."""
+def test_gpu_computes_with_what_was_found(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    """A network and a batch of which no GPU holds all: it takes several micro-batches to a step."""
     model = replace(config.model, block_size=1024, n_layer=12, n_head=12, n_embd=768)
-    settings = {"batch_size": 2**12, "max_steps": 1, "eval_windows": 1, "device": "cuda", "precision": "auto"}
-    training = Training(replace(config, model=model, micro_batch_size="auto", **settings), ALONE)  # type: ignore[arg-type]
-    training.world = World(0, 1, torch.device("cuda", 0))
-    training.build()
-    assert 1 <= training.micro_batch_size < 2**12
-    training.share = 2 * training.micro_batch_size
-    training.take_step()
-    training.take_step()
+    settings = {"batch_size": 2**10, "max_steps": 2, "eval_windows": 1, "device": "cuda", "precision": "auto"}
+    train(replace(config, model=model, micro_batch_size="auto", **settings))  # type: ignore[arg-type]
+    found = re.search(r"accumulation (\d+) x micro-batch (\d+) \(auto", capsys.readouterr().out)
+    assert found
+    accumulation, size = map(int, found.groups())
+    assert accumulation * size == 2**10
+    assert accumulation > 1
+    assert len(losses(config)) == 2

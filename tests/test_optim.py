@@ -1,4 +1,4 @@
-"""The schedule at its corners, the decay groups, and one update against the formula."""
+"""The schedule at its corners, the decay groups, an update against the formula, and clipping against torch."""
 
 import itertools
 import math
@@ -9,6 +9,7 @@ import torch
 from model import GPT, GPTConfig
 from training.optim import (
     OptimizerConfig,
+    clip_gradients,
     learning_rate,
     make_optimizer,
     parameter_groups,
@@ -118,3 +119,51 @@ def test_skipped_update_changes_nothing() -> None:
     assert all(torch.equal(a, b) for a, b in zip(step(True, float("nan")), before, strict=True))
     changed = step(False, 1.0)
     assert not any(torch.equal(a, b) for a, b in zip(changed[:2], before[:2], strict=True))
+
+
+def with_gradients(scale: float, seed: int = 0) -> GPT:
+    """Return a model with gradients: `scale` times random numbers, the same for the same seed."""
+    model = GPT(TINY)
+    torch.manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = scale * torch.randn_like(parameter)
+    return model
+
+
+def gradients(model: GPT) -> list[torch.Tensor]:
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+
+
+@pytest.mark.parametrize("max_norm", [1.0, 1e6], ids=["clipped", "below the limit"])
+def test_sums_are_clipped_as_torch_clips_means(max_norm: float) -> None:
+    count = 24.0
+    sums, means = with_gradients(count), with_gradients(1.0)
+    expected = torch.nn.utils.clip_grad_norm_(means.parameters(), max_norm)
+    assert (float(expected) > max_norm) == (max_norm == 1.0)
+    norm = clip_gradients(sums, max_norm, divisor=torch.tensor(count))
+    torch.testing.assert_close(norm, expected)
+    torch.testing.assert_close(gradients(sums), gradients(means))
+
+
+def test_grad_clip_zero_only_divides() -> None:
+    sums, means = with_gradients(24.0), with_gradients(1.0)
+    norm = clip_gradients(sums, 0.0, divisor=torch.tensor(24.0))
+    torch.testing.assert_close(norm, torch.nn.utils.get_total_norm(gradients(means)))
+    torch.testing.assert_close(gradients(sums), gradients(means))
+
+
+@pytest.mark.parametrize("max_norm", [0.0, 1.0])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_norm_of_a_bad_gradient_is_not_finite(max_norm: float, value: float) -> None:
+    """The guard judges by it; clipping must not hide it."""
+    model = with_gradients(1.0)
+    gradients(model)[3].view(-1)[0] = value
+    assert not clip_gradients(model, max_norm, divisor=torch.tensor(8.0)).isfinite()
+
+
+def test_parameters_without_gradients_are_left_alone() -> None:
+    model, whole = with_gradients(3.0), with_gradients(3.0)
+    model.transformer.wpe.weight.grad = None
+    norm = clip_gradients(model, 1.0, divisor=torch.tensor(1.0))
+    assert model.transformer.wpe.weight.grad is None
+    assert norm < clip_gradients(whole, 1.0, divisor=torch.tensor(1.0))

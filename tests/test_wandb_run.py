@@ -1,4 +1,4 @@
-"""Weights & Biases gets a run's figures; where it fails, hangs or is not there, the run does not care."""
+"""Weights & Biases gets a run's figures; if it fails, hangs or is missing, the run is undisturbed."""
 
 import http.server
 import json
@@ -27,11 +27,11 @@ ABOUT = {"run_id": "abcd1234", "config": {"seed": 1}}
 
 
 class UsageError(Exception):
-    """Stands for wandb's refusal of a mistake, as a missing login."""
+    """Stands for wandb's error about a mistake of the user's, such as a missing login."""
 
 
 class Wandb:
-    """Stands for the package: notes what it is told, and does what a test asks for in a call's place."""
+    """Stands for the package: notes all calls, and does what a test puts `instead` of one."""
 
     def __init__(self) -> None:
         self.errors = SimpleNamespace(UsageError=UsageError)
@@ -83,21 +83,20 @@ def failing(error: Exception) -> Callable[[], None]:
 
 
 def log_steps(config: TrainConfig, mode: str, n_steps: int = 3) -> None:
-    """Keep the log of a run of a few steps, to its end."""
+    """Log a run of a few steps to its end."""
     Path(config.out_dir).mkdir(parents=True, exist_ok=True)
     log = RunLog(replace(config, wandb=mode), flops=100, peak=None, active=True)  # type: ignore[arg-type]
     log.open(Progress(), False, ABOUT)
     with log:
         for step in range(1, n_steps + 1):
             log.trained(step, 2.0, 0.5, 1e-3, 0.0)
-            time.sleep(0.02)  # for wandb's thread
 
 
 def has_all_records(config: TrainConfig) -> bool:
     return [record["step"] for record in read_metrics(Path(config.out_dir) / "metrics.jsonl")] == [1, 2, 3]
 
 
-def test_wandb_is_given_the_runs_id_and_figures(config: TrainConfig, wandb: Wandb) -> None:
+def test_wandb_gets_the_runs_id_and_figures(config: TrainConfig, wandb: Wandb) -> None:
     config = replace(config, wandb_project="mine")
     log_steps(config, "online")
     assert wandb.names == ["init online", "log", "log", "log", "finish"]
@@ -110,7 +109,7 @@ def test_wandb_is_given_the_runs_id_and_figures(config: TrainConfig, wandb: Wand
     assert wandb.calls[-1] == ("finish", 0)
 
 
-def test_run_that_fails_is_a_failed_one_there(config: TrainConfig, wandb: Wandb) -> None:
+def test_run_that_fails_is_marked_as_failed(config: TrainConfig, wandb: Wandb) -> None:
     Path(config.out_dir).mkdir(parents=True)
     log = RunLog(replace(config, wandb="offline"), flops=100, peak=None, active=True)
     log.open(Progress(), False, ABOUT)
@@ -120,16 +119,19 @@ def test_run_that_fails_is_a_failed_one_there(config: TrainConfig, wandb: Wandb)
 
 
 @pytest.mark.parametrize("name", ["log", "finish"])
-def test_failure_while_running_is_said_once(config: TrainConfig, wandb: Wandb, name: str, capsys) -> None:
+def test_failure_is_reported_once(config: TrainConfig, wandb: Wandb, name: str, capsys) -> None:
     wandb.instead[name] = failing(BrokenPipeError(32, "Broken pipe"))
     log_steps(config, "online")
-    assert capsys.readouterr().out.count("WANDB failed ([Errno 32] Broken pipe): going on without it") == 1
+    assert (
+        capsys.readouterr().out.count("WANDB failed ([Errno 32] Broken pipe), training continues without it")
+        == 1
+    )
     assert wandb.names.count(name) == 1
     assert has_all_records(config)
 
 
 @pytest.mark.parametrize("name", ["log", "finish"])
-def test_hanging_costs_a_bounded_time(
+def test_hanging_costs_limited_time(
     config: TrainConfig, wandb: Wandb, name: str, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     released = threading.Event()
@@ -137,50 +139,50 @@ def test_hanging_costs_a_bounded_time(
     monkeypatch.setattr(wandb_run, "FINISH_SECONDS", -4.5)
     began = time.monotonic()
     log_steps(config, "online")
-    assert time.monotonic() - began < 3
-    assert "WANDB does not finish: not waiting any longer" in capsys.readouterr().out
+    assert time.monotonic() - began < 20
+    assert "WANDB does not finish, not waiting for it any longer" in capsys.readouterr().out
     assert has_all_records(config)
     released.set()
 
 
-def test_without_a_server_it_is_kept_offline(
+def test_without_a_server_the_run_is_kept_offline(
     config: TrainConfig, wandb: Wandb, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setattr(wandb_run, "reachable", lambda url: False)
     monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example")
     log_steps(config, "online")
     assert wandb.names[:2] == ["teardown", "init offline"]
-    words = (
-        "WANDB is not online (https://wandb.example does not answer): this run is kept offline, `wandb sync "
-    )
-    assert words in capsys.readouterr().out
+    line = f"WANDB is offline (https://wandb.example does not answer): `wandb sync {config.out_dir}/wandb/offline-run-*`"
+    assert line in capsys.readouterr().out
 
 
-def test_server_that_fails_at_the_start_leaves_it_offline(config: TrainConfig, wandb: Wandb, capsys) -> None:
+def test_server_that_fails_at_the_start_leaves_the_run_offline(
+    config: TrainConfig, wandb: Wandb, capsys
+) -> None:
     wandb.instead["init online"] = failing(TimeoutError("timed out after 30 s\nlong story"))
     log_steps(config, "online")
     assert wandb.names[:4] == ["init online", "teardown", "init offline", "log"]
-    assert "WANDB is not online (timed out after 30 s long story): this run is" in capsys.readouterr().out
+    assert "WANDB is offline (timed out after 30 s long story): `wandb sync" in capsys.readouterr().out
 
 
 def test_even_offline_may_fail(config: TrainConfig, wandb: Wandb, capsys) -> None:
     wandb.instead["init offline"] = failing(RuntimeError())
     log_steps(config, "offline")
     assert wandb.names == ["init offline"]
-    assert "WANDB failed (RuntimeError): going on without it" in capsys.readouterr().out
+    assert "WANDB failed (RuntimeError), training continues without it" in capsys.readouterr().out
     assert has_all_records(config)
 
 
-def test_missing_login_is_refused_at_the_start(config: TrainConfig, wandb: Wandb) -> None:
+def test_missing_login_is_an_error_at_the_start(config: TrainConfig, wandb: Wandb) -> None:
     wandb.instead["init online"] = failing(UsageError("No API key configured. Use `wandb login` to log in."))
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(UserError) as found:
         start_wandb(replace(config, wandb="online"), ABOUT, print)
-    words = "No API key configured. Use `wandb login` to log in; --wandb=offline needs no connection"
-    assert str(refusal.value) == f"wandb=online: {words}"
+    message = "No API key configured. Use `wandb login` to log in; --wandb=offline needs no connection"
+    assert str(found.value) == f"wandb=online: {message}"
 
 
-def test_missing_login_does_not_refuse_a_run_that_goes_on(config: TrainConfig, wandb: Wandb, capsys) -> None:
-    """It may be on another machine by now."""
+def test_missing_login_does_not_stop_a_run_that_resumes(config: TrainConfig, wandb: Wandb, capsys) -> None:
+    """It may resume by itself, on another machine."""
     wandb.instead["init online"] = failing(UsageError("No API key configured."))
     log = RunLog(replace(config, wandb="online"), flops=100, peak=None, active=True)
     Path(config.out_dir).mkdir(parents=True)
@@ -196,17 +198,28 @@ def test_missing_package_is_named(config: TrainConfig, monkeypatch: pytest.Monke
         start_wandb(replace(config, wandb="offline"), ABOUT, print)
 
 
-TRAIN = "import train; from training import wandb_run; wandb_run.START_SECONDS = 3.0; train.main()"
+TRAIN = """
+import json, os, sys, time, train
+from system.errors import run_command
+from training import wandb_run
+wandb_run.START_SECONDS = 3.0
+def train_all():
+    for words in json.loads(sys.argv[1]):
+        time.sleep(1)  # wandb names its folders by the second
+        sys.argv[1:] = words
+        train.main()
+run_command(train_all, os._exit)
+"""
 
 
-def complete(config: TrainConfig, **environment: str) -> str:
-    """Train in a process of its own, with the real package and little patience; return its output."""
+def complete(*configs: TrainConfig, **environment: str) -> str:
+    """Train these configs in a process of their own, with the real package and little patience; return the output."""
     pytest.importorskip("wandb")
     environment = command_environment() | {"WANDB_SILENT": "true", "PYTHONPATH": str(ROOT), **environment}
-    command = [sys.executable, "-c", TRAIN, *arguments(config)]
+    command = [sys.executable, "-c", TRAIN, json.dumps([arguments(config) for config in configs])]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{config.out_dir} is finished" in done.stdout
+    assert done.stdout.count(" is finished: step ") == len(configs)
     return done.stdout
 
 
@@ -214,10 +227,11 @@ def offline_runs(folder: str | Path) -> list[str]:
     return [path.name for path in Path(folder).rglob("offline-run-*") if path.is_dir()]
 
 
-def test_real_one_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path) -> None:
+@pytest.mark.serial
+def test_real_package_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path) -> None:
     config = replace(config, wandb="offline", max_steps=5)
-    complete(config, WANDB_DIR=str(tmp_path))
-    complete(replace(config, max_steps=6, extend=True), WANDB_DIR=str(tmp_path))
+    longer = replace(config, max_steps=6, extend=True)
+    complete(config, longer, WANDB_DIR=str(tmp_path))
     run_id = json.loads((Path(config.out_dir) / "config.json").read_text())["run_id"]
     assert len(offline_runs(tmp_path)) == 2
     assert all(name.endswith(f"-{run_id}") for name in offline_runs(tmp_path))
@@ -225,7 +239,7 @@ def test_real_one_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path)
 
 @pytest.fixture
 def stuck_server() -> Iterator[str]:
-    """A server that answers whether it is there, and then nothing any more."""
+    """A server that says that it is there, and then answers nothing."""
     over = threading.Event()
 
     class Stuck(http.server.BaseHTTPRequestHandler):
@@ -248,15 +262,17 @@ def stuck_server() -> Iterator[str]:
     server.server_close()
 
 
-def test_real_one_without_a_network_is_kept_offline(config: TrainConfig) -> None:
+@pytest.mark.serial
+def test_real_package_without_a_network_stays_offline(config: TrainConfig) -> None:
     key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     output = complete(replace(config, wandb="online", max_steps=5), **key)
-    assert re.search(r"WANDB is not online \(http://127.0.0.1:9 does not answer\): this run is kept", output)
+    assert "WANDB is offline (http://127.0.0.1:9 does not answer): `wandb sync" in output
     assert len(offline_runs(config.out_dir)) == 1
 
 
-def test_real_one_with_a_stuck_server_is_kept_offline(config: TrainConfig, stuck_server: str) -> None:
+@pytest.mark.serial
+def test_real_package_with_a_stuck_server_stays_offline(config: TrainConfig, stuck_server: str) -> None:
     key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": stuck_server}
     output = complete(replace(config, wandb="online", max_steps=5), **key)
-    assert "WANDB is not online" in output
+    assert re.search(r"WANDB is offline \((?!http).*\): `wandb sync", output)
     assert len(offline_runs(config.out_dir)) == 1

@@ -1,50 +1,147 @@
-"""What processes do together, in real ones."""
+"""What processes do together, in two real ones, and how the loss of one is told from a bug."""
 
+import json
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TWO, arguments, command, command_environment, one_line_error
+import torch
+from conftest import ROOT, Ranks, command, command_environment
+from torch import distributed, nn
 
+from system.errors import UserError
+from system.world import is_from_collective, start_world
 from training.config import TrainConfig
 
-SMALLEST = """
-from system.world import start_world
-world = start_world("cpu")
-print(f" {world.smallest(12 - world.rank)} ", end="")  # in one piece: both write to one pipe
-world.stop()
+SCRIPT = """
+import json, os, sys, torch
+sys.path.insert(0, {root!r})
+from system.errors import UserError
+from system.world import is_from_collective, start_world, sync_gradients
+world = start_world("cpu", timeout_minutes=0.5)
+channel, own = world.side_channel(), torch.tensor([1.0 + world.rank])
+network = world.wrap(torch.nn.Linear(1, 1, bias=False))
+found = dict(sum=world.sum(own).item(), own=own.item(), smallest=world.smallest(12 - world.rank))
+channel.sum(own)
+found["channel"] = own.item()
+for is_last in (False, True):
+    with sync_gradients(network, is_last):
+        network(torch.tensor([[10.0 ** world.rank]])).sum().backward()
+    found[f"gradient, last is {{is_last}}"] = network.module.weight.grad.item()
+try:
+    with world.all_or_none():
+        if world.rank == 1:
+            raise UserError("no data here")
+except UserError as error:
+    found["error"] = str(error)
+calls = {{
+    "backward": lambda: network(torch.ones(1, 1)).sum().backward(),
+    "sum": lambda: world.sum(own),
+    "smallest": lambda: world.smallest(1),
+    "wait": world.wait,
+    "channel": lambda: channel.sum(own),
+    "started sum": lambda: channel.wait(channel.start_sum(own)),
+    "wrap": lambda: world.wrap(torch.nn.Linear(1, 1)),
+}}
+found["lost"] = {{}}
+for name, call in calls.items() if world.rank == 0 else ():
+    try:
+        call()
+    except RuntimeError as error:
+        found["lost"][name] = is_from_collective(error)
+print(json.dumps(found), flush=True)
+os._exit(0)
 """
 
 
-def test_smallest_is_of_all_processes(tmp_path: Path) -> None:
-    """Here of two, by gloo."""
-    script = tmp_path / "smallest.py"
-    script.write_text(SMALLEST)
-    environment = command_environment() | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*TWO, str(script)], env=environment, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["11", "11"], done.stderr
+@pytest.mark.serial
+def test_two_processes_compute_together_until_one_is_lost(
+    config: TrainConfig, ranks: Ranks, tmp_path: Path
+) -> None:
+    """Once rank 1 has left, all communication fails, and the error shows by its place what it is about."""
+    script = tmp_path / "together.py"
+    script.write_text(SCRIPT.format(root=str(ROOT)))
+    outputs = [process.communicate(timeout=120) for process in ranks(config, config, script=script)]
+    first, second = (json.loads(output.splitlines()[-1]) for output, _ in outputs)
+    lost = first.pop("lost")
+    assert lost.keys() == {"backward", "sum", "smallest", "wait", "channel", "started sum", "wrap"}
+    assert all(lost.values()), lost
+    both = {"sum": 3, "smallest": 11, "channel": 3, "gradient, last is True": (2 * 1 + 2 * 10) / 2}
+    error = "1 other process(es) cannot start: see their error lines"
+    assert first == {**both, "own": 1, "gradient, last is False": 1, "error": error}
+    assert second == {**both, "own": 2, "gradient, last is False": 10, "error": "no data here", "lost": {}}
+
+
+def raised_by(call: Callable[[], object]) -> BaseException:
+    with pytest.raises(Exception) as found:  # noqa: PT011  of any kind
+        call()
+    return found.value
+
+
+def out_of_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    "bug",
+    [
+        lambda: nn.Linear(3, 2)(torch.ones(4)),
+        lambda: torch.ones(2, 3) @ torch.ones(2, 3),
+        lambda: nn.Linear(3, 2).load_state_dict({}),
+        lambda: {}["key"],
+        out_of_memory,
+    ],
+    ids=["shape in a module", "shape", "state", "key", "memory"],
+)
+def test_bug_is_not_taken_for_a_lost_process(bug: Callable[[], object]) -> None:
+    assert not is_from_collective(raised_by(bug))
+
+
+def test_errors_of_torch_about_communication_are_recognized_by_their_type() -> None:
+    def fail() -> None:
+        raise distributed.DistBackendError("whatever it says")
+
+    assert is_from_collective(raised_by(fail))
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
     [
         ({"RANK": ""}, "RANK='' in the environment: must be a whole number"),
-        ({"RANK": "1"}, "RANK=1 and WORLD_SIZE=1 in the environment: ranks go from 0"),
+        ({"RANK": "1"}, "RANK=1 and WORLD_SIZE=1 in the environment: RANK must be below WORLD_SIZE"),
         ({"WORLD_SIZE": "0"}, "RANK=0 and WORLD_SIZE=0 in the environment"),
-        ({"RANK": "1", "WORLD_SIZE": "2"}, "rank 1 does not find the other 1 processes (Error initializing"),
+        (
+            {"RANK": "1", "WORLD_SIZE": "2"},
+            "rank 1 does not find the other 1 process(es) (Error initializing",
+        ),
     ],
 )
-def test_place_that_nobody_gave_is_refused(
-    config: TrainConfig, run, monkeypatch: pytest.MonkeyPatch, place: dict[str, str], words: str
+def test_incomplete_environment_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, place: dict[str, str], message: str
 ) -> None:
+    for key in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(key, raising=False)
     for key, value in place.items():
         monkeypatch.setenv(key, value)
-    assert one_line_error(run("train.py", *arguments(config))).startswith(words)
+    with pytest.raises(UserError) as found:
+        start_world("cpu")
+    assert str(found.value).startswith(message)
+    assert "\n" not in str(found.value)
 
 
+def test_processes_cannot_share_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(
+        UserError, match=r"device=cuda:0: 2 processes cannot share one GPU: use --device=cuda"
+    ):
+        start_world("cuda:0")
+
+
+@pytest.mark.serial
 def test_interrupt_ends_a_process_that_waits_for_the_others(config: TrainConfig) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

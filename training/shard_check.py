@@ -53,8 +53,14 @@ class ShardCheck:
 
     def error(self) -> UserError:
         """Return the error that ends the run, in all processes, when any of them found damage."""
-        found = self.damage or "another process found a corrupt shard, see its error line"
-        return UserError(
-            f"{found}: the checkpoints since this command started are set aside (.suspect); {remedy(self.data_dir)}, then"
-            " rerun the same command to resume"
+        return corrupt_data(
+            self.damage or "another process found a corrupt shard, see its error line", self.data_dir
         )
+
+
+def corrupt_data(found: str, data_dir: str | Path) -> UserError:
+    """Return the error that ends a run with corrupt data, after its newest checkpoints were set aside."""
+    return UserError(
+        f"{found}: the checkpoints since this command started are set aside (.suspect); {remedy(data_dir)},"
+        " then rerun the same command to resume"
+    )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from torch.distributed import DistBackendError
+
 from system.errors import UserError, print_error
 from system.world import World, is_from_collective
 
@@ -66,9 +68,10 @@ class Watchdog:
 
     def exit_lost(self, error: RuntimeError) -> None:
         """Exit because another process is lost."""
+        more = "; NCCL_DEBUG=INFO prints more" if isinstance(error, DistBackendError) else ""
         self.exit(
             f"lost another process in step {self.place()[0] + 1} ({first_sentence(error)}): see its own error line, if it"
-            f" was not killed; {RESUME}",
+            f" was not killed{more}; {RESUME}",
             status=2,
         )
 

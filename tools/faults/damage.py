@@ -1,10 +1,12 @@
-"""Damage to files of a run and of its data, and what must come of it: the faults of `faults.py` that no process suffers.
+"""The faults in files: a full disk, and damage to a run's files and to its data.
 
-What is damaged in a checkpoint is named, and the run goes on from the one before it. What is damaged elsewhere is
-refused in one line; with the file as it was, the same command goes on.
+If a checkpoint is corrupt, the run names it and resumes from the one before. Any other damage ends the run with one line;
+once the file is repaired, the same command resumes.
 """
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,64 +17,109 @@ from typing import Any
 
 from checkpointing import checkpoint
 from corpus.dataset import Manifest
-from tools.faults.runs import Lab, NotSurvived, Run, Tally, expect
+from tools.faults.runs import Command, Lab, NotSurvived, Run, Tally, expect
 
 FILES = (checkpoint.WEIGHTS, checkpoint.OPTIMIZER, checkpoint.TOKENIZER, checkpoint.INFO)
 POINTERS = ("last", "best")
+# The check of the shards finds nothing before the run's end.
+LATE_CHECK = """
+from training.shard_check import ShardCheck
+ShardCheck.check_slowly = lambda check: None
+"""
+
+
+def full_disk(lab: Lab, tally: Tally, _config: Any) -> None:
+    """Fill the disk of a run: for a while, and until its end."""
+    place = lab.folder / "small_disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        tally.skipped = "needs root, to mount a small tmpfs"
+        return
+    try:
+        for is_emptied in (True, False):
+            run = lab.run(place)
+            with tally.attempt(f"{run.out_dir}, full {'for a while' if is_emptied else 'until the end'}"):
+                _fill_and_empty(lab, run, place / "filler", is_emptied)
+            shutil.rmtree(run.out_dir)
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def _fill_and_empty(lab: Lab, run: Run, filler: Path, is_emptied: bool) -> None:
+    command = run.start()
+    expect(command.wait_for(f"saved {run.out_dir}"), command.output())
+    with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    expect(command.wait_for("NOT SAVED"), f"no line about the full disk: {command.output()[-2000:]}")
+    run.last_step()  # which is not corrupt
+    if is_emptied:
+        filler.unlink()
+        command.expect_success()
+    else:
+        expect(command.status() == 2 and "make room" in command.output(), command.output()[-2000:])
+        filler.unlink()
+        run.start().expect_success()
+    run.expect_same(lab.undisturbed())
 
 
 def truncate(lab: Lab, path: Path) -> None:
-    """Cut a file off at a random place."""
+    """Truncate a file at a random place."""
     os.truncate(path, lab.chooser.randrange(path.stat().st_size))
 
 
 def flip(lab: Lab, path: Path) -> None:
-    """Flip one random bit of a file."""
+    """Flip a random bit of a file."""
     content = bytearray(path.read_bytes())
     content[lab.chooser.randrange(len(content))] ^= 1 << lab.chooser.randrange(8)
     path.write_bytes(content)
 
 
 def swap(first: Path, second: Path) -> None:
-    """Give each of two files the other's content."""
+    """Swap the contents of two files."""
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(content)
 
 
 def checkpoint_truncated(lab: Lab, tally: Tally, _config: Any) -> None:
-    """Truncate each file of the newest checkpoint in turn, and the pointers."""
+    """Truncate each file of the last checkpoint in turn, and the pointers."""
     _damage_checkpoints(lab, tally, truncate)
 
 
 def checkpoint_flipped(lab: Lab, tally: Tally, _config: Any) -> None:
-    """Flip a bit of each file of the newest checkpoint in turn, and of the pointers."""
+    """Flip a bit of each file of the last checkpoint in turn, and of the pointers."""
     _damage_checkpoints(lab, tally, flip)
 
 
-def _damage_checkpoints(lab: Lab, tally: Tally, harm: Callable[[Lab, Path], None]) -> None:
+def _damage_checkpoints(lab: Lab, tally: Tally, damage: Callable[[Lab, Path], None]) -> None:
     base = half_way(lab)
     for name in (*FILES, *POINTERS):
         run = lab.copy(base)
         path = _file(run, name)
         with tally.attempt(f"{path.relative_to(lab.folder)}"):
-            harm(lab, path)
-            life = run.start()
-            expect(life.status() == 0, life.output()[-2000:])
+            damage(lab, path)
+            command = run.start()
+            command.expect_success()
             if name in FILES:
-                expect(
-                    "DAMAGED" in life.output() and name in life.output(), f"it is not named: {life.output()}"
-                )
+                expect_corrupt(command, name)
             run.expect_same(lab.undisturbed())
+
+
+def expect_corrupt(command: Command, name: str) -> None:
+    """Raise NotSurvived unless the command names the corrupt file."""
+    output = command.output()
+    expect("CORRUPT" in output and name in output, f"no line about {name}: {output}")
 
 
 def half_way(lab: Lab) -> Run:
     """Return a run that was killed when it had several checkpoints; to be copied."""
     run = lab.run()
-    life = run.start()
-    expect(life.wait_for("step_00000045"), life.output())
-    os.kill(life.pid, signal.SIGKILL)
-    expect(life.status() == -signal.SIGKILL, life.output())
+    command = run.start()
+    expect(command.wait_for("step_00000045"), command.output())
+    os.kill(command.pid, signal.SIGKILL)
+    expect(command.status() == -signal.SIGKILL, command.output())
     return run
 
 
@@ -83,14 +130,14 @@ def _file(run: Run, name: str) -> Path:
 
 
 def hostile_pickle(lab: Lab, tally: Tally, _config: Any) -> None:
-    """Put a pickle that runs a command in the place of each file of a run and of its data."""
-    sprung = lab.folder / "sprung"
-    trap = f"cposix\nsystem\n(S'touch {sprung}'\ntR.".encode()
+    """Replace each file of a run and of its data by a pickle that runs a command."""
+    proof = lab.folder / "unpickled"
+    trap = f"cposix\nsystem\n(S'touch {proof}'\ntR.".encode()
     (lab.folder / "trap").write_bytes(trap)
     subprocess.run([sys.executable, "-m", "pickle", str(lab.folder / "trap")], capture_output=True)
-    if not sprung.exists():
-        raise NotSurvived("the trap does not work, so that nothing can be said")
-    sprung.unlink()
+    if not proof.exists():
+        raise NotSurvived("the hostile pickle does nothing when it is unpickled, so this would prove nothing")
+    proof.unlink()
     base, data_dir = half_way(lab), lab.folder / "other_data"
     shutil.copytree(lab.data_dir, data_dir)
     shard = Manifest.read(data_dir).splits["train"].shards[0].name
@@ -100,36 +147,49 @@ def hostile_pickle(lab: Lab, tally: Tally, _config: Any) -> None:
         run = lab.copy(base, data_dir=data_dir)
         path = place if isinstance(place, Path) else _file(run, place)
         with tally.attempt(f"{path.relative_to(lab.folder)}"):
-            _damage_and_restore(lab, run, [path], lambda path: path.write_bytes(trap))
-            expect(not sprung.exists(), "it was unpickled")
+            _damage_and_repair(lab, run, [path], lambda path: path.write_bytes(trap))
+            expect(not proof.exists(), "it was unpickled")
 
 
-def _damage_and_restore(lab: Lab, run: Run, paths: list[Path], harm: Callable[..., object]) -> None:
-    """Expect that the damage is refused by name, or gone round; and that nothing is lost once it is repaired."""
-    before = {path: path.read_bytes() for path in paths}
-    harm(*paths)
-    life = run.start()
-    status, said = life.status(), life.output()
-    if status != 0:
-        expect_refusal(status, said, [path.name for path in paths])
-        for path, content in before.items():
+def _damage_and_repair(
+    lab: Lab, run: Run, paths: list[Path], damage: Callable[..., object], script: str = "train.py"
+) -> None:
+    """Damage files, and expect that the run survives it, or ends with a line that names one and resumes after the repair."""
+    contents = {path: path.read_bytes() for path in paths}
+    before, resumed_from = run.checkpoints(), checkpoint.pointed(run.out_dir, "last")
+    damage(*paths)
+    command = run.start(script=script)
+    if command.status() != 0:
+        expect_error(command, [path.name for path in paths])
+        for path, content in contents.items():
             path.write_bytes(content)
-        life = run.start()
-        expect(life.status() == 0, life.output()[-2000:])
-    elif paths[0].name != "best":  # which is found anew
-        expect("DAMAGED" in said and paths[0].name in said, f"it is not named: {said}")
+        newer, suspect = run.checkpoints() - before, run.checkpoints(".suspect")
+        expect(not newer, f"{newer} may have learned from corrupt data")
+        saved = re.findall(r"^saved \S+/(step_\d+) in ", command.output(), re.MULTILINE)
+        expect(not saved or saved[-1] in suspect, f"{saved[-1:]} was not set aside")
+        for pointer in POINTERS if suspect else ():
+            found = checkpoint.pointed(run.out_dir, pointer)
+            expect(
+                found == resumed_from, f"{pointer} names {found}, not {resumed_from} from before the damage"
+            )
+        run.start().expect_success()
+    elif paths[0].name != "best":  # which is only read to replace it
+        expect_corrupt(command, paths[0].name)
     run.expect_same(lab.undisturbed())
 
 
-def expect_refusal(status: int, said: str, names: list[str]) -> None:
-    """Expect status 2 and one line that names one of the files."""
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    expect(status == 2 and "Traceback" not in said, f"status {status}: {said[-2000:]}")
-    expect(len(errors) == 1 and any(name in errors[0] for name in names), f"it is not named: {said[-2000:]}")
+def expect_error(command: Command, names: list[str]) -> None:
+    """Raise NotSurvived unless the command ends with status 2 and one line that names one of the files."""
+    status, output = command.status(), command.output()
+    errors = [line for line in output.splitlines() if line.startswith("error: ")]
+    expect(status == 2 and "Traceback" not in output, f"status {status}: {output[-2000:]}")
+    expect(
+        len(errors) == 1 and any(name in errors[0] for name in names), f"no file is named: {output[-2000:]}"
+    )
 
 
 def _with_data(lab: Lab) -> tuple[Run, list[Path]]:
-    """Return a run that has a few checkpoints, on data of its own, and the shards of these."""
+    """Return a run that has a few checkpoints, on data of its own, and the shards of these data."""
     data_dir = lab.folder / f"data_{len(lab.runs):03}"
     shutil.copytree(lab.data_dir, data_dir)
     shards = Manifest.read(data_dir).splits["train"].shards
@@ -137,23 +197,24 @@ def _with_data(lab: Lab) -> tuple[Run, list[Path]]:
 
 
 def shard_truncated(lab: Lab, tally: Tally, _config: Any) -> None:
-    """Truncate a shard of the data."""
+    """Truncate a shard of the data, which shows at the start."""
     run, shards = _with_data(lab)
     shard = lab.chooser.choice(shards)
     with tally.attempt(shard.name):
-        _damage_and_restore(lab, run, [shard], lambda path: truncate(lab, path))
+        _damage_and_repair(lab, run, [shard], lambda path: truncate(lab, path))
 
 
 def shards_swapped(lab: Lab, tally: Tally, _config: Any) -> None:
-    """Swap two shards of the same size."""
+    """Swap two shards of the same size, which shows while the run trains."""
     run, (first, second, *_) = _with_data(lab)
     with tally.attempt(f"{first.name} and {second.name}"):
-        _damage_and_restore(lab, run, [first, second], swap)
+        _damage_and_repair(lab, run, [first, second], swap)
 
 
 def shard_flipped(lab: Lab, tally: Tally, _config: Any) -> None:
-    """Flip a bit of a shard."""
+    """Flip a bit of a shard, which shows at the run's end, or when a token is not valid: its checkpoints are set aside."""
     run, shards = _with_data(lab)
     shard = lab.chooser.choice(shards)
     with tally.attempt(shard.name):
-        _damage_and_restore(lab, run, [shard], lambda path: flip(lab, path))
+        script = lab.script("late_check", LATE_CHECK)
+        _damage_and_repair(lab, run, [shard], lambda path: flip(lab, path), script)

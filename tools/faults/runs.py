@@ -1,8 +1,4 @@
-"""Runs to do harm to: a tiny GPT on a few words, started in many ways, and compared with an undisturbed one.
-
-Owns the processes, what a run's folder must hold at any time, and the comparison at a run's end. The harm itself is
-`faults.py`'s.
-"""
+"""The runs that faults are injected into: a tiny GPT on a few words, started in several ways, compared with an undisturbed run."""
 
 import contextlib
 import os
@@ -19,17 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # Loaded here so that a run forked from this process starts at once.
-import matplotlib.pyplot  # noqa: F401
+import matplotlib.backends.backend_agg  # noqa: F401
 import torch
 from safetensors.torch import load_file
 
-from checkpointing import (
-    checkpoint,
-    pretrained,  # noqa: F401
-)
+import train  # noqa: F401
+from checkpointing import checkpoint
 from system.errors import UserError
-from training import requests  # noqa: F401
-from training.log import METRICS, read_metrics
+from training.plot import METRICS, read_metrics
 
 ROOT = Path(__file__).parents[2]
 WORDS = "the river runs north past old stone walls where café owners learn 数字 and sing".split()
@@ -38,22 +31,29 @@ SETTINGS = {
     **{"max_steps": 120, "batch_size": 8, "eval_interval": 20, "eval_windows": 11, "checkpoint_interval": 15},
     **{"log_interval": 1, "device": "cpu", "precision": "float32", "compile": False},
 }
-CLOCK = {"tokens_per_second", "mfu"}  # what differs from run to run
-PATIENCE = 120.0  # seconds that no part of a run takes
+CLOCK = {"tokens_per_second", "mfu"}  # records that differ from run to run
+PATIENCE = 120.0  # seconds: no part of a run takes that long
+SCRIPT = """import os, sys
+sys.path.insert(0, {root!r})
+import train
+from system.errors import run_command
+{patch}
+run_command(train.main, os._exit)
+"""
 
 
 class NotSurvived(Exception):
-    """A fault did what it must not do; the message says what."""
+    """A fault has done damage that it must not do; the message says what."""
 
 
-def expect(condition: object, words: str) -> None:
-    """Raise NotSurvived with these words if the condition does not hold."""
+def expect(condition: object, message: str) -> None:
+    """Raise NotSurvived with this message if the condition is false."""
     if not condition:
-        raise NotSurvived(words)
+        raise NotSurvived(message)
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition; raise NotSurvived if it takes too long."""
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition; raise NotSurvived if that takes longer than PATIENCE."""
     give_up = time.monotonic() + PATIENCE
     while not condition():
         expect(time.monotonic() < give_up, f"{what} did not happen within {PATIENCE:.0f} s")
@@ -62,12 +62,12 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 @dataclass
 class Tally:
-    """What came of one kind of fault."""
+    """The results of one kind of fault."""
 
     tried: int = 0
     survived: int = 0
     skipped: str = ""  # why it was not tried
-    seen: list[str] = field(default_factory=list)  # what else is worth saying
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @contextlib.contextmanager
@@ -81,34 +81,38 @@ class Tally:
             print(f"  NOT SURVIVED: {what}: {error}", flush=True)
 
 
-class Life:
-    """One command from its start to its end, by itself or by a signal."""
+class Command:
+    """One training command, from its start until it exits."""
 
     def __init__(self, pid: int, log: Path) -> None:
         self.pid, self.log = pid, log
-        self.ended_with: int | None = None
+        self.exit_status: int | None = None
 
     def has_ended(self) -> bool:
-        """Say whether it has."""
-        if self.ended_with is None:
+        """Return whether the process has exited."""
+        if self.exit_status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.ended_with = os.waitstatus_to_exitcode(status) if pid else None
-        return self.ended_with is not None
+            self.exit_status = os.waitstatus_to_exitcode(status) if pid else None
+        return self.exit_status is not None
 
     def status(self) -> int:
-        """Wait for the end; return the exit status, the negative number of a signal that ended it."""
-        until(self.has_ended, f"the end of the run that writes {self.log}")
-        assert self.ended_with is not None
-        return self.ended_with
+        """Wait for the end; return the exit status, or minus the number of the signal that killed it."""
+        wait_until(self.has_ended, f"the end of the run that writes {self.log}")
+        assert self.exit_status is not None
+        return self.exit_status
 
     def output(self) -> str:
-        """Return what it has said so far, on stdout and stderr."""
+        """Return what it has printed so far, on stdout and stderr."""
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, words: str) -> bool:
-        """Wait until it says these words; return whether it did before it ended."""
-        until(lambda: words in self.output() or self.has_ended(), f"{words!r} in {self.log}")
-        return words in self.output()
+    def wait_for(self, text: str) -> bool:
+        """Wait until it prints this text; return False if it ended without."""
+        wait_until(lambda: text in self.output() or self.has_ended(), f"{text!r} in {self.log}")
+        return text in self.output()
+
+    def expect_success(self) -> None:
+        """Raise NotSurvived unless it ends with status 0."""
+        expect(self.status() == 0, f"status {self.status()}: {self.output()[-2000:]}")
 
     def ranks(self) -> list[int]:
         """Return the processes that torchrun has started."""
@@ -117,8 +121,8 @@ class Life:
         )
         return [int(word) for word in found.stdout.split()]
 
-    def end(self) -> None:
-        """Leave nothing behind."""
+    def kill(self) -> None:
+        """Kill what is left of it."""
         if not self.has_ended():
             for pid in (*self.ranks(), self.pid):
                 os.kill(pid, signal.SIGKILL)
@@ -126,30 +130,29 @@ class Life:
 
 @dataclass
 class Run:
-    """A training run in a folder of its own."""
+    """A training run in a folder of its own, and the commands that have trained it."""
 
     out_dir: Path
     logs: Path
     settings: dict[str, object]
-    lives: list[Life]
+    commands: list[Command]
 
-    def start(self, launcher: tuple[str, ...] = (), fork: bool = True, script: str = "train.py") -> Life:
-        """Start the command, as a copy of this process, or `fork=False`: anew, or by `torchrun` with these arguments.
+    def start(self, launcher: tuple[str, ...] = (), fork: bool = True, script: str = "train.py") -> Command:
+        """Start the command: forked from this process, as a new process (`fork=False`), or by torchrun with these arguments.
 
-        A copy has torch loaded; whatever the command itself does is the same.
+        A forked one has torch loaded already; it does the same.
         """
         argv = [script, f"--out_dir={self.out_dir}", *(f"--{key}={self.settings[key]}" for key in self.settings)]  # fmt: skip
-        log = self.logs / f"{self.out_dir.name}.{len(self.lives)}.log"
+        log = self.logs / f"{self.out_dir.name}.{len(self.commands)}.log"
         if launcher:
-            command = [sys.executable, "-m", "torch.distributed.run", *launcher, *argv]
+            words = [sys.executable, "-m", "torch.distributed.run", *launcher, *argv]
         else:
-            command = [] if fork else [sys.executable, *argv]
-        life = Life(_spawned(command, log) if command else _forked(argv, log), log)
-        self.lives.append(life)
-        return life
+            words = [] if fork else [sys.executable, *argv]
+        self.commands.append(Command(_spawn(words, log) if words else _fork(argv, log), log))
+        return self.commands[-1]
 
     def last_step(self) -> int:
-        """Return the step of the last checkpoint, 0 without one; every one that a pointer names must be whole."""
+        """Return the step of the last checkpoint, 0 without one; raise NotSurvived if `last` or `best` names a corrupt one."""
         try:
             found = [checkpoint.pointed(self.out_dir, pointer) for pointer in ("best", "last")]
             steps = [checkpoint.read_checked(folder)["step"] for folder in found if folder]
@@ -157,28 +160,32 @@ class Run:
             raise NotSurvived(str(error)) from None
         return steps[-1] if found[-1] else 0
 
+    def checkpoints(self, suffix: str = "") -> set[str]:
+        """Return the names of the finished checkpoints, or of those with a suffix, without it."""
+        return {path.stem for path in self.out_dir.glob("step_*") if path.suffix == suffix}
+
     def records(self) -> list[dict[str, float]]:
-        """Return metrics.jsonl without what the clock says."""
+        """Return metrics.jsonl without the measured times."""
         return [
             {key: value for key, value in record.items() if key not in CLOCK}
             for record in read_metrics(self.out_dir / METRICS)
         ]
 
     def last_files(self) -> dict[str, Path]:
-        """Return the files of the last checkpoint that hold numbers."""
+        """Return the last checkpoint's files that hold tensors."""
         folder = checkpoint.pointed(self.out_dir, "last")
         assert folder is not None
         return {name: folder / name for name in (checkpoint.WEIGHTS, checkpoint.OPTIMIZER)}
 
     def expect_no_gaps(self) -> None:
-        """Raise NotSurvived unless the run has ended, with a record of each step."""
+        """Raise NotSurvived unless the run is finished, with one record for each step."""
         max_steps = int(str(self.settings["max_steps"]))
         steps = [record["step"] for record in self.records()]
         expect(steps == list(range(max_steps + 1)), "metrics.jsonl has gaps or doubles")
         expect(self.last_step() == max_steps, f"the last checkpoint is of step {self.last_step()}")
 
     def expect_same(self, other: "Run", exactly: bool = True) -> None:
-        """Raise NotSurvived unless the run has ended where the other has: bit for bit, or `exactly=False`: nearly."""
+        """Raise NotSurvived unless the run ended like the other: bit for bit, or with `exactly=False` up to rounding."""
         self.expect_no_gaps()
         ours, theirs = self.records(), other.records()
         for name, path in self.last_files().items():
@@ -207,47 +214,49 @@ class Lab:
         self.data_dir = folder / "data"
 
     def prepare(self) -> None:
-        """Make the data: random words in bytes, in a few shards."""
+        """Prepare the data: random words as bytes, in a few shards."""
         texts = [" ".join(self.chooser.choices(WORDS, k=60)) for _ in range(120)]
         for number, text in enumerate(texts):
             (self.folder / f"{number:03}.txt").write_text(text)
         options = {"source": self.folder / "*.txt", "out_dir": self.data_dir, "tokenizer": "bytes"}
         options |= {"validation_fraction": 0.1, "shard_tokens": 10_000, "workers": 1}
-        command = [
-            sys.executable,
-            str(ROOT / "prepare_data.py"),
-            *(f"--{key}={options[key]}" for key in options),
-        ]
-        subprocess.run(command, check=True, capture_output=True)
+        words = [sys.executable, str(ROOT / "prepare_data.py"), *(f"--{key}={options[key]}" for key in options)]  # fmt: skip
+        subprocess.run(words, check=True, capture_output=True)
 
     def run(self, place: Path | None = None, **settings: object) -> Run:
-        """Return a run that has not begun, in a folder of its own in `place`."""
+        """Return a run that has not started, in a folder of its own in `place`."""
         settings = {**SETTINGS, "data_dir": self.data_dir, **settings}
         out_dir = (place or self.folder) / f"run_{len(self.runs):03}"
         self.runs.append(Run(out_dir, self.folder, settings, []))
         return self.runs[-1]
 
     def copy(self, run: Run, **settings: object) -> Run:
-        """Return a run that stands where another does."""
+        """Return a run that stands where another one does."""
         copied = self.run(None, **settings)
         shutil.copytree(run.out_dir, copied.out_dir)
         return copied
 
+    def script(self, name: str, patch: str) -> str:
+        """Write a script that patches `train`, then does what train.py does; return its path."""
+        path = self.folder / f"{name}_train.py"
+        path.write_text(SCRIPT.format(root=str(ROOT), patch=patch))
+        return str(path)
+
     def undisturbed(self, launcher: tuple[str, ...] = (), **settings: object) -> Run:
-        """Return the finished run that nothing happened to; it is made once."""
+        """Return the finished run without faults; it is trained once."""
         key = (launcher, *settings.items())
         if key not in self.undisturbed_runs:
             run = self.run(None, **settings)
-            life = run.start(launcher)
-            expect(life.status() == 0, f"the undisturbed run failed: {life.output()}")
+            command = run.start(launcher)
+            expect(command.status() == 0, f"the undisturbed run failed: {command.output()}")
             self.undisturbed_runs[key] = run
         return self.undisturbed_runs[key]
 
-    def forget(self) -> None:
-        """Remove the runs but the undisturbed ones, and end what still goes on."""
+    def clean_up(self) -> None:
+        """Kill the commands that still run, and remove all runs except the undisturbed ones."""
         for run in self.runs:
-            for life in run.lives:
-                life.end()
+            for command in run.commands:
+                command.kill()
             if run not in self.undisturbed_runs.values():
                 shutil.rmtree(run.out_dir, ignore_errors=True)
 
@@ -256,25 +265,25 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
 
 
-def _spawned(command: list[str], log: Path) -> int:
-    """Start a command whose end is left to Life to see: subprocess would wait for it as well."""
-    command = [str(ROOT / word) if word == "train.py" else word for word in command]
+def _spawn(words: list[str], log: Path) -> int:
+    """Start a process that Command waits for: subprocess would wait for it as well."""
+    words = [str(ROOT / word) if word == "train.py" else word for word in words]
     output = (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     actions = [output, (os.POSIX_SPAWN_DUP2, 1, 2)]
-    return os.posix_spawn(command[0], command, _environment(), file_actions=actions, setpgroup=0)
+    return os.posix_spawn(words[0], words, _environment(), file_actions=actions, setpgroup=0)
 
 
-def _forked(argv: list[str], log: Path) -> int:
+def _fork(argv: list[str], log: Path) -> int:
     log.touch()
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        os._exit(_status_of_command(argv, log))
+        os._exit(_status_of_script(argv, log))
     return pid
 
 
-def _status_of_command(argv: list[str], log: Path) -> int:
-    """Run train.py in this process as Python would in one of its own; return its exit status."""
+def _status_of_script(argv: list[str], log: Path) -> int:
+    """Run a script in this process like Python does in a new one; return its exit status."""
     os.setpgid(0, 0)
     descriptor = os.open(log, os.O_WRONLY)
     os.dup2(descriptor, 1)
