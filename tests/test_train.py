@@ -467,26 +467,31 @@ def test_a_step_does_not_wait_for_a_gpu(config: TrainConfig, monkeypatch: pytest
     assert modes == ["default", "error", "error", "error"]
 
 
-def test_corrupt_checkpoint_is_named_and_the_one_before_it_used(config: TrainConfig, run) -> None:
+def test_corrupt_checkpoint_is_named_and_the_one_before_it_used(
+    config: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = replace(with_dropout(config), max_steps=15, keep_checkpoints=0)
     undisturbed, out_dir = elsewhere(config, "undisturbed"), Path(config.out_dir)
     train(undisturbed)
     shutil.copytree(undisturbed.out_dir, out_dir)
     (out_dir / "last").write_text("step_00000010\n")  # as if it had been killed then
     flip_a_bit(out_dir / "step_00000010" / "model.safetensors")
-    said = complete(config)
+    train(config)
+    said = capsys.readouterr().out
     assert "step 5 to 15" in said
     assert f"CORRUPT {out_dir}/step_00000010: model.safetensors is corrupt (its sha256 differs)" in said
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
     for folder in out_dir.glob("step_*"):
         flip_a_bit(folder / "optimizer.safetensors")
-    message = one_line_error(run("train.py", *arguments(config)))
-    assert message.count("optimizer.safetensors is corrupt") == 3
-    assert message.endswith("no checkpoint is left to resume from, choose another --out_dir")
+    with pytest.raises(
+        UserError, match=r"no checkpoint is left to resume from, choose another --out_dir$"
+    ) as error:
+        train(config)
+    assert str(error.value).count("optimizer.safetensors is corrupt") == 3
 
 
-def test_lost_small_files_lose_no_step(config: TrainConfig) -> None:
+def test_lost_small_files_lose_no_step(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
     """As when somebody copies only the checkpoints."""
     config = replace(with_dropout(config), max_steps=15, keep_checkpoints=0)
     undisturbed, out_dir = elsewhere(config, "undisturbed"), Path(config.out_dir)
@@ -495,7 +500,8 @@ def test_lost_small_files_lose_no_step(config: TrainConfig) -> None:
     shutil.rmtree(out_dir / "step_00000015")
     for name in ("last", "best", "config.json"):
         (out_dir / name).unlink()
-    said = complete(config)
+    train(config)
+    said = capsys.readouterr().out
     assert "step 10 to 15" in said
     assert f"CORRUPT {out_dir}/config.json is missing" in said
     assert final_files(config) == final_files(undisturbed)
