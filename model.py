@@ -79,7 +79,7 @@ class GPTConfig:
 
     @property
     def inner_size(self) -> int:
-        default = 4 * self.n_embd if self.mlp == "gelu" else round_up(8 * self.n_embd // 3, 64)
+        default = round_up(8 * self.n_embd // 3, 64) if self.mlp == "swiglu" else 4 * self.n_embd
         return self.n_inner or default
 
     @property

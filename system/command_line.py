@@ -198,7 +198,8 @@ def _help(default: Any, description: str, usage: str) -> str:
     width = shutil.get_terminal_size().columns
     paragraphs = [f"usage: {_command()} {usage}", *inspect.cleandoc(description).split("\n\n")]
     paragraphs.append("Each setting is shown with its default, its type and its meaning.")
-    blocks = [textwrap.fill(paragraph, width) for paragraph in paragraphs]
+    # An indented paragraph is code and keeps its lines.
+    blocks = [text if text.startswith(" ") else textwrap.fill(text, width) for text in paragraphs]
     settings = {
         key: (f"--{key}={shlex.quote(_spelled(value))}", _type_name(hint))
         for key, value, hint in flat_fields(default)

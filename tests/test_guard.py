@@ -145,3 +145,14 @@ def test_validation_loss_that_is_not_finite_is_an_error(loss: float) -> None:
         check_finite(Losses(loss, loss, 10, 10), 7)
     fine = Losses(3.0, 4.0, 10, 10)
     assert check_finite(fine, 7) is fine
+
+
+def test_other_figures_travel_with_the_verdict() -> None:
+    guard = new_guard()
+    for step in (1, 2):
+        scalars = [torch.tensor(value) for value in (2.0, 2.0, 1.0)]
+        guard.judge(step, 0, *scalars, weight_norm=torch.tensor(7.0 * step))
+    assert [verdict.figures for verdict in guard.verdicts(late=0)] == [
+        {"weight_norm": 7.0},
+        {"weight_norm": 14.0},
+    ]

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def verdict(step: int, loss: float = 2.0, grad_norm: float = 0.5, skipped: bool 
 
 
 def trained(log: RunLog, step: int, loss: float = 2.0) -> None:
-    log.trained(step, loss, 0.5, 1e-3, time.perf_counter())
+    log.trained(verdict(step, loss))
 
 
 @pytest.mark.parametrize(
@@ -93,13 +94,20 @@ def test_a_step_has_one_record_of_all_its_figures(config: TrainConfig, file: Pat
     second.pop("tokens_per_second")
     expected = {
         "loss": 4.5,
-        "learning_rate": 1e-3,
+        "learning_rate": pytest.approx(3e-3),
         "grad_norm": 0.5,
         "val_loss": 4.25,
         "val_bits_per_byte": 6.0,
     }
     assert second == {"step": 5, **expected}
     assert third["step"] == 6
+
+
+def test_other_figures_of_a_step_are_on_record(config: TrainConfig, file: Path) -> None:
+    log = opened(config, 0)
+    log.stepped(replace(verdict(3), figures={"weight_norm": 7.0}))
+    log.flush()
+    assert read_metrics(file)[0]["weight_norm"] == 7.0
 
 
 def test_record_is_written_when_a_checkpoint_is_about_to_be(config: TrainConfig, file: Path) -> None:
@@ -128,7 +136,7 @@ def test_speed_counts_training_only(config: TrainConfig, file: Path, capsys, mon
     lines = capsys.readouterr().out.splitlines()
     assert (
         lines[0]
-        == "step  2/10 | loss 2.0000 | lr 1.00e-03 | grad norm 0.50 | 128 tokens/s | MFU 200.0% | 8s left"
+        == "step  2/10 | loss 2.0000 | lr 1.20e-03 | grad norm 0.50 | 128 tokens/s | MFU 200.0% | 8s left"
     )
 
 

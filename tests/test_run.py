@@ -117,6 +117,26 @@ def test_other_data_are_rejected_by_a_short_hash(begun: TrainConfig) -> None:
     assert "data=dddddddddddd... (not eeeeeeeeeeee...)" in message
 
 
+def test_field_newer_than_the_run_has_its_default(begun: TrainConfig, tmp_path: Path) -> None:
+    """A field added to a config later must not lock out the runs from before it."""
+    for path in (
+        Path(begun.out_dir) / "config.json",
+        Path(begun.out_dir) / "step_00000005" / "checkpoint.json",
+    ):
+        content = json.loads(path.read_text())
+        for fields in (content["identity"], content.get("model", {}), content["config"]["model"]):
+            fields.pop("n_inner", None)
+        if path.name == "checkpoint.json":
+            content["format_version"] = 1  # without a hash of this file itself
+        path.write_text(json.dumps(content))
+    assert opened(begun).resumes
+    assert opened(replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir)).checkpoint
+    other = replace(begun, model=replace(begun.model, n_inner=100))
+    assert "n_inner=0 (not 100)" in rejection(other)
+    branch = replace(other, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir)
+    assert "n_inner=0 (not 100)" in rejection(branch)
+
+
 def test_more_steps_need_extend(begun: TrainConfig) -> None:
     longer = replace(begun, max_steps=20)
     message = rejection(longer)

@@ -129,6 +129,4 @@ def identity(config: TrainConfig) -> dict[str, Any]:
     fields = {key: value for key, value, _ in flat_fields(config) if key not in OPERATIONAL}
     fields["batch_size"] = config.sequences_per_step
     del fields["batch_tokens"]
-    if not config.init_from:  # so that runs from before there was this setting keep their identity
-        del fields["init_from"]
     return fields

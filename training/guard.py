@@ -8,7 +8,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -42,6 +42,7 @@ class Verdict:
     grad_norm: float
     usual_loss: float  # mean of the losses before it
     usual_deviation: float
+    figures: dict[str, float] = field(default_factory=dict)  # whatever else the loop gave to the log
 
     @property
     def reason(self) -> str:
@@ -82,12 +83,15 @@ class Guard:
         self.ended = torch.zeros((), dtype=torch.bool, device=device)
         # Mean losses of sequences deviate by about 1 nat, so those of steps by less; 0.1 remains for the largest batches.
         self.least_deviation = 0.1 + sequences_per_step**-0.5
-        self.held: deque[tuple[int, int, Tensor, torch.cuda.Event | float]] = deque()
+        self.held: deque[tuple[int, int, Tensor, torch.cuda.Event | float, tuple[str, ...]]] = deque()
 
-    def judge(self, step: int, sequences: int, loss: Tensor, own_loss: Tensor, grad_norm: Tensor) -> Tensor:
+    def judge(
+        self, step: int, sequences: int, loss: Tensor, own_loss: Tensor, grad_norm: Tensor, **figures: Tensor
+    ) -> Tensor:
         """Return whether to skip the update that leads to `step`: a boolean on the device, which is not waited for.
 
         `loss` is over all processes, `own_loss` this one's part of it, `sequences` the count consumed before.
+        Other `figures` (scalars) only travel to the log, with the verdict.
         """
         n, mean, variance = self.spread.unbind()
         deviation = variance.sqrt().clamp(min=self.least_deviation)
@@ -101,22 +105,26 @@ class Guard:
             self.ended = self.ended | bad
         skip = bad | self.ended
         self.spread = torch.where(skip, self.spread, spread_with(loss, n, mean, variance))
-        found = torch.stack([skip, self.ended, loss, own_loss, grad_norm, mean, deviation])
+        found = torch.stack([skip, self.ended, loss, own_loss, grad_norm, mean, deviation, *figures.values()])
         is_cuda = found.is_cuda
         found = found.to("cpu", non_blocking=is_cuda)  # into pinned memory, while the device continues
         done = torch.cuda.current_stream().record_event() if is_cuda else time.perf_counter()
-        self.held.append((step, sequences, found, done))
+        self.held.append((step, sequences, found, done, tuple(figures)))
         return skip
 
     def verdicts(self, late: int) -> Iterator[Verdict]:
         """Yield the verdicts not read yet, except the last `late`; wait until the device has computed them."""
         while len(self.held) > late:
-            step, sequences, found, done = self.held.popleft()
+            step, sequences, found, done, names = self.held.popleft()
             if not isinstance(done, float):
                 done.synchronize()
                 done = time.perf_counter()
-            skipped, ends, *figures = found.tolist()
-            verdict = Verdict(step, sequences, self.last_good_step, done, bool(skipped), bool(ends), *figures)
+            skipped, ends, loss, own_loss, grad_norm, mean, deviation, *others = found.tolist()
+            verdict = Verdict(
+                *(step, sequences, self.last_good_step, done, bool(skipped), bool(ends)),
+                *(loss, own_loss, grad_norm, mean, deviation),
+                figures=dict(zip(names, others, strict=True)),
+            )
             if skipped:
                 self.n_skipped += 1
             else:

@@ -131,25 +131,23 @@ class RunLog:
             self.say_step(step, f"SKIPPED: {verdict.reason}")
             self.add(step, {"loss": verdict.loss, "grad_norm": verdict.grad_norm, "skipped": True})
         elif step % self.config.log_interval == 0 or step == self.config.max_steps:
-            rate = learning_rate(step - 1, self.config.max_steps, self.config.optimizer)
-            self.trained(step, verdict.loss, verdict.grad_norm, rate, verdict.finished_at)
+            self.trained(verdict)
 
-    def trained(self, step: int, loss: float, grad_norm: float, rate: float, finished_at: float) -> None:
-        """Print and record an update that was finished at this time of time.perf_counter()."""
-        figures = {
-            "loss": loss,
-            "learning_rate": rate,
-            "grad_norm": grad_norm,
-            **self.speed(step, finished_at),
-        }
-        left, speed = figures.pop("seconds_left", None), figures.get("tokens_per_second")
+    def trained(self, verdict: Verdict) -> None:
+        """Print and record an update."""
+        step, loss, grad_norm = verdict.step, verdict.loss, verdict.grad_norm
+        rate = learning_rate(step - 1, self.config.max_steps, self.config.optimizer)
+        speed = self.speed(step, verdict.finished_at)
+        left, tokens = speed.pop("seconds_left", None), speed.get("tokens_per_second")
         self.say_step(
             step,
             f"loss {loss:.4f} | lr {rate:.2e} | grad norm {grad_norm:.2f} | "
-            f"{'n/a' if speed is None else f'{speed:,.0f}'} tokens/s | MFU {percent(figures.get('mfu'))} | "
+            f"{'n/a' if tokens is None else f'{tokens:,.0f}'} tokens/s | MFU {percent(speed.get('mfu'))} | "
             f"{'?' if left is None else duration(left)} left",
         )
-        self.add(step, figures)
+        self.add(
+            step, {"loss": loss, "learning_rate": rate, "grad_norm": grad_norm, **speed, **verdict.figures}
+        )
 
     def speed(self, step: int, finished_at: float) -> dict[str, float]:
         """Return tokens/s, MFU and seconds left, over the time since the clock's last restart."""

@@ -74,7 +74,7 @@ def open_run(config: TrainConfig, data: Data, n_processes: int = 1) -> Run:
     config, origin = find_network(config, data.tokenizer)
     notes = _check_data(config, data, n_processes)
     out_dir, data_hash = Path(config.out_dir), data.train.manifest_hash
-    ours = json.loads(json.dumps({**identity(config), "data": data_hash}))
+    ours = _recorded_identity(config) | {"data": data_hash}
     folder, damage = checkpoint.last_whole(out_dir)
     earlier, found = _earlier(out_dir, folder)
     if earlier:
@@ -232,10 +232,10 @@ def _branch_origin(config: TrainConfig, earlier: dict[str, Any] | None) -> str:
 
 def _check_branch(config: TrainConfig, folder: Path, info: dict[str, Any]) -> None:
     """Raise UserError if a checkpoint to branch from has another network, or started from another model."""
-    ours, theirs = asdict(config.model), info["model"]
-    differing = [key for key in ours if key != "dropout" and ours[key] != theirs.get(key)]
+    ours, theirs = asdict(config.model), asdict(GPTConfig()) | info["model"]
+    differing = [key for key in ours if key != "dropout" and ours[key] != theirs[key]]
     if differing:
-        listed = ", ".join(f"{key}={theirs.get(key)} (not {ours[key]})" for key in differing)
+        listed = ", ".join(f"{key}={theirs[key]} (not {ours[key]})" for key in differing)
         raise UserError(f"branch_from={folder}: its network has {listed}: set the same")
     init_from = info["config"].get("init_from", "")
     if config.init_from != init_from:
@@ -247,9 +247,10 @@ def _check_branch(config: TrainConfig, folder: Path, info: dict[str, Any]) -> No
 
 def _reject_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool) -> None:
     """Raise UserError if the run in the folder has another identity; with `extend`, max_steps may grow."""
+    theirs = _recorded_identity(TrainConfig()) | theirs  # a newer field's default is the old behaviour
     is_longer = ours["max_steps"] > theirs["max_steps"]
     allowed = {"max_steps"} if extend and is_longer else set()
-    differing = [key for key in ours if ours[key] != theirs.get(key) and key not in allowed]
+    differing = [key for key in ours if ours[key] != theirs[key] and key not in allowed]
     if not differing:
         return
     if differing == ["max_steps"] and not is_longer:
@@ -257,13 +258,18 @@ def _reject_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
         raise UserError(
             f"max_steps={ours['max_steps']}: the run in {out_dir} has max_steps={max_steps}: set --max_steps={max_steps}"
         )
-    listed = ", ".join(f"{key}={_short(theirs.get(key))} (not {_short(ours[key])})" for key in differing)
+    listed = ", ".join(f"{key}={_short(theirs[key])} (not {_short(ours[key])})" for key in differing)
     fixes = {"max_steps": "add --extend to train it longer", "data": "use the data_dir it started with"}
     fix = fixes.get(",".join(differing), "choose another --out_dir")
     raise UserError(
         f"{out_dir} holds another run, with {listed}: {fix}, or start a new run from it with --branch_from={out_dir}"
         " --out_dir=..."
     )
+
+
+def _recorded_identity(config: TrainConfig) -> dict[str, Any]:
+    """Return the config's identity as JSON gives it back: lists for tuples."""
+    return json.loads(json.dumps(identity(config)))
 
 
 def _changes(earlier: dict[str, Any], about: dict[str, Any]) -> list[str]:
