@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from preparing import InProcess
 import prepare_data
 from model import GPTConfig
 from system.command_line import flat_fields
+from system.signals import SIGNALS
 from system.world import World
 from training.config import TrainConfig
 from training.optim import OptimizerConfig
@@ -195,6 +198,27 @@ def outcome(process: subprocess.Popen[str], timeout: float = 30.0) -> tuple[int,
     """Return status and standard error of a process that ends soon."""
     _, errors = process.communicate(timeout=timeout)
     return process.returncode, errors
+
+
+@pytest.fixture
+def signals_of_choice() -> Iterator[None]:
+    """See that every test leaves the handlers as they were; begin with none that nohup set."""
+    outside = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
+    signal.signal(signal.SIGHUP, outside)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    give_up = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
 
 
 def flip_a_bit(file: Path) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -24,6 +24,8 @@ from conftest import (
     elsewhere,
     final_files,
     records,
+    send,
+    wait_for,
     with_dropout,
 )
 
@@ -38,26 +40,7 @@ from training.config import TrainConfig
 from training.requests import Due, Requests
 from training.run import open_data, open_run
 
-
-@pytest.fixture(autouse=True)
-def signals_of_choice() -> Iterator[None]:
-    """See that every test leaves the handlers as they were; begin with none that nohup set."""
-    outside = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    assert {number: signal.getsignal(number) for number in SIGNALS} == before
-    signal.signal(signal.SIGHUP, outside)
-
-
-def send(number: int) -> None:
-    os.kill(os.getpid(), number)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
+pytestmark = pytest.mark.usefixtures("signals_of_choice")
 
 
 def at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, count: int, number: int) -> None:

@@ -6,35 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import ROOT, command_environment
+from conftest import ROOT, command_environment, send, wait_for
 
-from system.signals import SIGNALS, Signals
+from system.signals import Signals
 
-pytestmark = pytest.mark.serial
-
-
-@pytest.fixture(autouse=True)
-def signals_of_choice() -> Iterator[None]:
-    """See that every test leaves the handlers as they were; begin with none that nohup set."""
-    outside = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    assert {number: signal.getsignal(number) for number in SIGNALS} == before
-    signal.signal(signal.SIGHUP, outside)
-
-
-def send(number: int) -> None:
-    os.kill(os.getpid(), number)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
+pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("signals_of_choice")]
 
 
 @pytest.mark.parametrize(
@@ -51,11 +29,17 @@ def wait_for(condition: Callable[[], object]) -> None:
 def test_second_interrupt_stops_at_once(
     first: signal.Signals, second: signal.Signals, at_once: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    said: list[str] = []
+
+    def is_said() -> bool:
+        said.append(capfd.readouterr().err)
+        return "stopping" in "".join(said)
+
     with Signals() as signals:
         send(first)
         send(second)  # so soon, it is the same one that came two ways
         assert signals.name == first.name
-        wait_for(lambda: signals.heard.name)
+        wait_for(is_said)  # by the thread that listens
         signals.received.received_at -= 2  # its thread has heard of neither for so long
         if at_once:
             with pytest.raises(KeyboardInterrupt):
@@ -63,7 +47,8 @@ def test_second_interrupt_stops_at_once(
         else:
             send(second)
             assert signals.name == first.name
-    assert capfd.readouterr().err.count("stopping") == 1
+    said.append(capfd.readouterr().err)
+    assert "".join(said).count("stopping") == 1
 
 
 DEAF = """
