@@ -85,6 +85,14 @@ def test_stop_keeps_the_weights_before_the_bad_step(
     assert [record["step"] for record in strict_records(config)] == list(range(step))
 
 
+def test_stop_removes_no_checkpoint(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier ones are the way back if the weights before the bad step turn out to be bad as well."""
+    config = replace(config, checkpoint_interval=2, keep_checkpoints=2)
+    add_poison(monkeypatch.setattr, config, {sequence_of(10): NAN})
+    train_until_stopped(config)
+    assert saved_steps(config) == {6, 8, 9}
+
+
 def test_after_a_passing_fault_the_run_resumes_as_if_undisturbed(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
