@@ -53,9 +53,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
         learner = build_learner(run, world)
         model, network, optimizer = learner.model, learner.network, learner.optimizer
         validate = make_validation(run, learner, world, objective)
-        guard = Guard(
-            world.device, config.on_nonfinite, config.sequences_per_step, progress.step, progress.guard
-        )
+        guard = Guard(world.device, config.on_nonfinite, config.sequences_per_step, progress)
         requests = Requests(run, world, signals)
         watchdog.observe(lambda: (progress.step, (progress, requests.n_waits)), requests.lost_contact)
         with (
@@ -92,9 +90,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                 count = count.clamp(min=1)
                 set_learning_rate(optimizer, learning_rate(progress.step, config.max_steps, config.optimizer))
                 grad_norm = clip_gradients(model, config.optimizer.grad_clip, divisor=count / world.size)
-                skip = guard.judge(
-                    progress.step + 1, progress.sequences, total / count, own_loss / count, grad_norm
-                )
+                skip = guard.judge(progress, total / count, own_loss / count, grad_norm)
                 update(optimizer, skip)
                 optimizer.zero_grad(set_to_none=True)
                 progress = progress.stepped(config.sequences_per_step)

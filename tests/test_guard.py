@@ -8,6 +8,7 @@ import torch
 from conftest import CPU
 from poison import NAN
 
+from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system.errors import UserError
 from training.guard import MAX_SKIPPED, SPIKE_DEVIATIONS, SPREAD_STEPS, WINDOW_STEPS, Guard, check_finite
@@ -17,7 +18,7 @@ def judge(guard: Guard, losses: list[float], first: int = 1, grad_norm: float = 
     """Return for each loss whether the guard skips its step."""
     norm = torch.tensor(grad_norm)
     skips = [
-        bool(guard.judge(step, 0, torch.tensor(loss), torch.tensor(loss), norm))
+        bool(guard.judge(Progress(step - 1), torch.tensor(loss), torch.tensor(loss), norm))
         for step, loss in enumerate(losses, first)
     ]
     assert [verdict.skipped for verdict in guard.verdicts(late=0)] == skips, "the verdict is what was done"
@@ -25,7 +26,7 @@ def judge(guard: Guard, losses: list[float], first: int = 1, grad_norm: float = 
 
 
 def new_guard(on_nonfinite: Any = "skip", sequences: int = 400, state: dict | None = None) -> Guard:
-    return Guard(CPU, on_nonfinite, sequences, 0, state)
+    return Guard(CPU, on_nonfinite, sequences, Progress(guard=state))
 
 
 NOISY = [
@@ -56,7 +57,7 @@ def test_least_deviation_falls_with_the_batch(sequences: int, distance: float) -
 @pytest.mark.parametrize("norm", [float("inf"), NAN])
 def test_gradient_norm_that_is_not_finite_is_bad(norm: float) -> None:
     guard = new_guard()
-    guard.judge(1, 0, torch.tensor(2.0), torch.tensor(2.0), torch.tensor(norm))
+    guard.judge(Progress(), torch.tensor(2.0), torch.tensor(2.0), torch.tensor(norm))
     (verdict,) = guard.verdicts(late=0)
     assert verdict.skipped
     assert verdict.reason == f"the gradient norm of step 1 is {norm}"
@@ -105,7 +106,7 @@ def test_state_comes_back_exactly() -> None:
 
 
 def test_last_good_step_is_not_a_skipped_one() -> None:
-    guard = Guard(CPU, "skip", 400, 9, {"spread": [0.0, 0.0, 0.0], "skipped": [3, 8, 9]})
+    guard = Guard(CPU, "skip", 400, Progress(9, guard={"spread": [0.0, 0.0, 0.0], "skipped": [3, 8, 9]}))
     assert guard.last_good_step == 7
     judge(guard, [2.0, NAN], first=10)
     assert guard.last_good_step == 10
@@ -115,7 +116,7 @@ def test_ten_skips_in_a_thousand_steps_are_the_limit() -> None:
     def ends(*steps: int) -> list[bool]:
         guard = new_guard()
         for step in steps:
-            guard.judge(step, 0, torch.tensor(NAN), torch.tensor(NAN), torch.tensor(NAN))
+            guard.judge(Progress(step - 1), torch.tensor(NAN), torch.tensor(NAN), torch.tensor(NAN))
         return [verdict.ends for verdict in guard.verdicts(late=0)]
 
     assert (MAX_SKIPPED, WINDOW_STEPS) == (10, 1000)
@@ -134,7 +135,7 @@ def test_all_steps_after_the_end_are_skipped() -> None:
 def test_verdicts_come_a_step_late() -> None:
     guard = new_guard()
     for step in (1, 2, 3):
-        guard.judge(step, 0, torch.tensor(2.0), torch.tensor(2.0), torch.tensor(1.0))
+        guard.judge(Progress(step - 1), torch.tensor(2.0), torch.tensor(2.0), torch.tensor(1.0))
         assert [verdict.step for verdict in guard.verdicts(late=1)] == ([step - 1] if step > 1 else [])
     assert [verdict.step for verdict in guard.verdicts(late=0)] == [3]
 
@@ -151,7 +152,7 @@ def test_other_figures_travel_with_the_verdict() -> None:
     guard = new_guard()
     for step in (1, 2):
         scalars = [torch.tensor(value) for value in (2.0, 2.0, 1.0)]
-        guard.judge(step, 0, *scalars, weight_norm=torch.tensor(7.0 * step))
+        guard.judge(Progress(step - 1), *scalars, weight_norm=torch.tensor(7.0 * step))
     assert [verdict.figures for verdict in guard.verdicts(late=0)] == [
         {"weight_norm": 7.0},
         {"weight_norm": 14.0},

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system.errors import UserError
 
@@ -63,18 +64,13 @@ class Guard:
     """
 
     def __init__(
-        self,
-        device: torch.device,
-        on_nonfinite: OnNonfinite,
-        sequences_per_step: int,
-        step: int,
-        state: dict[str, Any] | None,
+        self, device: torch.device, on_nonfinite: OnNonfinite, sequences_per_step: int, progress: Progress
     ) -> None:
-        """Start after `step`, with the `state` that its checkpoint holds, if any."""
-        state = state or {"spread": [0.0, 0.0, 0.0], "skipped": []}
+        """Start after the step of `progress`, with the guard's state that it holds, if any."""
+        state = progress.guard or {"spread": [0.0, 0.0, 0.0], "skipped": []}
         skipped = [-WINDOW_STEPS] * (MAX_SKIPPED - len(state["skipped"])) + state["skipped"]
         self.on_nonfinite, self.n_skipped = on_nonfinite, len(state["skipped"])
-        self.last_good_step = step
+        self.last_good_step = progress.step
         while self.last_good_step in state["skipped"]:
             self.last_good_step -= 1
         # Of the losses: their count (up to SPREAD_STEPS), mean and variance.
@@ -86,13 +82,14 @@ class Guard:
         self.held: deque[tuple[int, int, Tensor, torch.cuda.Event | float, tuple[str, ...]]] = deque()
 
     def judge(
-        self, step: int, sequences: int, loss: Tensor, own_loss: Tensor, grad_norm: Tensor, **figures: Tensor
+        self, progress: Progress, loss: Tensor, own_loss: Tensor, grad_norm: Tensor, **figures: Tensor
     ) -> Tensor:
-        """Return whether to skip the update that leads to `step`: a boolean on the device, which is not waited for.
+        """Return whether to skip the update after `progress`: a boolean on the device, which is not waited for.
 
-        `loss` is over all processes, `own_loss` this one's part of it, `sequences` the count consumed before.
-        Other `figures` (scalars) only travel to the log, with the verdict.
+        `loss` is over all processes, `own_loss` this one's part of it. Other `figures` (scalars) only travel to the log,
+        with the verdict.
         """
+        step = progress.step + 1
         n, mean, variance = self.spread.unbind()
         deviation = variance.sqrt().clamp(min=self.least_deviation)
         usual = (loss <= mean + SPIKE_DEVIATIONS * deviation) | (n < SPREAD_STEPS)
@@ -109,7 +106,7 @@ class Guard:
         is_cuda = found.is_cuda
         found = found.to("cpu", non_blocking=is_cuda)  # into pinned memory, while the device continues
         done = torch.cuda.current_stream().record_event() if is_cuda else time.perf_counter()
-        self.held.append((step, sequences, found, done, tuple(figures)))
+        self.held.append((step, progress.sequences, found, done, tuple(figures)))
         return skip
 
     def verdicts(self, late: int) -> Iterator[Verdict]:
