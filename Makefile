@@ -39,7 +39,7 @@ test: check  ## every check and every test that needs no GPU: in parallel, then 
 test-gpu: .venv/dev  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
 
-faults: .venv/run  ## what a long run must survive: kills, signals, full disks, damage; about 4 minutes
+faults: .venv/run  ## what a long run must survive: kills, signals, full disks, damage; 5 to 10 minutes
 	$(BIN)/python -m tools.faults
 
 clean:  ## caches and the environment; data and runs stay
