@@ -35,8 +35,8 @@ from training.watchdog import Watchdog
 def train(config: TrainConfig, objective: Objective = language_model_loss) -> Progress:
     """Train the run that `config` describes until its end or a signal, and return its progress.
 
-    A step minimizes the sum of `objective` over all micro-batches and processes, divided by the sum of its counts: how
-    many of either there are changes nothing. No line of a step waits for the device.
+    A step minimizes the sum of `objective` over all micro-batches and processes, divided by the sum of its counts. The
+    result does not depend on how many of either there are. No line of a step waits for the device.
     Raises UserError if the config, the data or the run's folder do not fit together.
     """
     world = start_world(config.device, config.timeout_minutes)
@@ -55,15 +55,17 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
         validate = make_validation(run, learner, world, objective)
         guard = Guard(world.device, config.on_nonfinite, config.sequences_per_step, progress)
         requests = Requests(run, world, signals)
-        watchdog.observe(lambda: (progress.step, (progress, requests.n_waits)), requests.lost_contact)
+        watchdog.observe(lambda: (progress.step, (progress, requests.n_check_waits)), requests.lost_contact)
         with (
             memory_for(world.device, learner.micro_batch_size, learner.share),
             open_log(run, learner, world) as log,
         ):
             while True:
                 due = requests.due(progress.step)
-                late = 0 if any(due) else 1  # the newest step is still being computed
-                for verdict in guard.verdicts(late):
+                pauses = due.evaluate or due.save
+                for verdict in guard.verdicts(
+                    late=0 if pauses else 1
+                ):  # late: the newest step is still running
                     if verdict.ends:
                         raise stop_at(verdict, run, learner, progress, guard, log, validate, world)
                     log.stepped(verdict)
@@ -74,20 +76,22 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                     progress = progress.evaluated(losses.nats_per_token, losses.bits_per_byte)
                     log.evaluated(progress, losses)
                 if due.save:
-                    save_checkpoint(run, learner, progress, guard, log, due.stop, requests.fallback())
+                    save_checkpoint(run, learner, progress, guard, log, must_succeed=due.stop)
                     requests.saved(progress.step)
+                if pauses:
+                    log.restart_clock(progress.step)
                 if due.stop:
                     break
 
                 own_loss = own_count = torch.zeros((), device=world.device)
-                for batch, is_last in micro_batches(run, learner, progress, world):
+                for batch, is_last in micro_batches(run, learner, progress, world, requests.check):
                     with sync_gradients(network, is_last):  # between the processes, once a step
                         with autocast(world.device, learner.dtype):
                             loss, count = objective(network, batch)
                         loss.backward()
                     own_loss, own_count = own_loss + loss.detach(), own_count + count
                 total, count = world.sum(torch.stack([own_loss, own_count])).unbind()
-                count = count.clamp(min=1)
+                count = count + (count == 0)  # nothing scored: the loss is 0
                 set_learning_rate(optimizer, learning_rate(progress.step, config.max_steps, config.optimizer))
                 grad_norm = clip_gradients(model, config.optimizer.grad_clip, divisor=count / world.size)
                 skip = guard.judge(progress, total / count, own_loss / count, grad_norm)
@@ -95,7 +99,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                 optimizer.zero_grad(set_to_none=True)
                 progress = progress.stepped(config.sequences_per_step)
 
-            requests.finish()
+            requests.finish(progress.step, log.say)
             log.finish(run, progress, requests.stopped_by)
     return progress
 

@@ -99,12 +99,12 @@ def save(
 
 
 def set_aside(out_dir: Path, newest_trusted: Path | None) -> None:
-    """Rename the checkpoints after `newest_trusted` (None: all) to `step_....suspect`, and point `last` and `best` to it.
+    """Rename the checkpoints after `newest_trusted` (None: all) to `step_....suspect`, and point `last` to it.
 
-    Nothing resumes from a suspect checkpoint.
+    `best` points to the best one up to there. Nothing resumes from a suspect checkpoint.
     """
-    for pointer in ("last", "best"):  # first: if killed in between, the suspect ones are already out of use
-        _point(out_dir, pointer, newest_trusted)
+    _point(out_dir, "last", newest_trusted)  # first: if killed in between, the others are not resumed from
+    _point(out_dir, "best", newest_trusted and (_best(newest_trusted) or newest_trusted))
     for folder in _all(out_dir):
         if newest_trusted is None or folder.name > newest_trusted.name:
             suspect = folder.with_suffix(".suspect")

@@ -172,6 +172,13 @@ def test_checkpoints_set_aside_are_out_of_use(tmp_path: Path) -> None:
         *("step_00000001", "step_00000002.suspect", "step_00000003.suspect", "last", "best")
     }
     assert checkpoint.find(tmp_path) == checkpoint.last_whole(tmp_path)[0] == folders[0]
+    folders += [save(tmp_path, step, 5.0 + step, keep=0)[0] for step in (2, 3)]
+    checkpoint.set_aside(tmp_path, folders[-2])
+    assert [(tmp_path / pointer).read_text() for pointer in ("last", "best")] == [
+        "step_00000002\n",
+        "step_00000001\n",
+    ]
+    checkpoint.set_aside(tmp_path, folders[0])
     assert (tmp_path / "step_00000003.suspect" / "checkpoint.json").is_file()
     checkpoint.set_aside(tmp_path, None)
     assert checkpoint.last_whole(tmp_path) == (None, "")

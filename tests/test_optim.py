@@ -167,3 +167,10 @@ def test_parameters_without_gradients_are_left_alone() -> None:
     norm = clip_gradients(model, 1.0, divisor=torch.tensor(1.0))
     assert model.transformer.wpe.weight.grad is None
     assert norm < clip_gradients(whole, 1.0, divisor=torch.tensor(1.0))
+
+
+def test_clipping_runs_on_devices_without_foreach_kernels() -> None:
+    """Such as MPS: torch takes the meta device for another one of them."""
+    model = nn.Linear(3, 2, device="meta")
+    model(torch.ones(4, 3, device="meta")).sum().backward()
+    assert clip_gradients(model, 1.0, torch.ones((), device="meta")).shape == ()

@@ -324,8 +324,37 @@ def test_waiting_for_the_shard_check_is_progress(config: TrainConfig) -> None:
         requests.check.is_running = next(is_running)
 
     requests.check.check_for = check_for  # type: ignore[method-assign]
-    requests.finish()
-    assert requests.n_waits == 2, "it is part of what the watchdog observes"
+    requests.finish(config.max_steps, print)
+    assert requests.n_check_waits == 2, "it is part of what the watchdog observes"
+    requests.check.is_running = True
+    requests.finish(config.max_steps - 1, print)
+    assert requests.n_check_waits == 2, "a run that was stopped does not wait"
+    requests.signals.received.name = "SIGTERM"
+    requests.check.check_for = lambda seconds: None  # type: ignore[method-assign]
+    requests.finish(config.max_steps, print)
+    assert requests.n_check_waits == 2, "a signal stops the wait"
+
+
+def test_damage_is_told_to_all_and_set_aside_by_the_first(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config)
+    longer = replace(config, max_steps=20, extend=True)
+    pair, set_aside = Pair(longer), []
+    monkeypatch.setattr(World, "wait", lambda world: set_aside.append(world.rank))
+    monkeypatch.setattr(checkpoint, "set_aside", lambda *arguments: set_aside.append(arguments))
+    assert pair.agreed() == (False, False)
+    pair.requests[1].check.report("a shard is corrupt")
+    assert pair.agreed() == (False, False)
+    for requests, words in zip(pair.requests, ("another process found", "a shard is corrupt"), strict=True):
+        # Here the second process has not told yet what the first one waits for.
+        requests.finish_exchange = lambda: None  # type: ignore[method-assign]
+        with pytest.raises(UserError, match=words):
+            requests.agreed()
+    out_dir = Path(config.out_dir)
+    assert set_aside == [(out_dir, out_dir / "step_00000010"), 0, 1], (
+        "by the main process, before any is gone"
+    )
 
 
 @pytest.mark.serial

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ALONE
+from conftest import ALONE, CPU
 from safetensors.torch import load_file
 
 from checkpointing import checkpoint
@@ -16,13 +16,14 @@ from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT
 from system.errors import UserError
+from system.world import World
 from train import train
 from training import run as run_module
 from training.config import TrainConfig
 from training.learner import build_learner
 from training.optim import make_optimizer
 from training.plot import read_metrics
-from training.run import Run, open_data, open_run, with_vocabulary, write_config
+from training.run import Run, check_same_step, open_data, open_run, with_vocabulary, write_config
 
 BYTES = open_tokenizer("bytes")
 DATA = "d" * 64
@@ -115,6 +116,17 @@ def test_another_run_is_rejected_with_the_differing_keys(begun: TrainConfig) -> 
 def test_other_data_are_rejected_by_a_short_hash(begun: TrainConfig) -> None:
     message = rejection(begun, "e" * 64)
     assert "data=dddddddddddd... (not eeeeeeeeeeee...)" in message
+
+
+def test_processes_must_start_from_the_same_step(begun: TrainConfig) -> None:
+    class Other(World):
+        def smallest(self, number: int) -> int:
+            return min(number, 0)  # another process is at step 0
+
+    run = opened(begun)
+    check_same_step(run, ALONE)
+    with pytest.raises(UserError, match="the processes see different checkpoints there, this one step 5"):
+        check_same_step(run, Other(0, 2, CPU))
 
 
 def test_field_newer_than_the_run_has_its_default(begun: TrainConfig, tmp_path: Path) -> None:

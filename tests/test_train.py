@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
@@ -45,14 +45,17 @@ from system.files import locked
 from system.world import World
 from train import train
 from training import batches
+from training import learner as learner_module
 from training.batches import micro_batches
 from training.config import TrainConfig
 from training.guard import Guard, Verdict
-from training.learner import build_learner
+from training.learner import Learner, build_learner
 from training.log import RunLog
 from training.optim import learning_rate
+from training.plot import read_metrics
 from training.requests import Due, Requests
-from training.run import open_data, open_run
+from training.run import Run, open_data, open_run
+from training.shard_check import ShardCheck
 
 
 def kill_at(config: TrainConfig, step: int, delay: float) -> None:
@@ -218,12 +221,16 @@ class Member(World):
         return model
 
 
+def load_micro_batches(run: Run, learner: Learner, progress: Progress, world: World = ALONE) -> Iterator[Any]:
+    return micro_batches(run, learner, progress, world, cast(ShardCheck, None))
+
+
 def micro_batches_of(config: TrainConfig, world: World, n_steps: int) -> list[list[tuple[np.ndarray, bool]]]:
     """Return the inputs of the micro-batches of the first steps of a process, and whether each is its step's last."""
     run = open_run(config, open_data(config.data_dir), world.size)
     learner, progress, steps = build_learner(run, world), Progress(), []
     for _ in range(n_steps):
-        batches = micro_batches(run, learner, progress, world)
+        batches = load_micro_batches(run, learner, progress, world)
         steps.append([(inputs.numpy(), is_last) for (inputs, _), is_last in batches])
         progress = progress.stepped(config.sequences_per_step)
     return steps
@@ -291,7 +298,7 @@ def test_step_without_scored_targets_changes_nothing(
 def test_dropout_is_seeded_by_the_seed_and_the_place_in_the_run(config: TrainConfig) -> None:
     def seeds(config: TrainConfig, step: int) -> list[int]:
         run = open_run(config, open_data(config.data_dir))
-        batches = micro_batches(run, build_learner(run, ALONE), Progress(step, 8 * step), ALONE)
+        batches = load_micro_batches(run, build_learner(run, ALONE), Progress(step, 8 * step))
         return [torch.initial_seed() for _ in batches]
 
     dropping = replace(with_dropout(config), micro_batch_size=4)
@@ -350,6 +357,20 @@ def noting_steps(real: Any, steps: list[int]) -> Any:
         return real(progress, n_sequences)
 
     return noting
+
+
+def test_speed_leaves_out_evaluations_and_saves(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = learner_module.evaluate
+
+    def slow(*arguments: Any) -> Losses:
+        time.sleep(1.0)
+        return real(*arguments)
+
+    monkeypatch.setattr(learner_module, "evaluate", slow)
+    train(config)
+    found = read_metrics(Path(config.out_dir) / "metrics.jsonl")
+    speeds = {record["step"]: record.get("tokens_per_second") for record in found if "loss" in record}
+    assert speeds[6] > 150, "128 tokens in one step and an evaluation of a second"
 
 
 def test_learning_rate_on_record_is_the_schedules(config: TrainConfig) -> None:
@@ -525,7 +546,7 @@ def test_full_disk_costs_a_checkpoint_and_not_the_run(
         train(config)
     said = capsys.readouterr().out
     assert said.count("NOT SAVED: cannot write") == 1
-    assert "No space left on device); training continues and saves at the next checkpoint" in said
+    assert "No space left on device); only this checkpoint is lost" in said
     assert {path.name for path in Path(config.out_dir).glob("step_*")} == {"step_00000005", "step_00000015"}
     undisturbed = elsewhere(config, "undisturbed")
     train(undisturbed)

@@ -20,10 +20,15 @@ from checkpointing.checkpoint import Progress
 from system.errors import UserError
 from training import wandb_run
 from training.config import TrainConfig
+from training.guard import Verdict
 from training.log import RunLog, read_metrics
 from training.wandb_run import start_wandb
 
 ABOUT = {"run_id": "abcd1234", "config": {"seed": 1}}
+
+
+def verdict(step: int) -> Verdict:
+    return Verdict(step, 0, step - 1, 0.0, False, False, 2.0, 2.0, 0.5, 2.0, 0.1)
 
 
 class UsageError(Exception):
@@ -89,7 +94,7 @@ def log_steps(config: TrainConfig, mode: str, n_steps: int = 3) -> None:
     log.open(Progress(), False, ABOUT)
     with log:
         for step in range(1, n_steps + 1):
-            log.trained(step, 2.0, 0.5, 1e-3, 0.0)
+            log.trained(verdict(step))
 
 
 def has_all_records(config: TrainConfig) -> bool:
@@ -188,7 +193,7 @@ def test_missing_login_does_not_stop_a_run_that_resumes(config: TrainConfig, wan
     Path(config.out_dir).mkdir(parents=True)
     log.open(Progress(), True, ABOUT)
     with log:
-        log.trained(1, 2.0, 0.5, 1e-3, 0.0)
+        log.trained(verdict(1))
     assert "WANDB failed (wandb=online: No API key configured; " in capsys.readouterr().out
 
 

@@ -94,9 +94,10 @@ def out_of_memory() -> None:
         lambda: torch.ones(2, 3) @ torch.ones(2, 3),
         lambda: nn.Linear(3, 2).load_state_dict({}),
         lambda: {}["key"],
+        lambda: torch.ones(1).backward(),
         out_of_memory,
     ],
-    ids=["shape in a module", "shape", "state", "key", "memory"],
+    ids=["shape in a module", "shape", "state", "key", "backward", "memory"],
 )
 def test_bug_is_not_taken_for_a_lost_process(bug: Callable[[], object]) -> None:
     assert not is_from_collective(raised_by(bug))

@@ -18,8 +18,10 @@ class PlotConfig:
 
 
 def main() -> None:
-    argv = [f"--run={word}" if not word.startswith("-") else word for word in sys.argv[1:]]
-    config = parse_config(PlotConfig(), argv, __doc__ or "")
+    argv = sys.argv[1:]
+    if argv and not argv[0].startswith("-"):
+        argv[0] = f"--run={argv[0]}"
+    config = parse_config(PlotConfig(), argv, __doc__ or "", usage="[out/x] [--key=value ...]")
     run_dir, path = Path(config.run), Path(config.out or Path(config.run) / PLOT)
     if not (run_dir / METRICS).is_file():
         raise UserError(f"no {METRICS} in {run_dir}: pass the folder of a run, such as out/demo")

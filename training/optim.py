@@ -80,7 +80,7 @@ def clip_gradients(model: nn.Module, max_norm: float, divisor: torch.Tensor) -> 
     Returns the norm before clipping, on the device and without waiting for it.
     """
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients, foreach=True) / divisor
+    norm = torch.nn.utils.get_total_norm(gradients) / divisor
     scale = (max_norm / (norm + 1e-6)).clamp(max=1.0) if max_norm else torch.ones_like(norm)
     torch._foreach_mul_(gradients, scale / divisor)
     return norm

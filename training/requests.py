@@ -1,11 +1,11 @@
 """What is due before the next step, agreed on by all processes: evaluate, save, stop.
 
-The config's intervals make things due, signals, the clock of the main process, and corrupt shards. Each process tells
-the others what it wants over a side channel on the CPU and reads the sum one step later, so nothing waits for a device.
+Things become due by the config's intervals, a signal, the main process's clock or a corrupt shard. Each process tells the
+others what it wants over a side channel on the CPU and reads the sum one step later, so nothing waits for a device.
 """
 
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -37,7 +37,7 @@ class Requests:
         self.saved_step, self.saved_at = run.progress.step, time.monotonic()
         self.channel = world.side_channel()
         self.pending: tuple[torch.Tensor, dist.Work] | None = None
-        self.n_waits = 0  # for the rest of the shard check
+        self.n_check_waits = 0  # for the rest of the shard check
         self.stopped_by = ""  # the signal that stopped the run
 
     def due(self, step: int) -> Due:
@@ -92,34 +92,39 @@ class Requests:
         if self.pending:
             self.channel.wait(self.pending[1])
 
-    def finish(self) -> None:
-        """End the exchange, and, unless a signal stopped the run, the shard check: a finished run has intact data."""
+    def finish(self, step: int, say: Callable[[str], None]) -> None:
+        """End the exchange, and at the end of the run also the shard check; a signal stops waiting for it.
+
+        Raises UserError in all processes if a shard is corrupt.
+        """
         self.finish_exchange()
-        while not self.stopped_by and not self.data_is_checked(seconds=5.0):
-            self.n_waits += 1
+        if step < self.run.config.max_steps:
+            return
+        if self.check.is_running:
+            say("checking the rest of the shards")
+        while not self.data_is_checked(seconds=5.0):
+            self.n_check_waits += 1
 
     def data_is_checked(self, seconds: float) -> bool:
-        """Check shards for this long, and return whether all are checked on all machines; raise UserError for damage."""
+        """Check shards for this long; return whether all are checked on all machines, or a signal says to leave it."""
         self.check.check_for(seconds)
-        found = torch.tensor([bool(self.check.damage), self.check.is_running], dtype=torch.float32)
+        found = torch.tensor(
+            [self.check.damage != "", self.check.is_running, self.signals.name != ""]
+        ).float()
         if self.world.size > 1:
             self.channel.sum(found)
-        n_damaged, n_running = found.tolist()
+        n_damaged, n_running, n_signals = found.tolist()
         if n_damaged:
             self.reject_data()
-        return not n_running
+        return not n_running or n_signals > 0
 
     def reject_data(self) -> None:
         """Set aside the checkpoints that may have learned from corrupt data, and raise UserError in all processes."""
         if self.world.is_main:
-            checkpoint.set_aside(self.run.out_dir, self.run.checkpoint if self.run.resumes else None)
+            checkpoint.set_aside(self.run.out_dir, self.run.fallback)
         self.finish_exchange()
         self.world.wait()  # the first process to exit may end the others
         raise self.check.error()
-
-    def fallback(self) -> Path | None:
-        """Return the checkpoint that the run returns to if its data turn out corrupt; None once they are checked."""
-        return self.run.checkpoint if self.run.resumes and self.check.is_running else None
 
     def lost_contact(self) -> RuntimeError | None:
         """Return the error of the pending exchange if another process is gone. Any thread may call this."""

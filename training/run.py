@@ -55,6 +55,11 @@ class Run:
         return Path(self.config.out_dir)
 
     @property
+    def fallback(self) -> Path | None:
+        """The checkpoint that the run returns to if its data turn out corrupt: the one it resumed from, if it did."""
+        return self.checkpoint if self.resumes else None
+
+    @property
     def resumes(self) -> bool:
         """Whether the checkpoint is this run's own: its step is evaluated, saved and on record already."""
         return self.checkpoint is not None and self.checkpoint.parent == self.out_dir
@@ -128,7 +133,7 @@ def find_network(config: TrainConfig, tokenizer: Tokenizer) -> tuple[TrainConfig
     origin = pretrained.find(config.branch_from or recorded or config.init_from)
     if origin.tokenizer().hash != tokenizer.hash:
         raise UserError(
-            f"data_dir={config.data_dir}: prepared with another tokenizer than that of init_from={config.init_from}:"
+            f"data_dir={config.data_dir}: its tokenizer differs from that of init_from={config.init_from}:"
             f" prepare the data with --tokenizer={config.init_from}"
         )
     return with_network(config, origin.config), origin
@@ -138,8 +143,8 @@ def with_vocabulary(config: TrainConfig, vocab_size: int) -> TrainConfig:
     """Return the config with the vocab_size of the data's tokenizer; raise UserError if it sets another one."""
     if config.model.vocab_size not in (0, vocab_size):
         raise UserError(
-            f"vocab_size={config.model.vocab_size}: must be 0 (taken from the data) or {vocab_size}, the tokens of the"
-            f" tokenizer of {config.data_dir}"
+            f"vocab_size={config.model.vocab_size}: must be 0 (taken from the data) or {vocab_size}, the"
+            f" vocabulary of {config.data_dir}"
         )
     return replace(config, model=replace(config.model, vocab_size=vocab_size))
 
@@ -250,7 +255,7 @@ def _reject_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
     theirs = _recorded_identity(TrainConfig()) | theirs  # a newer field's default is the old behaviour
     is_longer = ours["max_steps"] > theirs["max_steps"]
     allowed = {"max_steps"} if extend and is_longer else set()
-    differing = [key for key in ours if ours[key] != theirs[key] and key not in allowed]
+    differing = [key for key in ours if ours[key] != theirs.get(key) and key not in allowed]
     if not differing:
         return
     if differing == ["max_steps"] and not is_longer:
@@ -258,7 +263,7 @@ def _reject_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
         raise UserError(
             f"max_steps={ours['max_steps']}: the run in {out_dir} has max_steps={max_steps}: set --max_steps={max_steps}"
         )
-    listed = ", ".join(f"{key}={_short(theirs[key])} (not {_short(ours[key])})" for key in differing)
+    listed = ", ".join(f"{key}={_short(theirs.get(key))} (not {_short(ours[key])})" for key in differing)
     fixes = {"max_steps": "add --extend to train it longer", "data": "use the data_dir it started with"}
     fix = fixes.get(",".join(differing), "choose another --out_dir")
     raise UserError(

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
@@ -19,14 +18,12 @@ def save_checkpoint(
     progress: Progress,
     guard: Guard,
     log: RunLog,
-    is_last: bool = False,
-    protected: Path | None = None,
+    must_succeed: bool = False,
     keep: int | None = None,
 ) -> None:
-    """Save the step that `progress` stands at; only the main process, whose log is active, does.
+    """Save the step that `progress` stands at. Does nothing in other processes than the main one.
 
-    The `protected` checkpoint is kept as well; `keep` overrides keep_checkpoints. Raises UserError if the disk does not
-    take the checkpoint and it `is_last`.
+    `keep` overrides keep_checkpoints. Raises UserError on a full disk if it `must_succeed`, else logs it.
     """
     if not log.active:
         return
@@ -41,12 +38,12 @@ def save_checkpoint(
             replace(progress, guard=guard.state(), recorded=log.newest),
             run.about,
             run.config.keep_checkpoints if keep is None else keep,
-            protected,
+            run.fallback,
         )
     except UserError as error:
-        if is_last:
+        if must_succeed:
             raise
         reason = str(error).rpartition(": ")[0]
-        log.say(f"NOT SAVED: {reason}; training continues and saves at the next checkpoint")
+        log.say(f"NOT SAVED: {reason}; only this checkpoint is lost")
     else:
         log.say(f"saved {folder} in {time.perf_counter() - began:.1f} s")

@@ -48,19 +48,18 @@ class ShardCheck:
     def check_chunk(self) -> None:
         """Check the next chunk; the first damage ends the check."""
         damage = next(self.chunks, None)
-        self.damage = damage or ""
+        if damage:
+            self.report(damage)
         self.is_running = damage == ""
+
+    def report(self, damage: str) -> None:
+        """Note what is wrong with a shard, if it is the first damage. The next exchange of requests stops the run."""
+        self.damage = self.damage or damage
 
     def error(self) -> UserError:
         """Return the error that ends the run, in all processes, when any of them found damage."""
-        return corrupt_data(
-            self.damage or "another process found a corrupt shard, see its error line", self.data_dir
+        found = self.damage or "another process found a corrupt shard, see its error line"
+        return UserError(
+            f"{found}: checkpoints saved by this command were renamed to *.suspect; {remedy(self.data_dir)}, then rerun"
+            " the same command to resume"
         )
-
-
-def corrupt_data(found: str, data_dir: str | Path) -> UserError:
-    """Return the error that ends a run with corrupt data, after its newest checkpoints were set aside."""
-    return UserError(
-        f"{found}: the checkpoints since this command started are set aside (.suspect); {remedy(data_dir)},"
-        " then rerun the same command to resume"
-    )

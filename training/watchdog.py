@@ -49,11 +49,11 @@ class Watchdog:
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """Leave the process group at a good end; exit with one line, with rank and host, at a UserError or a lost process."""
+        if error is None:
+            self.world.stop()  # still watched: nccl waits for the others
         self.is_over.set()
         if self.world.size == 1:
             return
-        if error is None:
-            self.world.stop()
         if isinstance(error, UserError):
             self.exit(str(error), status=2)
         if isinstance(error, RuntimeError) and is_from_collective(error):
@@ -70,8 +70,8 @@ class Watchdog:
         """Exit because another process is lost."""
         more = "; NCCL_DEBUG=INFO prints more" if isinstance(error, DistBackendError) else ""
         self.exit(
-            f"lost another process in step {self.place()[0] + 1} ({first_sentence(error)}): see its own error line, if it"
-            f" was not killed{more}; {RESUME}",
+            f"lost another process in step {self.place()[0] + 1} ({first_sentence(error)}): look for its error line (a killed"
+            f" process prints none){more}; {RESUME}",
             status=2,
         )
 
