@@ -42,11 +42,11 @@ class PrepareConfig:
     source: str = "hub"  # hub, builtin, a folder like a hub dataset, globs of text files, or pairs:*.jsonl
     dataset: str = "wikimedia/wikipedia"  # the hub dataset to read
     subset: str = "20231101.en"  # its subset (hub and folder)
-    n_shards: int = 1  # number of its parquet files to read, 0 for all (hub and folder)
+    n_shards: int = 1  # parquet files of the subset to read; 0: all (hub and folder)
     tokenizer: str = "gpt2"  # a tiktoken encoding, bpe:N (trained on this text), bytes, a run, or a model
     validation_fraction: float = 0.01  # fraction of the articles, by a hash of their ids, kept for validation
     shard_tokens: int = 100_000_000  # tokens per shard file, at least 10,000
-    workers: int = 0  # tokenizing processes, 0 for one per core (at most 8); the files are always the same
+    workers: int = 0  # tokenizing processes; 0: one per core, at most 8; does not change the files
     verify: bool = False  # only check the hashes of a finished out_dir
 
     def __post_init__(self) -> None:

@@ -91,9 +91,9 @@ def flat_fields(config: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def did_you_mean(name: str, known: Mapping[str, str]) -> str:
-    """Return ": did you mean X?", where X is what `known` has for the names that `name` abbreviates or resembles.
+    """Return ": did you mean X?" for the known names that `name` abbreviates or resembles, "" if there are none.
 
-    An abbreviation is made of initials: lr for learning_rate. Empty if there is no such name.
+    An abbreviation is made of initials: lr for learning_rate. `known` maps each name to what to print for it.
     """
     abbreviated = [full for full in known if "".join(word[:1] for word in full.split("_")) == name]
     close = abbreviated or difflib.get_close_matches(name, known, n=1)

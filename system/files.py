@@ -57,7 +57,7 @@ def file_hash(path: Path) -> str:
 
 @contextlib.contextmanager
 def only_writer(folder: Path, busy: str) -> Iterator[None]:
-    """Keep other processes that write to the folder out of it while the block runs.
+    """Lock the folder, so that no other process writes to it in the block.
 
     Makes the folder; removes it again if it was new and the block left it empty. Raises UserError: `busy` if another
     process holds the folder, or the reason why it cannot be made or read.

@@ -117,10 +117,10 @@ def test_only_the_first_skipped_steps_of_a_run_have_an_autopsy(
     assert folders == {f"autopsy_step_{step:08d}" for step in (2, 3, 6)}
     output = capsys.readouterr().out
     assert (
-        "step  7/10 | SKIPPED: the loss of step 7 is nan\nno autopsy of step 7: 3 skipped steps have one\n"
+        "step  7/10 | SKIPPED: the loss of step 7 is nan\nno autopsy of step 7: only the first 3 skipped steps get one\n"
         in output
     )
-    assert "no autopsy of step 9: 3 skipped steps have one\n" in output
+    assert "no autopsy of step 9: only the first 3 skipped steps get one\n" in output
 
 
 def fail(error: Exception) -> Any:

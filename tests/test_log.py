@@ -225,7 +225,7 @@ def test_records_are_kept_until_the_disk_has_room(
         else:
             log.flush()
     assert [record["step"] for record in read_metrics(file)] == [1, 2, 3, 4, 5]
-    assert capsys.readouterr().out.count("its records are kept until there is room") == 1
+    assert capsys.readouterr().out.count("its records are kept in memory until there is room") == 1
 
 
 def test_record_interrupted_while_written_is_not_doubled(

@@ -190,7 +190,7 @@ def test_branch_trains_and_then_is_its_own_run(begun: TrainConfig, tmp_path: Pat
     assert (progress.step, progress.sequences) == (10, 80)
     steps = [record["step"] for record in read_metrics(tmp_path / "branch" / "metrics.jsonl")]
     assert steps == [5, 6, 7, 8, 9, 10]
-    assert "resuming from" in capsys.readouterr().out
+    assert "branching from" in capsys.readouterr().out
     assert train(replace(branch, branch_from="")) == progress
 
 

@@ -217,7 +217,7 @@ def raise_in(file: str, error: Exception) -> None:
 
 
 COLLECTIVE = "torch/distributed/distributed_c10d.py"
-SEE = "see its own error line, if it was not killed"
+SEE = "look for its error line (a killed process prints none)"
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def stop_at(
     validate: Callable[[], Losses],
     world: World,
 ) -> UserError:
-    """Save the weights before the step that ends the run, if they are good, write its autopsy, return the error to raise."""
+    """Save the weights from before the bad step if they are good, write its autopsy, and return the error to raise."""
     log.say(f"{verdict.reason}: the run stops")
     progress = progress.rewound(verdict.step - 1, verdict.sequences)
     val_loss = validate().nats_per_token
@@ -80,7 +80,7 @@ def stop_at(
 def write_skipped_batch(verdict: Verdict, run: Run, learner: Learner, guard: Guard, world: World) -> str:
     """Write the sequences of a skipped step, for the first few of them, and return the log line about it."""
     if guard.n_skipped > MAX_AUTOPSIES:
-        return f"no autopsy of step {verdict.step}: {MAX_AUTOPSIES} skipped steps have one"
+        return f"no autopsy of step {verdict.step}: only the first {MAX_AUTOPSIES} skipped steps get one"
     return write_autopsy(verdict, run, learner, world, examines=False)
 
 

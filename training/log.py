@@ -54,7 +54,8 @@ def header(run: Run, learner: Learner, world: World) -> list[str]:
     accumulation = learner.share // learner.micro_batch_size
     reason = f" ({learner.micro_batch_reason})" if learner.micro_batch_reason else ""
     start = f", weights of {run.origin.folder}" if run.origin else ""
-    start = f", resuming from {run.checkpoint}" if run.checkpoint else start
+    how = "resuming" if run.resumes else "branching"
+    start = f", {how} from {run.checkpoint}" if run.checkpoint else start
     return [
         f"data    {config.data_dir}: {data.train.n_tokens:,} training and {data.val.n_tokens:,} validation tokens,"
         f" tokenizer {data.tokenizer.name} of {data.tokenizer.vocab_size:,}",
@@ -211,7 +212,7 @@ class RunLog:
             except OSError as error:
                 if not self.disk_error:
                     self.say(
-                        f"cannot write {self.path} ({error.strerror}): its records are kept until there is room"
+                        f"cannot write {self.path} ({error.strerror}): its records are kept in memory until there is room"
                     )
                 self.disk_error = error
 
@@ -241,7 +242,7 @@ class RunLog:
             self.write_record()
         if self.wandb_run:
             if isinstance(error, UserError):
-                self.say(f"ends: {error}")  # finishing may take longer than this process has
+                self.say(f"stopping: {error}")  # finishing may take longer than this process has
             self.wandb_run.finish(exception)
 
 

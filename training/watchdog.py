@@ -86,8 +86,8 @@ class Watchdog:
                 seen, since = self.place(), time.monotonic()
             elif time.monotonic() - since > self.seconds:
                 self.exit(
-                    f"step {seen[0] + 1} has been running for {self.seconds / 60:g} minutes, now in {self.line()}: if"
-                    " another process hangs, this one waits for it; if steps are slow, set a longer --timeout_minutes;"
+                    f"step {seen[0] + 1} has been running for {self.seconds / 60:g} minutes, now in {self.line()}:"
+                    " another process may hang; if steps are just slow, set a longer --timeout_minutes;"
                     f" {RESUME}",
                     status=1,
                 )

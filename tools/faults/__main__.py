@@ -29,8 +29,8 @@ TWO = ("--standalone", "--nproc_per_node=2")
 class FaultsConfig:
     """How many faults, and which."""
 
-    seed: int = 0  # of the moments and places of the faults, 0: drawn and printed
-    only: str = ""  # comma-separated words: only faults with one of them in their name
+    seed: int = 0  # random seed for when and where faults strike; 0: pick and print one
+    only: str = ""  # comma-separated words; run only faults whose name has one of them
     kills: int = 50  # SIGKILLs at random instants
     rank_signals: int = 10  # SIGTERMs to one of two processes
     agent_signals: int = 5  # SIGTERMs to torchrun itself
