@@ -289,7 +289,7 @@ def test_batch_in_tokens_is_rejected_in_tokens() -> None:
 def test_vocabulary_is_the_datas(config: TrainConfig) -> None:
     assert with_vocabulary(config, 257).model.vocab_size == 257
     assert with_vocabulary(with_vocabulary(config, 257), 257).model.vocab_size == 257
-    with pytest.raises(UserError, match=r"vocab_size=257: must be 0 .* or 300, the tokens"):
+    with pytest.raises(UserError, match=r"vocab_size=257: must be 0 .* or 300, the vocabulary"):
         with_vocabulary(with_vocabulary(config, 257), 300)
 
 

@@ -193,7 +193,7 @@ def test_process_that_hangs_exits_and_says_where(
     assert exits == [1]
     line = capsys.readouterr().err
     found = (
-        r"step 7 has been running for 0.005 minutes, now in test_watchdog.py:\d+: if another process hangs"
+        r"step 7 has been running for 0.005 minutes, now in test_watchdog.py:\d+: another process may hang"
     )
     assert re.match(rf"error: rank 1 of 2 on \S+: {found}", line)
     assert line.count("\n") == 1
@@ -211,45 +211,38 @@ def test_process_that_moves_or_is_alone_does_not_exit(size: int, exits: list[int
     assert not watchdog.thread.is_alive(), "it refers to the training"
 
 
-def raise_in(file: str, error: Exception) -> None:
-    """Raise an error as if in a line of this file."""
-    exec(compile("raise error", f"/somewhere/{file}", "exec"), {"error": error})
-
-
-COLLECTIVE = "torch/distributed/distributed_c10d.py"
 SEE = "look for its error line (a killed process prints none)"
 
 
 @pytest.mark.parametrize(
-    ("file", "error", "message"),
+    ("error", "message"),
     [
-        (COLLECTIVE, RuntimeError("[pair.cc:547] Connection closed by peer [10.0.0.1]:99. This error originated"), f"lost another process in step 1 (Connection closed by peer [10.0.0.1]:99): {SEE}; {RESUME}"),
-        ("x.py", torch.distributed.DistBackendError("NCCL error in: x.cpp:1, invalid usage\nlong story"), f"lost another process in step 1 (NCCL error in: x.cpp:1, invalid usage): {SEE}; NCCL_DEBUG=INFO prints more; {RESUME}"),
-        ("x.py", UserError("no\nroom"), "no room"),
+        (RuntimeError("[/third_party/gloo/tcp/pair.cc:547] Connection closed by peer [10.0.0.1]:99. This error"), f"lost another process in step 1 (Connection closed by peer [10.0.0.1]:99): {SEE}; {RESUME}"),
+        (torch.distributed.DistBackendError("NCCL error in: x.cpp:1, invalid usage\nlong story"), f"lost another process in step 1 (NCCL error in: x.cpp:1, invalid usage): {SEE}; NCCL_DEBUG=INFO prints more; {RESUME}"),
+        (UserError("no\nroom"), "no room"),
     ],
     ids=["gloo", "nccl", "user"],
 )  # fmt: skip
 def test_error_is_one_line_with_rank_and_host(
-    file: str, error: Exception, message: str, exits: list[int], capsys: pytest.CaptureFixture[str]
+    error: Exception, message: str, exits: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit), Watchdog(World(3, 4, CPU), minutes=1):
-        raise_in(file, error)
+        raise error
     assert exits == [2]
     assert capsys.readouterr().err == f"error: rank 3 of 4 on {socket.gethostname()}: {message}\n"
 
 
 @pytest.mark.parametrize(
-    ("file", "error", "size"),
+    ("error", "size"),
     [
-        ("training/micro_batch.py", RuntimeError("shapes differ"), 2),
-        ("model.py", RuntimeError("Connection closed by peer"), 2),
-        (COLLECTIVE, torch.OutOfMemoryError("CUDA out of memory"), 2),
-        (COLLECTIVE, RuntimeError("gloo"), 1),
-        ("x.py", UserError("no"), 1),
+        (RuntimeError("shapes differ"), 2),
+        (torch.OutOfMemoryError("CUDA out of memory"), 2),
+        (ValueError("gloo"), 2),
+        (RuntimeError("gloo"), 1),
+        (UserError("no"), 1),
     ],
-    ids=["bug", "words", "memory", "alone", "user alone"],
 )
-def test_other_errors_stay_what_they_are(file: str, error: Exception, size: int, exits: list[int]) -> None:
+def test_other_errors_stay_what_they_are(error: Exception, size: int, exits: list[int]) -> None:
     with pytest.raises(type(error), match=f"^{error}$"), Watchdog(World(0, size, CPU), minutes=1):
-        raise_in(file, error)
+        raise error
     assert exits == []
