@@ -331,8 +331,10 @@ def test_waiting_for_the_shard_check_is_progress(config: TrainConfig) -> None:
     assert requests.n_check_waits == 2, "a run that was stopped does not wait"
     requests.signals.received.name = "SIGTERM"
     requests.check.check_for = lambda seconds: None  # type: ignore[method-assign]
-    requests.finish(config.max_steps, print)
+    said: list[str] = []
+    requests.finish(config.max_steps, said.append)
     assert requests.n_check_waits == 2, "a signal stops the wait"
+    assert said[-1].startswith("some shards are not checked: run `python prepare_data.py --verify")
 
 
 def test_damage_is_told_to_all_and_set_aside_by_the_first(

@@ -104,6 +104,9 @@ class Requests:
             say("checking the rest of the shards")
         while not self.data_is_checked(seconds=5.0):
             self.n_check_waits += 1
+        if self.check.is_running:
+            data_dir = self.run.config.data_dir
+            say(f"some shards are not checked: run `python prepare_data.py --verify --out_dir={data_dir}`")
 
     def data_is_checked(self, seconds: float) -> bool:
         """Check shards for this long; return whether all are checked on all machines, or a signal says to leave it."""
