@@ -39,6 +39,7 @@ from training import learner
 from training.config import TrainConfig
 from training.requests import Due, Requests
 from training.run import open_data, open_run
+from training.watchdog import Watchdog
 
 pytestmark = pytest.mark.usefixtures("signals_of_choice")
 
@@ -150,6 +151,7 @@ class Channel:
 
     def __init__(self, told: list[list[torch.Tensor]], rank: int) -> None:
         self.told, self.rank = told, rank
+        self.waited: list[int] = []  # the numbers of the sums waited for
 
     def start_sum(self, tensor: torch.Tensor) -> tuple[int, torch.Tensor]:
         self.told[self.rank].append(tensor.clone())
@@ -157,6 +159,7 @@ class Channel:
 
     def wait(self, work: tuple[int, torch.Tensor]) -> None:
         number, tensor = work
+        self.waited.append(number)
         tensor.copy_(self.told[0][number] + self.told[1][number])
 
 
@@ -180,6 +183,31 @@ def test_a_request_to_save_is_answered_once(config: TrainConfig, monkeypatch: py
                 requests.saved(step)
         now += 10.0
     assert saves == [7, 14, 21, 28], "60 seconds are over at step 6, which all know at step 7"
+
+
+def test_no_process_leaves_an_exchange_that_others_wait_for(config: TrainConfig) -> None:
+    pair = Pair(config)
+    for end in (lambda requests: requests.saved(1), lambda requests: requests.finish(1, print)):
+        pair.agreed()
+        for requests in pair.requests:
+            last = len(pair.told[requests.world.rank]) - 1
+            end(requests)
+            assert cast(Channel, requests.channel).waited[-1] == last
+
+
+def test_watchdog_sees_the_shard_check_as_progress(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observed, places = [], []
+    monkeypatch.setattr(Watchdog, "observe", lambda _watchdog, place, _lost: observed.append(place))
+
+    def is_checked(_requests: Requests, seconds: float) -> bool:
+        places.append(observed[0]())
+        return len(places) == 3
+
+    monkeypatch.setattr(Requests, "data_is_checked", is_checked)
+    train(replace(config, max_steps=1))
+    assert len({repr(place) for place in places}) == 3
 
 
 def test_what_is_due_when(config: TrainConfig) -> None:

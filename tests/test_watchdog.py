@@ -211,6 +211,19 @@ def test_process_that_moves_or_is_alone_does_not_exit(size: int, exits: list[int
     assert not watchdog.thread.is_alive(), "it refers to the training"
 
 
+def test_process_group_is_left_at_a_good_end_only(exits: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the others are still watched: nccl waits for them."""
+    is_over: list[bool] = []
+    watchdog = Watchdog(World(0, 2, CPU), minutes=1)
+    monkeypatch.setattr(World, "stop", lambda _world: is_over.append(watchdog.is_over.is_set()))
+    with watchdog:
+        pass
+    assert is_over == [False]
+    with pytest.raises(ValueError, match="bug"), Watchdog(World(0, 2, CPU), minutes=1):
+        raise ValueError("bug")
+    assert is_over == [False]
+
+
 SEE = "look for its error line (a killed process prints none)"
 
 
