@@ -36,7 +36,7 @@ class TrainConfig:
     batch_size: int = 0  # sequences per step, over all processes; 0: set by batch_tokens, else 32
     batch_tokens: int = 0  # tokens per step, instead of batch_size
     micro_batch_size: int | Literal["auto"] = (
-        0  # sequences per forward pass; 0: all of a process, auto: as many as fit
+        0  # sequences per forward pass; 0: a process's whole share, auto: what fits
     )
     eval_interval: int = 250  # steps between evaluations
     eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced; 0: all
@@ -44,11 +44,13 @@ class TrainConfig:
     checkpoint_minutes: float = 0.0  # also save after this many minutes, without evaluating; 0: never
     keep_checkpoints: int = 2  # newest checkpoints to keep, besides the best; 0: all
     log_interval: int = 10  # steps between printed lines
-    on_nonfinite: OnNonfinite = "stop"  # on a non-finite or spiking loss: stop, or skip the step (10 in 1000)
+    on_nonfinite: OnNonfinite = (
+        "stop"  # on a non-finite or spiking loss: stop, or skip it (at most 10 in 1000)
+    )
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     precision: Precision = "auto"  # of matrix multiplications; weights stay float32
     attention: Attention = "auto"  # flash requires CUDA's fused kernels; math is the plain formula
-    timeout_minutes: float = 20.0  # with several processes: longest step, evaluation or checkpoint
+    timeout_minutes: float = 20.0  # several processes stop if a step, evaluation or save takes longer
     compile: bool | Literal["auto"] = "auto"  # use torch.compile; auto: where it works
     wandb: Literal["online", "offline", "disabled"] = "disabled"  # log to Weights & Biases
     wandb_project: str = "wikigpt"  # Weights & Biases project
