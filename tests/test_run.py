@@ -275,6 +275,17 @@ def test_extended_run_resumes_from_its_end(config: TrainConfig) -> None:
     assert steps == list(range(13))
 
 
+def test_command_that_fails_does_not_extend_the_run(config: TrainConfig) -> None:
+    train(config)
+    metrics = Path(config.out_dir) / "metrics.jsonl"
+    content = metrics.read_text()
+    metrics.write_text("not a record\n" + content)
+    with pytest.raises(UserError, match="is corrupt"):
+        train(replace(config, max_steps=30, extend=True))
+    metrics.write_text(content)
+    assert train(replace(config, max_steps=20, extend=True)).step == 20
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"config": 1', "null"])
 def test_unreadable_config_is_rejected(begun: TrainConfig, content: str) -> None:
     (Path(begun.out_dir) / "config.json").write_text(content)

@@ -36,9 +36,9 @@ def open_log(run: Run, learner: Learner, world: World) -> Iterator["RunLog"]:
         for line in header(run, learner, world) if world.is_main else []:
             log.say(line)
         log.compiles = learner.is_compiled
-        if world.is_main:
-            write_config(run)
         log.open(run.progress, run.resumes, run.about)
+        if world.is_main:
+            write_config(run)  # once nothing can reject the command any more
         with log:
             yield log
 
