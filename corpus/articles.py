@@ -219,7 +219,7 @@ def _reading(path: str) -> Iterator[None]:
         raise UserError(f"cannot read {path}: it no longer exists") from None
     except UserError:
         raise
-    except Exception as error:
+    except Exception as error:  # of any kind from the hub; others are passed on below
         if path.startswith("hf://"):  # the errors of the hub's HTTP library differ by version
             raise UserError(
                 f"the hub stopped answering while {path} was read ({type(error).__name__}): rerun the same command to"

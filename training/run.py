@@ -106,8 +106,9 @@ def _check_data(config: TrainConfig, data: Data, n_processes: int) -> list[str]:
     """Raise UserError if there is too little text or the batch does not divide; return notes about pairs that are cut."""
     share_batch(config, n_processes)
     data.train.n_sequences(config.model.block_size)
-    notes = [split.cut_pairs(config.model.block_size) for split in (data.train, data.val)]
-    return [note for note in notes[:1] if note]  # the training split's
+    data.val.cut_pairs(config.model.block_size)
+    note = data.train.cut_pairs(config.model.block_size)
+    return [note] if note else []
 
 
 def check_same_step(run: Run, world: World) -> None:
