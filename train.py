@@ -11,24 +11,26 @@ import sys
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
+from torch import Tensor
 
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Objective, language_model_loss
 from system.errors import run_command
 from system.hardware import autocast
 from system.signals import Signals, ignore_signals
-from system.world import start_world, sync_gradients
+from system.world import World, start_world, sync_gradients
 from training.autopsy import stop_at, write_skipped_batch
 from training.batches import micro_batches
 from training.config import TrainConfig, parse_train_config
 from training.guard import Guard, check_finite
-from training.learner import build_learner, make_validation
+from training.learner import Learner, build_learner, make_validation
 from training.log import open_log, print_outcome
 from training.micro_batch import memory_for
 from training.optim import clip_gradients, learning_rate, set_learning_rate, update
 from training.requests import Requests
-from training.run import check_same_step, open_data, open_run
+from training.run import Run, check_same_step, open_data, open_run
 from training.saving import save_checkpoint
+from training.shard_check import ShardCheck
 from training.watchdog import Watchdog
 
 
@@ -51,21 +53,16 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
             return progress
 
         learner = build_learner(run, world)
-        model, network, optimizer = learner.model, learner.network, learner.optimizer
         validate = make_validation(run, learner, world, objective)
         guard = Guard(world.device, config.on_nonfinite, config.sequences_per_step, progress)
         requests = Requests(run, world, signals)
         watchdog.observe(lambda: (progress.step, (progress, requests.n_check_waits)), requests.lost_contact)
-        with (
-            memory_for(world.device, learner.micro_batch_size, learner.share),
-            open_log(run, learner, world) as log,
-        ):
+        fits = memory_for(world.device, learner.micro_batch_size, learner.share)
+        with fits, open_log(run, learner, world) as log:
             while True:
                 due = requests.due(progress.step)
                 pauses = due.evaluate or due.save
-                for verdict in guard.verdicts(
-                    late=0 if pauses else 1
-                ):  # late: the newest step is still running
+                for verdict in guard.verdicts(late=0 if pauses else 1):  # the newest step still runs
                     if verdict.ends:
                         raise stop_at(verdict, run, learner, progress, guard, log, validate, world)
                     log.stepped(verdict)
@@ -83,25 +80,37 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                 if due.stop:
                     break
 
-                own_loss = own_count = torch.zeros((), device=world.device)
-                for batch, is_last in micro_batches(run, learner, progress, world, requests.check):
-                    with sync_gradients(network, is_last):  # between the processes, once a step
-                        with autocast(world.device, learner.dtype):
-                            loss, count = objective(network, batch)
-                        loss.backward()
-                    own_loss, own_count = own_loss + loss.detach(), own_count + count
-                total, count = world.sum(torch.stack([own_loss, own_count])).unbind()
+                rate = learning_rate(progress.step, config.max_steps, config.optimizer)
+                set_learning_rate(learner.optimizer, rate)
+                own = accumulate_gradients(run, learner, progress, world, objective, requests.check)
+                loss, count = world.sum(own).unbind()
                 count = count + (count == 0)  # nothing scored: the loss is 0
-                set_learning_rate(optimizer, learning_rate(progress.step, config.max_steps, config.optimizer))
-                grad_norm = clip_gradients(model, config.optimizer.grad_clip, divisor=count / world.size)
-                skip = guard.judge(progress, total / count, own_loss / count, grad_norm)
-                update(optimizer, skip)
-                optimizer.zero_grad(set_to_none=True)
+                norm = clip_gradients(learner.model, config.optimizer.grad_clip, divisor=count / world.size)
+                skip = guard.judge(progress, loss / count, own[0] / count, norm)
+                update(learner.optimizer, skip)
+                learner.optimizer.zero_grad(set_to_none=True)
                 progress = progress.stepped(config.sequences_per_step)
 
             requests.finish(progress.step, log.say)
             log.finish(run, progress, requests.stopped_by)
     return progress
+
+
+def accumulate_gradients(
+    run: Run, learner: Learner, progress: Progress, world: World, objective: Objective, check: ShardCheck
+) -> Tensor:
+    """Add up the gradients of the next step, micro-batch by micro-batch; return this process's loss and count (2,).
+
+    The processes average their gradients once, after the last micro-batch.
+    """
+    sums = torch.zeros(2, device=world.device)
+    for batch, is_last in micro_batches(run, learner, progress, world, check):
+        with sync_gradients(learner.network, is_last):
+            with autocast(world.device, learner.dtype):
+                loss, count = objective(learner.network, batch)
+            loss.backward()
+        sums += torch.stack([loss.detach(), count])
+    return sums
 
 
 def main() -> None:

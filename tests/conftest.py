@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from model import GPTConfig
 from system.command_line import flat_fields
 from system.signals import SIGNALS
 from system.world import World
+from tools.faults.commands import Command
 from training.config import TrainConfig
 from training.optim import OptimizerConfig
 from training.plot import read_metrics
@@ -132,16 +134,6 @@ def command(config: TrainConfig, *launcher: str) -> list[str]:
     return [*(launcher or (sys.executable,)), str(ROOT / "train.py"), *arguments(config)]
 
 
-def complete(config: TrainConfig, *launcher: str, **environment: str) -> str:
-    """Run the command to its end in a process of its own, or in those that `launcher` starts; return its output."""
-    environment = command_environment() | environment
-    done = subprocess.run(
-        command(config, *launcher), env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """A function that runs one of the project's commands in a process of its own, in an empty folder."""
@@ -165,39 +157,65 @@ def one_line_error(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.removeprefix("error: ").strip()
 
 
-Ranks = Callable[..., list[subprocess.Popen[str]]]
+class Start(Protocol):
+    def __call__(self, config: TrainConfig, script: Path = ..., **environment: str) -> Command: ...
 
 
 @pytest.fixture
-def ranks() -> Iterator[Ranks]:
-    """A function that trains each config in a process of its own, all together, without an agent that ends them.
+def start(tmp_path: Path) -> Iterator[Start]:
+    """A function that trains a config in a process of its own, forked from this one, which has torch loaded already.
 
-    They run train.py, or another script that takes the same words.
+    It runs train.py, or another script that takes the same words.
     """
-    started: list[subprocess.Popen[str]] = []
+    started: list[Command] = []
 
-    def start(*configs: TrainConfig, script: Path = ROOT / "train.py") -> list[subprocess.Popen[str]]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-        for rank, config in enumerate(configs):
-            numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": len(configs)}
-            environment = command_environment() | place | {key: str(n) for key, n in numbers.items()}
-            words = [sys.executable, str(script), *arguments(config)]
-            pipe = subprocess.PIPE
-            started.append(subprocess.Popen(words, env=environment, stdout=pipe, stderr=pipe, text=True))
-        return started
+    def start_command(config: TrainConfig, script: Path = ROOT / "train.py", **environment: str) -> Command:
+        log, errors = (tmp_path / f"{len(started)}.{name}" for name in ("out", "err"))
+        started.append(Command.fork([str(script), *arguments(config)], log, errors, **environment))
+        return started[-1]
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    yield start_command
+    for command in started:
+        command.kill()
+        command.status()
 
 
-def outcome(process: subprocess.Popen[str], timeout: float = 30.0) -> tuple[int, str]:
+Ranks = Callable[..., list[Command]]
+
+
+@pytest.fixture
+def ranks(start: Start) -> Ranks:
+    """A function that trains each config in a process of its own, all together, without an agent that ends them."""
+
+    def start_together(*configs: TrainConfig, **script: Path) -> list[Command]:
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(len(configs))}
+        numbers = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(len(configs))]
+        return [start(config, **script, **place, **own) for config, own in zip(configs, numbers, strict=True)]
+
+    return start_together
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_step(command: Command, step: int) -> None:
+    """Wait until the command has said that `step` is done."""
+    assert command.wait_for(rf"\nstep +{step}/\d+ [|] loss"), f"it ended before that: {command.output()}"
+
+
+def completed(command: Command) -> str:
+    """Return what a command prints that ends well."""
+    status, errors = outcome(command)
+    assert status == 0, command.output() + errors
+    return command.output()
+
+
+def outcome(command: Command) -> tuple[int, str]:
     """Return status and standard error of a process that ends soon."""
-    _, errors = process.communicate(timeout=timeout)
-    return process.returncode, errors
+    return command.status(), command.errors()
 
 
 @pytest.fixture

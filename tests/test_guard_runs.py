@@ -281,11 +281,11 @@ def poisoned_script(config: TrainConfig, sequence: int, save_seconds: float = 0.
 def test_one_rank_of_two_stops_both(config: TrainConfig, ranks: Ranks) -> None:
     script = poisoned_script(config, sequence_of(7, place=6), save_seconds=1.0)
     started = ranks(config, config, script=script)
-    ends = {1: outcome(started[1], timeout=120)}
+    ends = {1: outcome(started[1])}
     # All that rank 0 writes is there before rank 1 ends, as its end may be the end of all.
     assert (Path(config.out_dir) / "last").read_text() == "step_00000006\n"
     reports = {rank: read_autopsy(config, 7, f"_rank_{rank}") for rank in (0, 1)}
-    ends[0] = outcome(started[0], timeout=120)
+    ends[0] = outcome(started[0])
     for rank, (status, errors) in ends.items():
         assert status == 2, errors
         assert errors.startswith(f"error: rank {rank} of 2 on ")
@@ -304,7 +304,7 @@ def test_two_processes_skip_as_one_does(
     config = replace(config, on_nonfinite="skip")
     two = elsewhere(config, "two")
     started = ranks(two, two, script=poisoned_script(two, sequence_of(7, place=6)))
-    ends = [outcome(process, timeout=120) for process in started]
+    ends = [outcome(process) for process in started]
     assert [status for status, _ in ends] == [0, 0], ends
     add_poison(monkeypatch.setattr, config, {sequence_of(7, place=6): NAN})
     train(config)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from conftest import (
     ROOT,
     TWO,
     Ranks,
+    Start,
     command,
     command_environment,
     elsewhere,
@@ -27,6 +27,7 @@ from conftest import (
     records,
     send,
     wait_for,
+    wait_for_step,
     with_dropout,
 )
 
@@ -35,6 +36,7 @@ from checkpointing import checkpoint
 from system.errors import UserError
 from system.signals import SIGNALS, Signals
 from system.world import SideChannel, World
+from tools.faults.commands import Command
 from train import train
 from training import learner
 from training.config import TrainConfig
@@ -237,57 +239,33 @@ def test_saved_by_the_clock(config: TrainConfig, capsys: pytest.CaptureFixture[s
     assert records(timed) == records(config)
 
 
-def start(config: TrainConfig, *launcher: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(config, *launcher),
-        env=command_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def ranks_of(agent: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(agent), "-f", "train.py"], capture_output=True, text=True)
-    return [int(word) for word in found.stdout.split()]
-
-
-def stop_at(
-    config: TrainConfig, step: int, launcher: list[str], signals: Callable[[int], None]
-) -> tuple[int, str]:
-    """Start the command, let `signals` harm it once it has said that `step` is done; return its status and output."""
-    with start(config, *launcher) as started:
-        give_up = threading.Timer(120, lambda: os.killpg(started.pid, signal.SIGKILL))
-        give_up.start()
-        said = []
-        assert started.stdout
-        for line in started.stdout:
-            said.append(line)
-            words = line.split()
-            if words[:1] == ["step"] and int(words[1].split("/")[0]) == step and "loss" in words:
-                signals(started.pid)
-        give_up.cancel()
-    return started.returncode, "".join(said)
+def stopped_at(started: Command, step: int, stop: Callable[[Command], None]) -> tuple[int, str]:
+    """Do `stop` to a command once it has said that `step` is done; return its status and output."""
+    wait_for_step(started, step)
+    stop(started)
+    return started.status(), started.output()
 
 
 @pytest.mark.serial
-def test_signals_to_two_processes(config: TrainConfig, ranks: Ranks) -> None:
+def test_signals_to_two_processes(config: TrainConfig, ranks: Ranks, tmp_path: Path) -> None:
     """One to either, then Ctrl-C to torchrun, which passes it on; then, without torchrun, to the end."""
     config = replace(
         with_dropout(config), max_steps=200, checkpoint_interval=80, eval_interval=80, log_interval=5
     )
     undisturbed = elsewhere(config, "undisturbed")
-    status, said = stop_at(config, 20, TWO, lambda pid: os.kill(ranks_of(pid)[1], signal.SIGTERM))
+    words = command(config, *TWO)
+    started = Command.start(words, tmp_path / "first")
+    status, said = stopped_at(started, 20, lambda started: os.kill(started.ranks()[1], signal.SIGTERM))
     assert status == 0, said
     assert said.count("rerun the same command to resume") == 1
     assert "by a signal to another process after step" in said or "by SIGTERM after step" in said
-    status, said = stop_at(config, 90, TWO, lambda pid: os.kill(pid, signal.SIGINT))
+    started = Command.start(words, tmp_path / "second")
+    status, said = stopped_at(started, 90, lambda started: os.kill(started.pid, signal.SIGINT))
     assert status == 1, "torchrun's own"
     assert "by SIGINT after step" in said
     assert "Traceback" not in said.split("rerun the same command to resume")[0]
     for run in (config, undisturbed):
-        ends = [outcome(process, timeout=240) for process in ranks(run, run)[-2:]]
+        ends = [outcome(process) for process in ranks(run, run)]
         assert [status for status, _ in ends] == [0, 0], ends
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
@@ -390,9 +368,9 @@ def test_damage_is_told_to_all_and_set_aside_by_the_first(
 
 
 @pytest.mark.serial
-def test_interrupted_in_a_terminal(config: TrainConfig) -> None:
+def test_interrupted_in_a_terminal(config: TrainConfig, start: Start) -> None:
     """Ctrl-C reaches the whole foreground group: here the command alone."""
     config = replace(config, max_steps=100_000, checkpoint_interval=100_000)
-    status, said = stop_at(config, 50, [], lambda pid: os.killpg(pid, signal.SIGINT))
+    status, said = stopped_at(start(config), 50, lambda started: os.killpg(started.pid, signal.SIGINT))
     assert status == 0
     assert said.splitlines()[-1].endswith("which is saved: rerun the same command to resume")

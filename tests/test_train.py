@@ -19,17 +19,17 @@ from conftest import (
     ALONE,
     CPU,
     ROOT,
-    TWO,
+    Ranks,
+    Start,
     arguments,
-    command,
-    command_environment,
-    complete,
+    completed,
     elsewhere,
     final_files,
     flip_a_bit,
     losses,
     one_line_error,
     records,
+    wait_for_step,
     with_dropout,
 )
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
@@ -43,6 +43,7 @@ from model import GPT, IGNORED
 from system.errors import UserError
 from system.files import locked
 from system.world import World
+from tools.faults.commands import Command
 from train import train
 from training import batches
 from training import learner as learner_module
@@ -58,26 +59,12 @@ from training.run import Run, open_data, open_run
 from training.shard_check import ShardCheck
 
 
-def kill_at(config: TrainConfig, step: int, delay: float) -> None:
-    """Start the command and kill it `delay` seconds after it has said that `step` is done."""
-    started = subprocess.Popen(
-        command(config),
-        env=command_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said = []
-    with started:
-        assert started.stdout
-        for line in started.stdout:
-            said.append(line)
-            words = line.split()
-            if words[0] == "step" and int(words[1].split("/")[0]) >= step:
-                break
-        time.sleep(delay)
-        os.kill(started.pid, signal.SIGKILL)
-    assert started.returncode == -signal.SIGKILL, "".join(said)
+def kill_at(started: Command, step: int, delay: float) -> None:
+    """Kill the command `delay` seconds after it has said that `step` is done."""
+    wait_for_step(started, step)
+    time.sleep(delay)
+    os.kill(started.pid, signal.SIGKILL)
+    assert started.status() == -signal.SIGKILL, started.output()
 
 
 def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,27 +104,27 @@ def test_waiting_threads_let_go_of_their_cores() -> None:
 
 
 @pytest.mark.serial
-def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConfig) -> None:
+def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConfig, start: Start) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"the seed of the moments is {seed}")
     chooser = random.Random(seed)
-    settings = {"max_steps": 100, "checkpoint_interval": 7, "eval_interval": 10, "micro_batch_size": 4}
+    settings = {"max_steps": 60, "checkpoint_interval": 7, "eval_interval": 10, "micro_batch_size": 4}
     settings["precision"] = "bfloat16"
     killed = replace(with_dropout(config), **settings)
-    for first, last in ((1, 30), (31, 60)):
-        kill_at(killed, chooser.randint(first, last), chooser.uniform(0, 0.02))
-    assert "resuming from" in complete(killed)
+    for first, last in ((1, 20), (21, 40)):
+        kill_at(start(killed), chooser.randint(first, last), chooser.uniform(0, 0.02))
+    assert "resuming from" in completed(start(killed))
     undisturbed = elsewhere(killed, "undisturbed")
     train(undisturbed)
     assert final_files(killed) == final_files(undisturbed)
     assert records(killed) == records(undisturbed)
-    assert [record["step"] for record in records(killed)] == list(range(101))
+    assert [record["step"] for record in records(killed)] == list(range(61))
 
 
 @pytest.mark.serial
-def test_killed_before_the_first_checkpoint(config: TrainConfig) -> None:
+def test_killed_before_the_first_checkpoint(config: TrainConfig, start: Start) -> None:
     killed = replace(config, checkpoint_interval=100, max_steps=60)
-    kill_at(killed, 5, 0.0)
+    kill_at(start(killed), 5, 0.0)
     assert not (Path(killed.out_dir) / "last").exists()
     train(killed)
     undisturbed = elsewhere(killed, "undisturbed")
@@ -148,26 +135,27 @@ def test_killed_before_the_first_checkpoint(config: TrainConfig) -> None:
 
 @pytest.mark.serial
 @pytest.mark.skipif(not shutil.which("g++"), reason="compiling for the CPU needs a C++ compiler, here g++")
-def test_killed_and_continued_compiled(config: TrainConfig) -> None:
+def test_killed_and_continued_compiled(config: TrainConfig, start: Start) -> None:
     model = replace(config.model, n_layer=1, dropout=0.2)
     settings = {"max_steps": 40, "checkpoint_interval": 7, "eval_interval": 10, "compile": True}
     killed = replace(config, model=model, **settings)
     undisturbed = elsewhere(killed, "undisturbed")
-    assert "compiled" in complete(undisturbed)
-    kill_at(killed, random.SystemRandom().randint(8, 25), 0.0)
-    complete(killed)
+    assert "compiled" in completed(start(undisturbed))
+    kill_at(start(killed), random.SystemRandom().randint(8, 25), 0.0)
+    completed(start(killed))
     assert final_files(killed) == final_files(undisturbed)
     assert records(killed) == records(undisturbed)
 
 
 @pytest.mark.serial
-def test_two_processes_compute_what_one_does(config: TrainConfig) -> None:
+def test_two_processes_compute_what_one_does(config: TrainConfig, ranks: Ranks) -> None:
     """2 processes x 2 micro-batches are 1 process x 4."""
     config = replace(config, micro_batch_size=2)
     two = elsewhere(config, "two")
-    output = complete(two, *TWO)
-    assert "processes 2 x accumulation 2 x micro-batch 2" in output
-    assert output.count("is finished") == 1
+    first, second = map(completed, ranks(two, two))
+    assert "processes 2 x accumulation 2 x micro-batch 2" in first
+    assert first.count("is finished") == 1
+    assert not second, "only the first process prints"
     train(config)
     assert len(losses(two)) == 10
     for ours, theirs in zip(records(two), records(config), strict=True):

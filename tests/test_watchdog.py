@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -12,17 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CPU, ROOT, Ranks, command_environment, outcome
+from conftest import CPU, ROOT, Ranks, outcome, wait_for_step
 
 from system.errors import UserError
 from system.world import World
 from training.config import TrainConfig
 from training.watchdog import RESUME, Watchdog
-
-
-def wait_for_step(process: subprocess.Popen[str], step: int) -> None:
-    assert process.stdout
-    assert any(re.match(rf"step +{step}/", line) for line in process.stdout), "it ended before that"
 
 
 def endless(config: TrainConfig) -> TrainConfig:
@@ -33,7 +27,7 @@ def endless(config: TrainConfig) -> TrainConfig:
 def test_process_that_dies_ends_the_other(config: TrainConfig, ranks: Ranks) -> None:
     first, second = ranks(endless(config), endless(config))
     wait_for_step(first, 20)
-    second.kill()
+    os.kill(second.pid, signal.SIGKILL)
     began = time.monotonic()
     status, errors = outcome(first)
     assert time.monotonic() - began < 20
@@ -114,7 +108,7 @@ def test_bug_in_one_process_shows_its_traceback(config: TrainConfig, ranks: Rank
     script = tmp_path / "bug.py"
     script.write_text(BUG.format(root=str(ROOT)))
     first, second = ranks(config, config, script=script)
-    status, errors = outcome(second, timeout=60)
+    status, errors = outcome(second)
     assert status == 1
     assert "Traceback (most recent call last)" in errors
     assert re.search(r'bug.py", line \d+, in objective', errors)
@@ -150,17 +144,13 @@ with Watchdog(world, minutes=1) as watchdog:
 
 
 @pytest.mark.serial
-def test_process_that_dies_while_the_other_waits_for_its_device(tmp_path: Path) -> None:
+def test_process_that_dies_while_the_other_waits_for_its_device(
+    config: TrainConfig, ranks: Ranks, tmp_path: Path
+) -> None:
     """With nccl nothing else reports it: the device waits for the other's, and the main thread for the device."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
-    environment = command_environment() | place | {"PYTHONPATH": str(ROOT)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
-    first, second = (
-        subprocess.Popen([sys.executable, "-c", DEAF], env=environment | {"RANK": rank}, **pipes)
-        for rank in "01"
-    )
+    script = tmp_path / "deaf.py"
+    script.write_text(DEAF)
+    first, second = ranks(config, config, script=script)
     assert outcome(second)[0] == 7
     status, errors = outcome(first)
     assert status == 2

@@ -1,16 +1,15 @@
 """What processes do together, in two real ones, and how the loss of one is told from a bug."""
 
 import json
+import os
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, Ranks, command, command_environment
+from conftest import ROOT, Ranks, Start, free_port, wait_for
 from torch import distributed, nn
 
 from system.errors import UserError
@@ -66,8 +65,9 @@ def test_two_processes_compute_together_until_one_is_lost(
     """Once rank 1 has left, all communication fails, and the error shows by its place what it is about."""
     script = tmp_path / "together.py"
     script.write_text(SCRIPT.format(root=str(ROOT)))
-    outputs = [process.communicate(timeout=120) for process in ranks(config, config, script=script)]
-    first, second = (json.loads(output.splitlines()[-1]) for output, _ in outputs)
+    started = ranks(config, config, script=script)
+    assert [command.status() for command in started] == [0, 0]
+    first, second = (json.loads(command.output().splitlines()[-1]) for command in started)
     lost = first.pop("lost")
     assert lost.keys() == {"backward", "sum", "smallest", "wait", "channel", "started sum", "wrap"}
     assert all(lost.values()), lost
@@ -144,21 +144,12 @@ def test_processes_cannot_share_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.serial
-def test_interrupt_ends_a_process_that_waits_for_the_others(config: TrainConfig) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
-    environment = command_environment() | place | {"RANK": "0", "WORLD_SIZE": "2"}
-    with subprocess.Popen(command(config), env=environment) as process:
-        try:
-            give_up = time.monotonic() + 60
-            while (
-                f":{int(place['MASTER_PORT']):04X} " not in Path(f"/proc/{process.pid}/net/tcp6").read_text()
-            ):
-                assert time.monotonic() < give_up
-                time.sleep(0.1)
-            time.sleep(0.5)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(10) == -signal.SIGINT
-        finally:
-            process.kill()
+def test_interrupt_ends_a_process_that_waits_for_the_others(config: TrainConfig, start: Start) -> None:
+    port = free_port()
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "0", "WORLD_SIZE": "2"}
+    waiting = start(config, **place)
+    wait_for(lambda: f":{port:04X} " in Path(f"/proc/{waiting.pid}/net/tcp6").read_text())
+    time.sleep(0.5)
+    os.kill(waiting.pid, signal.SIGINT)
+    wait_for(waiting.has_ended)
+    assert waiting.status() == -signal.SIGINT

@@ -19,7 +19,8 @@ from pathlib import Path
 from system.command_line import parse_config
 from system.errors import UserError, run_command
 from tools.faults import damage
-from tools.faults.runs import Command, Lab, NotSurvived, Run, Tally, expect, wait_until
+from tools.faults.commands import Command, NotSurvived, expect, wait_until
+from tools.faults.runs import Lab, Run, Tally
 
 RESUME = "rerun the same command to resume"
 TWO = ("--standalone", "--nproc_per_node=2")

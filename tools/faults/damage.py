@@ -17,7 +17,8 @@ from typing import Any
 
 from checkpointing import checkpoint
 from corpus.dataset import Manifest
-from tools.faults.runs import Command, Lab, NotSurvived, Run, Tally, expect
+from tools.faults.commands import Command, NotSurvived, expect
+from tools.faults.runs import Lab, Run, Tally
 
 FILES = (checkpoint.WEIGHTS, checkpoint.OPTIMIZER, checkpoint.TOKENIZER, checkpoint.INFO)
 POINTERS = ("last", "best")

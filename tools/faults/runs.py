@@ -1,30 +1,22 @@
 """The runs that faults are injected into: a tiny GPT on a few words, started in several ways, compared with an undisturbed run."""
 
 import contextlib
-import os
 import random
-import runpy
 import shutil
-import signal
 import subprocess
 import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Loaded here so that a run forked from this process starts at once.
-import matplotlib.backends.backend_agg  # noqa: F401
 import torch
 from safetensors.torch import load_file
 
-import train  # noqa: F401
 from checkpointing import checkpoint
 from system.errors import UserError
+from tools.faults.commands import ROOT, Command, NotSurvived, expect
 from training.plot import METRICS, read_metrics
 
-ROOT = Path(__file__).parents[2]
 WORDS = "the river runs north past old stone walls where café owners learn 数字 and sing".split()
 SETTINGS = {
     **{"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 32, "dropout": 0.1, "warmup_steps": 5},
@@ -32,7 +24,6 @@ SETTINGS = {
     **{"log_interval": 1, "device": "cpu", "precision": "float32", "compile": False},
 }
 CLOCK = {"tokens_per_second", "mfu"}  # records that differ from run to run
-PATIENCE = 120.0  # seconds: no part of a run takes that long
 SCRIPT = """import os, sys
 sys.path.insert(0, {root!r})
 import train
@@ -40,24 +31,6 @@ from system.errors import run_command
 {patch}
 run_command(train.main, os._exit)
 """
-
-
-class NotSurvived(Exception):
-    """A fault has done damage that it must not do; the message says what."""
-
-
-def expect(condition: object, message: str) -> None:
-    """Raise NotSurvived with this message if the condition is false."""
-    if not condition:
-        raise NotSurvived(message)
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition; raise NotSurvived if that takes longer than PATIENCE."""
-    give_up = time.monotonic() + PATIENCE
-    while not condition():
-        expect(time.monotonic() < give_up, f"{what} did not happen within {PATIENCE:.0f} s")
-        time.sleep(0.002)
 
 
 @dataclass
@@ -81,53 +54,6 @@ class Tally:
             print(f"  NOT SURVIVED: {what}: {error}", flush=True)
 
 
-class Command:
-    """One training command, from its start until it exits."""
-
-    def __init__(self, pid: int, log: Path) -> None:
-        self.pid, self.log = pid, log
-        self.exit_status: int | None = None
-
-    def has_ended(self) -> bool:
-        """Return whether the process has exited."""
-        if self.exit_status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.exit_status = os.waitstatus_to_exitcode(status) if pid else None
-        return self.exit_status is not None
-
-    def status(self) -> int:
-        """Wait for the end; return the exit status, or minus the number of the signal that killed it."""
-        wait_until(self.has_ended, f"the end of the run that writes {self.log}")
-        assert self.exit_status is not None
-        return self.exit_status
-
-    def output(self) -> str:
-        """Return what it has printed so far, on stdout and stderr."""
-        return self.log.read_text(errors="replace")
-
-    def wait_for(self, text: str) -> bool:
-        """Wait until it prints this text; return False if it ended without."""
-        wait_until(lambda: text in self.output() or self.has_ended(), f"{text!r} in {self.log}")
-        return text in self.output()
-
-    def expect_success(self) -> None:
-        """Raise NotSurvived unless it ends with status 0."""
-        expect(self.status() == 0, f"status {self.status()}: {self.output()[-2000:]}")
-
-    def ranks(self) -> list[int]:
-        """Return the processes that torchrun has started."""
-        found = subprocess.run(
-            ["pgrep", "-P", str(self.pid), "-f", "train.py"], capture_output=True, text=True
-        )
-        return [int(word) for word in found.stdout.split()]
-
-    def kill(self) -> None:
-        """Kill what is left of it."""
-        if not self.has_ended():
-            for pid in (*self.ranks(), self.pid):
-                os.kill(pid, signal.SIGKILL)
-
-
 @dataclass
 class Run:
     """A training run in a folder of its own, and the commands that have trained it."""
@@ -144,12 +70,13 @@ class Run:
         """
         argv = [script, f"--out_dir={self.out_dir}", *(f"--{key}={self.settings[key]}" for key in self.settings)]  # fmt: skip
         log = self.logs / f"{self.out_dir.name}.{len(self.commands)}.log"
-        if launcher:
-            words = [sys.executable, "-m", "torch.distributed.run", *launcher, *argv]
+        if fork and not launcher:
+            command = Command.fork(argv, log)
         else:
-            words = [] if fork else [sys.executable, *argv]
-        self.commands.append(Command(_spawn(words, log) if words else _fork(argv, log), log))
-        return self.commands[-1]
+            through = ["-m", "torch.distributed.run", *launcher] if launcher else []
+            command = Command.start([sys.executable, *through, *argv], log)
+        self.commands.append(command)
+        return command
 
     def last_step(self) -> int:
         """Return the step of the last checkpoint, 0 without one; raise NotSurvived if `last` or `best` names a corrupt one."""
@@ -259,44 +186,3 @@ class Lab:
                 command.kill()
             if run not in self.undisturbed_runs.values():
                 shutil.rmtree(run.out_dir, ignore_errors=True)
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
-
-
-def _spawn(words: list[str], log: Path) -> int:
-    """Start a process that Command waits for: subprocess would wait for it as well."""
-    words = [str(ROOT / word) if word == "train.py" else word for word in words]
-    output = (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    actions = [output, (os.POSIX_SPAWN_DUP2, 1, 2)]
-    return os.posix_spawn(words[0], words, _environment(), file_actions=actions, setpgroup=0)
-
-
-def _fork(argv: list[str], log: Path) -> int:
-    log.touch()
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        os._exit(_status_of_script(argv, log))
-    return pid
-
-
-def _status_of_script(argv: list[str], log: Path) -> int:
-    """Run a script in this process like Python does in a new one; return its exit status."""
-    os.setpgid(0, 0)
-    descriptor = os.open(log, os.O_WRONLY)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    sys.stdout = sys.stderr = os.fdopen(1, "w", buffering=1)
-    torch.set_num_threads(1)
-    sys.argv = argv
-    status = 0
-    try:
-        runpy.run_path(str(ROOT / argv[0]), run_name="__main__")
-    except SystemExit as end:
-        status = int(end.code or 0)
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    return status
