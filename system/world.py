@@ -21,6 +21,7 @@ from system.signals import deadly_interrupts
 
 # The environment variables that torchrun sets, and their values for one process alone.
 RANK_VARIABLES = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+_left_groups: list[object] = []  # see World.stop
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,18 @@ class World:
         """Open a channel on the CPU between the processes; all call this."""
         # nccl has no CPU operations; with gloo the processes have such a channel already.
         needs_group = self.size > 1 and self.device.type == "cuda"
-        return SideChannel(dist.new_group(backend="gloo", timeout=self.timeout) if needs_group else None)
+        group = dist.new_group(backend="gloo", timeout=self.timeout) if needs_group else None
+        _left_groups.append(group)
+        return SideChannel(group)
 
     def stop(self) -> None:
-        """Leave the process group. Only call it when all processes do: nccl waits for the others."""
+        """Leave the process group. Only call it when all processes do: nccl waits for the others.
+
+        The groups stay in memory: freeing gloo's waits for its threads, which may be waiting for Python's lock to free a
+        tensor, and neither ever ends.
+        """
         if self.size > 1:
+            _left_groups.append(dist.group.WORLD)
             dist.destroy_process_group()
 
 

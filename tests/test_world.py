@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, Ranks, Start, free_port, wait_for
+from conftest import ROOT, Ranks, Start, completed, free_port, wait_for
 from torch import distributed, nn
 
 from system.errors import UserError
@@ -75,6 +75,36 @@ def test_two_processes_compute_together_until_one_is_lost(
     error = "1 other process(es) cannot start: see their error lines"
     assert first == {**both, "own": 1, "gradient, last is False": 1, "error": error}
     assert second == {**both, "own": 2, "gradient, last is False": 10, "error": "no data here", "lost": {}}
+
+
+LEAVE_OFTEN = """
+import faulthandler, os, torch, torch.distributed as dist
+from system.world import World
+faulthandler.dump_traceback_later(30, exit=True)
+rank = int(os.environ["RANK"])
+store = dist.TCPStore("127.0.0.1", int(os.environ["MASTER_PORT"]), 2, rank == 0)
+def train_and_leave(number):
+    dist.init_process_group("gloo", store=dist.PrefixStore(str(number), store), rank=rank, world_size=2)
+    world = World(rank, 2, torch.device("cpu"))
+    network = world.wrap(torch.nn.Linear(8, 8))  # which refers to the group, and is freed after all else
+    network(torch.ones(1, 8)).sum().backward()
+    for work in [world.side_channel().start_sum(torch.ones(3)) for _ in range(3)]:
+        work.wait()
+    world.wait()
+    world.stop()
+for number in range(60):
+    train_and_leave(number)
+print("left", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.serial
+def test_leaving_the_others_never_hangs(config: TrainConfig, ranks: Ranks, tmp_path: Path) -> None:
+    """When the group was freed, one of about 30 runs did, after its last step."""
+    script = tmp_path / "leave.py"
+    script.write_text(LEAVE_OFTEN)
+    assert [completed(command) for command in ranks(config, config, script=script)] == ["left\n"] * 2
 
 
 def raised_by(call: Callable[[], object]) -> BaseException:
