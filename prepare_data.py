@@ -30,24 +30,57 @@ from corpus.writer import SHARD_NAME, DatasetWriter, Journal, remove_journal, to
 from system.command_line import parse_config
 from system.errors import UserError, run_command
 from system.files import only_writer
+from system.settings import PathsText, PathText, checked
 
 MIN_SHARD_TOKENS = 10_000  # puts all of English Wikipedia in fewer than a million files
+_SOURCE = "source, with globs of text files: --source='mine/*.txt'"
+# What Hugging Face and others call the settings, each with ours and what differs, or with a hint where we have none.
+OTHER_NAMES = {
+    "block_size": "a setting of train.py: the tokens are stored as one stream",
+    "data_dir": "out_dir for the folder to write, source for the text to read",
+    "dataset_config": "subset",
+    "dataset_config_name": "subset",
+    "dataset_name": "dataset",
+    "encoding": "tokenizer, which is a tiktoken encoding, bpe:N, bytes, a run or a model",
+    **dict.fromkeys(("data_files", "file", "input", "input_file", "text_file", "train_file"), _SOURCE),
+    "model_name_or_path": "tokenizer, which may be a run or a model",
+    "num_files": "n_shards, the parquet files of a hub dataset to read",
+    "num_proc": "workers",
+    "num_workers": "workers",
+    "output_dir": "out_dir",
+    "seed": "not needed: a hash of its id decides an article's split",
+    "shard_size": "shard_tokens, in tokens",
+    "split": "not available: the split train is read, and validation_fraction of it held out",
+    "test_size": "validation_fraction",
+    "tokenizer_name": "tokenizer",
+    "val_fraction": "validation_fraction",
+    "validation_split": "validation_fraction",
+    "validation_split_percentage": "validation_fraction, as a fraction",
+    "vocab_size": "tokenizer, as bpe:N for a vocabulary of N tokens trained on this text",
+}
 
 
+@checked
 @dataclass(frozen=True)
 class PrepareConfig:
     """What to prepare, and how. Raises ValueError on invalid values."""
 
-    out_dir: str = "data/wikipedia"  # the folder for shards, tokenizer and manifest
-    source: str = "hub"  # hub, builtin, a folder like a hub dataset, globs of text files, or pairs:*.jsonl
+    out_dir: PathText = "data/wikipedia"  # the folder for shards, tokenizer and manifest
+    source: PathsText = (
+        "hub"  # hub, builtin, a folder like a hub dataset, globs of text files, or pairs:*.jsonl
+    )
     dataset: str = "wikimedia/wikipedia"  # the hub dataset to read
     subset: str = "20231101.en"  # its subset (hub and folder)
     n_shards: int = 1  # parquet files of the subset to read; 0: all (hub and folder)
-    tokenizer: str = "gpt2"  # a tiktoken encoding, bpe:N (trained on this text), bytes, a run, or a model
+    tokenizer: PathText = (
+        "gpt2"  # a tiktoken encoding, bpe:N (trained on this text), bytes, a run, or a model
+    )
     validation_fraction: float = 0.01  # fraction of the articles, by a hash of their ids, kept for validation
     shard_tokens: int = 100_000_000  # tokens per shard file, at least 10,000
     workers: int = 0  # tokenizing processes; 0: one per core, at most 8; does not change the files
     verify: bool = False  # only check the hashes of a finished out_dir
+
+    other_names = OTHER_NAMES
 
     def __post_init__(self) -> None:
         bpe_size(self.tokenizer)
@@ -223,7 +256,10 @@ def check_splits(config: PrepareConfig, journal: Journal) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     config = parse_config(
-        PrepareConfig(), sys.argv[1:] if argv is None else argv, "Prepare text for training."
+        PrepareConfig(),
+        sys.argv[1:] if argv is None else argv,
+        "Prepare text for training.",
+        main_setting="source",
     )
     if config.verify:
         manifest = verify(Path(config.out_dir))

@@ -9,32 +9,11 @@ Only the checkpoint is needed: it holds its tokenizer. The same from Python:
 """
 
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from checkpointing import pretrained
-from sampling.engine import Sampling, continuations
+from sampling.config import SampleConfig
 from system.command_line import parse_config
 from system.errors import UserError, run_command
-from system.hardware import Precision
-
-
-@dataclass(frozen=True)
-class SampleConfig:
-    """The settings of `sample.py`. Raises ValueError on invalid values."""
-
-    checkpoint: str = "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name
-    prompt: str = "The history of"  # text to continue
-    prompt_file: str = ""  # file with one prompt per line, instead of prompt
-    sampling: Sampling = field(default_factory=Sampling)  # how to continue a prompt
-    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
-    precision: Precision = "auto"  # of matrix multiplications
-
-    def __post_init__(self) -> None:
-        if self.prompt_file and self.prompt != SampleConfig.prompt:
-            raise ValueError(
-                f"prompt={self.prompt!r}, prompt_file={self.prompt_file}: set only one of the two"
-            )
 
 
 def read_prompts(config: SampleConfig) -> list[str]:
@@ -56,7 +35,11 @@ def read_prompts(config: SampleConfig) -> list[str]:
 
 
 def main() -> None:
-    config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "")
+    config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
+    # Once the command line is read, so that a mistake in it does not wait for torch.
+    from checkpointing import pretrained
+    from sampling.engine import continuations
+
     prompts, n_samples = read_prompts(config), config.sampling.n_samples
     model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device, config.precision)
     for index, prompt in enumerate(prompts, start=1):

@@ -5,10 +5,12 @@ Rerun the same command to resume. `train` is the whole loop; what a long run nee
 
 import faulthandler
 import os
-import sys
 
-# Set before torch loads OpenMP: threads that wait then soon leave their cores to other programs.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+from system.command_line import read_command
+from training.config import TrainConfig, parse_train_config
+
+if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
+    CONFIG = read_command(parse_train_config, __doc__ or "")
 
 import torch
 from torch import Tensor
@@ -21,7 +23,6 @@ from system.signals import Signals, ignore_signals
 from system.world import World, start_world, sync_gradients
 from training.autopsy import stop_at, write_skipped_batch
 from training.batches import micro_batches
-from training.config import TrainConfig, parse_train_config
 from training.guard import Guard, check_finite
 from training.learner import Learner, build_learner, make_validation
 from training.log import open_log, print_outcome
@@ -116,7 +117,7 @@ def accumulate_gradients(
 def main() -> None:
     # Prints where a process was when a fault ends it, for example when a shard is truncated while it is read.
     faulthandler.enable(2)
-    train(parse_train_config(sys.argv[1:], __doc__ or ""))
+    train(CONFIG)
     ignore_signals()
 
 

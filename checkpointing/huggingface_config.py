@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from model import GPTConfig
+from model_config import GPTConfig
 from system.errors import UserError
 from system.hub import CONFIG
 

@@ -14,10 +14,11 @@ from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
 from model import GPT, GPTConfig, choose_attention
 from system import hardware, hub
 from system.errors import UserError
+from system.precision import Precision
 
 
 def load(
-    spec: str, device: str = "auto", precision: hardware.Precision = "auto"
+    spec: str, device: str = "auto", precision: Precision = "auto"
 ) -> tuple[GPT, Tokenizer, torch.dtype]:
     """Return the model that `spec` names, ready to sample, its tokenizer, and the dtype of matrix multiplications.
 

@@ -2,41 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from corpus.tokenizer import Tokenizer
 from model import GPT
+from sampling.config import Sampling
 from sampling.probabilities import next_token_probabilities
 from system import hardware
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to continue a prompt. Raises ValueError on values out of range."""
-
-    n_samples: int = 1  # continuations of each prompt
-    max_new_tokens: int = 100  # tokens per continuation; fewer if the text ends first
-    temperature: float = 0.8  # 0: always the most probable token
-    top_k: int = 200  # sample among the k most probable tokens; 0: all
-    top_p: float = 1.0  # sample among the most probable tokens that together reach this probability; 1: all
-    seed: int = 1  # same seed, same text
-
-    def __post_init__(self) -> None:
-        if self.n_samples < 1:
-            raise ValueError(f"n_samples={self.n_samples}: must be at least 1")
-        if self.max_new_tokens < 0:
-            raise ValueError(f"max_new_tokens={self.max_new_tokens}: must be at least 0")
-        if not 0 <= self.temperature < float("inf"):
-            raise ValueError(
-                f"temperature={self.temperature}: must be finite and at least 0 (0: always the most probable token)"
-            )
-        if self.top_k < 0:
-            raise ValueError(f"top_k={self.top_k}: must be at least 0 (0: all tokens)")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p={self.top_p}: must be in (0, 1] (1: all tokens)")
 
 
 def continuations(

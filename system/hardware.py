@@ -3,13 +3,10 @@
 import os
 import re
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 import torch
 
 from system.errors import UserError
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 # Dense bfloat16 tensor-core peaks in FLOP/s, from NVIDIA's data sheets. The first key that occurs in the device's
 # name as whole words counts (an L40 is not an L4).

@@ -19,7 +19,7 @@ from preparing import InProcess
 
 import prepare_data
 from model import GPTConfig
-from system.command_line import flat_fields
+from system.settings import flat_fields
 from system.signals import SIGNALS
 from system.world import World
 from tools.faults.commands import Command

@@ -9,8 +9,11 @@ from typing import Literal
 
 import pytest
 
-from system.command_line import SettingError, checked, flat_fields, parse_config
+from system.command_line import parse_config
 from system.errors import UserError
+from system.settings import PathText, SettingError, checked, flat_fields
+
+OTHER_NAMES = {"fast": "rate, in some unit", "slow": "not available"}
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,10 @@ class Inner:
 class Example:
     """The outer settings."""
 
+    other_names = OTHER_NAMES
+
     name: str = "two words"  # what it is called
-    out_dir: str = ""  # where it goes
+    out_dir: PathText = ""  # where it goes
     rate: float = 0.5  # how fast it is
     size: int = 3  # how big it is
     quick: bool = False  # whether to hurry
@@ -81,7 +86,7 @@ The inner settings
 
 
 def parse(*argv: str, default: Example | None = None) -> Example:
-    return parse_config(default or Example(), argv, "An example.")
+    return parse_config(default or Example(), argv, "An example.", main_setting="out_dir")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +145,11 @@ def test_what_is_not_set_keeps_its_default() -> None:
         (["--s=4"], "unknown setting --s: did you mean size or shape?"),
         (["--inner.depth=4"], "unknown setting --inner.depth: did you mean depth?"),
         (["--zzzz=4"], "unknown setting --zzzz: --help lists all settings"),
-        (["size=4"], "cannot read 'size=4': write settings as --key=value"),
-        (["size.py"], "cannot read 'size.py': write settings as --key=value"),
+        (["size=4"], "cannot read 'size=4': did you mean --size=4?"),
+        (["size.py"], "cannot read 'size.py': did you mean --out_dir=size.py?"),
+        (["my x=y"], "cannot read 'my x=y': did you mean --out_dir='my x=y'?"),
+        (["--fast=5"], "unknown setting --fast: here it is rate, in some unit"),
+        (["--slow=5"], "unknown setting --slow: not available"),
         (["-s", "4"], "cannot read '-s': write settings as --key=value"),
         (["--size"], "--size needs a value: --size=..."),
         (["--size", "--quick"], "--size needs a value: --size=..."),
@@ -187,6 +195,7 @@ def test_wrong_settings_are_one_line(argv: list[str], message: str) -> None:
         (Example, {"dept": 4}, "Example has no field dept: did you mean inner=Inner(depth=...)?"),
         (Inner, {"out_dirs": "x"}, "Inner has no field out_dirs: did you mean Example(out_dir=...)?"),
         (Inner, {"zzzz": 4}, "Inner has no field zzzz"),
+        (Inner, {"fast": 4}, "Inner has no field fast: here it is Example(rate=...), in some unit"),
         (Example, {"size": "3"}, "size='3': must be a whole number"),
         (Example, {"size": None}, "size=None: must be a whole number"),
         (Example, {"rate": float("inf")}, "rate=inf: must be a finite number"),

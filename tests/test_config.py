@@ -9,12 +9,14 @@ from conftest import ROOT, arguments
 
 from prepare_data import PrepareConfig
 from sample import SampleConfig
-from system.command_line import SettingError, flat_fields, parse_config
+from system.command_line import parse_config
 from system.errors import UserError
+from system.settings import SettingError, did_you_mean, flat_fields
 from tools.exact_match import MatchConfig
 from tools.export_hf import ExportConfig
 from tools.faults.__main__ import FaultsConfig
 from tools.invented_pairs import PairsConfig
+from tools.plot import PlotConfig
 from training.config import (
     OPERATIONAL,
     GPTConfig,
@@ -118,6 +120,18 @@ def test_a_file_may_compute_and_take_whole_numbers_for_fractions(tmp_path: Path)
         ("import nowhere", ":2: No module named 'nowhere'", ""),
         ("from config import TrainConfig", f":2: the import is now `{HEADER.strip()}`", ""),
         ("from optim import OptimizerConfig", f":2: the import is now `{HEADER.strip()}`", ""),
+        ("config = TrainConfig(batch_size=None + 1)", ":2: TypeError: unsupported operand type(s) for +", "'NoneType' and 'int'"),
+        ("def size():\n    return n_sequences\nconfig = TrainConfig(batch_size=size())", ":3: NameError: name 'n_sequences' is not defined", ""),
+        ("config = TrainConfig(batch_size=int('four'))", ":2: ValueError: invalid literal for int() with base 10: 'four'", ""),
+        ("import json\njson.loads('{')", ":3: JSONDecodeError: ", ""),
+        ("assert TrainConfig().seed == 5, 'not five'", ":2: AssertionError: not five", ""),
+        ("raise SystemExit(3)", ":2: SystemExit: 3", ""),
+        ("import sys\nopen('/nowhere')", ":3: FileNotFoundError: ", "'/nowhere'"),
+        ("\0", ":1: source code string cannot contain null bytes", ""),
+        ("config = TrainConfig(max_iters=5)", ":2: TrainConfig has no field max_iters: here it is TrainConfig(max_steps=...)", ""),
+        ("config = TrainConfig(model=GPTConfig(num_layers=5))", ":2: GPTConfig has no field num_layers: here it is model=GPTConfig(n_layer=...)", ""),
+        ("config = TrainConfig(backend='nccl')", ":2: TrainConfig has no field backend: not needed: it is nccl on CUDA, else gloo", ""),
+        ("config = TrainConfig(out_dir='')", ":2: out_dir='': must not be empty", "not set?"),
         ("settings = TrainConfig()", ": must define `config = TrainConfig(...)`, found no `config`", ""),
         ("config = dict(batch_size=4)", ": must define `config = TrainConfig(...)`, found dict", ""),
     ],
@@ -126,17 +140,7 @@ def test_a_wrong_config_file_is_one_line(content: str, message: str, end: str, t
     path = config_file(tmp_path, content)
     found = error_of([path])
     assert found.startswith(path + message)
-    assert found.endswith(end) if end else found == path + message
-
-
-def test_other_exceptions_of_a_config_file_keep_their_traceback(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="NoneType"):
-        load_config_file(config_file(tmp_path, "config = TrainConfig(batch_size=None + 1)"))
-    own_class = "import dataclasses\n@dataclasses.dataclass\nclass Mine:\n    size: int = 1\n"
-    with pytest.raises(TypeError, match="NoneType"):
-        load_config_file(config_file(tmp_path, f"{own_class}    def __post_init__(self): None + 1\nMine()"))
-    with pytest.raises(ValueError, match="four"):
-        load_config_file(config_file(tmp_path, "config = TrainConfig(batch_size=int('four'))"))
+    assert found.endswith(end) if end or message.endswith(": ") else found == path + message
 
 
 def test_missing_file_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,11 +149,81 @@ def test_missing_file_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     assert error_of(["configs/debag.py"]) == "no config file configs/debag.py: did you mean configs/debug.py?"
     assert error_of(["configs/debug"]) == "no config file configs/debug: did you mean configs/debug.py?"
+    assert error_of(["debug"]) == "no config file debug: did you mean configs/debug.py?"
     assert error_of(["nowhere.py"]) == "no config file nowhere.py"
     assert error_of(["configs/debug.py", "more.py"]) == "configs/debug.py and more.py: use one config file"
 
 
-COMMANDS = [TrainConfig, SampleConfig, PrepareConfig, ExportConfig, MatchConfig, PairsConfig, FaultsConfig]
+COMMANDS = [
+    TrainConfig,
+    SampleConfig,
+    PrepareConfig,
+    ExportConfig,
+    MatchConfig,
+    PairsConfig,
+    PlotConfig,
+    FaultsConfig,
+]
+PATHS = "data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out".split()
+# What else is text and says so: names on a hub or a server, a device, a prompt.
+NO_PATHS = "device wandb_project prompt dataset subset only".split()
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    for cls in COMMANDS:
+        for key, default, kind in flat_fields(cls()):
+            if kind is not str or key in NO_PATHS:
+                continue
+            assert key in PATHS, f"{key}: a path, or not?"
+            for setting in ([f"--{key}=~/x/y"], [f"--{key}", "~/x/y"]):
+                assert getattr(parse_config(cls(), setting, ""), key) == "/home/me/x/y"
+            assert getattr(parse_config(cls(), [f"--{key}=a~/~b"], ""), key) == "a~/~b"
+            with pytest.raises(UserError, match=f"^{key}=~nobody-here/x: no such user"):
+                parse_config(cls(), [f"--{key}=~nobody-here/x"], "")
+            if default:
+                with pytest.raises(UserError, match=f"^{key}='': must not be empty"):
+                    parse_config(cls(), [f"--{key}="], "")
+            else:
+                assert parse_config(cls(), [f"--{key}="], "") == cls()
+    path = config_file(tmp_path, "config = TrainConfig(out_dir='~/out', init_from='~')")
+    config = parse_train_config([path], "")
+    assert (config.out_dir, config.init_from) == ("/home/me/out", "/home/me")
+    for source, found in (("~/a/*.txt,~/b.txt", "/home/me/a/*.txt,/home/me/b.txt"), ("pairs:~/x.jsonl", "pairs:/home/me/x.jsonl")):  # fmt: skip
+        assert PrepareConfig(source=source).source == found
+
+
+# Names of other projects that once got the hint after the arrow: n_layer for min_lr, prompt_file for compile.
+@pytest.mark.parametrize(
+    ("cls", "names"),
+    [
+        (TrainConfig, "eval_iters num_epochs backend min_lr gradient_accumulation_steps dataset start num_samples dtype"),
+        (SampleConfig, "compile start num_samples num_return_sequences max_length dtype out_dir init_from device_map"),
+        (PrepareConfig, "num_proc num_workers dataset_name split vocab_size test_size val_fraction heads n_heads seed"),
+    ],
+)  # fmt: skip
+def test_no_name_of_another_project_gets_a_wrong_hint(cls: type, names: str) -> None:
+    known = {key for key, _, _ in flat_fields(cls())}
+    for name in [*names.split(), *cls.other_names]:
+        with pytest.raises(UserError) as error:
+            parse_config(cls(), [f"--{name}=1"], "")
+        assert "did you mean" not in str(error.value)
+        if (said := cls.other_names.get(name)) and said.partition(",")[0] in known:
+            assert str(error.value) == f"unknown setting --{name}: here it is {said}"
+        elif said:
+            assert str(error.value) == f"unknown setting --{name}: {said}"
+        assert name not in known, f"{name} is a setting now: take it out of other_names"
+
+
+def test_names_that_are_nearly_right_get_a_hint_and_others_none() -> None:
+    known = {key: key for key, _, _ in flat_fields(TrainConfig())}
+    near = "max_step:max_steps n_layers:n_layer batchsize:batch_size warm_up_steps:warmup_steps learning_rte:learning_rate"
+    for name, meant in (pair.split(":") for pair in f"{near} lr:learning_rate model.n_layer:n_layer".split()):
+        assert did_you_mean(name, known) == f": did you mean {meant}?"
+    for name in (
+        "min_lr backend num_epochs eval_iters n_shards val_fraction amp batch stop log_level verbose".split()
+    ):
+        assert did_you_mean(name, known) == ""
 
 
 @pytest.mark.parametrize("cls", COMMANDS)

@@ -6,25 +6,30 @@ Decoding is greedy and stops at the end of the text.
 import sys
 from dataclasses import dataclass
 
-from checkpointing import pretrained
 from corpus.articles import read_pairs
-from sampling.engine import Sampling, continuations
+from sampling.config import Sampling
 from system.command_line import parse_config
 from system.errors import run_command
+from system.settings import PathText, checked
 
 
+@checked
 @dataclass(frozen=True)
 class MatchConfig:
     """The settings of `tools.exact_match`."""
 
-    checkpoint: str = "out/finetune_pairs"  # run, step_... or Hugging Face folder, or a hub name
-    pairs: str = "data/invented/held_out.jsonl"  # JSON lines with a prompt and a completion
+    checkpoint: PathText = "out/finetune_pairs"  # run, step_... or Hugging Face folder, or a hub name
+    pairs: PathText = "data/invented/held_out.jsonl"  # JSON lines with a prompt and a completion
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     show: int = 3  # wrong completions to print
 
 
 def main() -> None:
-    config = parse_config(MatchConfig(), sys.argv[1:], __doc__ or "")
+    config = parse_config(MatchConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
+    # Once the command line is read, so that a mistake in it does not wait for torch.
+    from checkpointing import pretrained
+    from sampling.engine import continuations
+
     pairs = read_pairs(config.pairs)
     model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device)
     n_right = n_wrong = 0

@@ -9,29 +9,35 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 
-from checkpointing import checkpoint, huggingface_config, huggingface_weights, pretrained
+from checkpointing import huggingface_config
 from corpus import tokenizer_json
 from corpus.tokenizer import ForeignTokenizer, Tokenizer
-from model import GPT
 from system import hub
 from system.command_line import parse_config
 from system.errors import UserError, run_command
 from system.files import open_to_readers
+from system.settings import PathText, checked
+
+if TYPE_CHECKING:
+    from checkpointing.pretrained import Pretrained
+    from model import GPT
 
 CARD = "README.md"
 
 
+@checked
 @dataclass(frozen=True)
 class ExportConfig:
     """The settings of `tools.export_hf`."""
 
-    checkpoint: str = "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name
-    out_dir: str = "hf/demo"  # folder to create
+    checkpoint: PathText = (
+        "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name
+    )
+    out_dir: PathText = "hf/demo"  # folder to create
 
 
 def export(config: ExportConfig) -> None:
@@ -39,6 +45,12 @@ def export(config: ExportConfig) -> None:
 
     Raises UserError if the network is neither GPT-2 nor Qwen3, the folder exists, or the disk is full.
     """
+    # Once the command line is read, so that a mistake in it does not wait for torch.
+    from safetensors.torch import save_file
+
+    from checkpointing import huggingface_weights, pretrained
+    from model import GPT
+
     out_dir = Path(config.out_dir)
     found = pretrained.find(config.checkpoint)
     family = huggingface_config.family(found.config)
@@ -78,8 +90,10 @@ def gguf_note(tokenizer: Tokenizer) -> str:
     return f"llama.cpp's convert_hf_to_gguf.py cannot convert it: it does not know the tokenizer {tokenizer.name}"
 
 
-def card(found: pretrained.Pretrained, model: GPT, tokenizer: Tokenizer, out_dir: Path) -> str:
+def card(found: "Pretrained", model: "GPT", tokenizer: Tokenizer, out_dir: Path) -> str:
     """Return the model card: size, training data, validation loss, usage."""
+    from checkpointing import checkpoint
+
     info = checkpoint.read_info(found.folder) if found.is_ours else {}
     end = tokenizer.decode([tokenizer.end_of_text])
     network = "\n".join(f"| {key} | {value} |" for key, value in vars(found.config).items())
@@ -139,7 +153,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    export(parse_config(ExportConfig(), sys.argv[1:], __doc__ or ""))
+    export(parse_config(ExportConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint"))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from system.command_line import parse_config
 from system.errors import UserError, run_command
+from system.settings import PathText, checked
 
 N_COUNTRIES = 10
 WORDINGS = {
@@ -56,11 +57,12 @@ WORDINGS = {
 }
 
 
+@checked
 @dataclass(frozen=True)
 class PairsConfig:
     """The settings of `tools.invented_pairs`."""
 
-    out_dir: str = "data/invented"  # folder for train.jsonl and held_out.jsonl
+    out_dir: PathText = "data/invented"  # folder for train.jsonl and held_out.jsonl
 
 
 def pairs() -> tuple[list[dict[str, str]], list[dict[str, str]]]:
@@ -90,7 +92,7 @@ def _names() -> Iterator[str]:
 
 
 def main() -> None:
-    out_dir = Path(parse_config(PairsConfig(), sys.argv[1:], __doc__ or "").out_dir)
+    out_dir = Path(parse_config(PairsConfig(), sys.argv[1:], __doc__ or "", main_setting="out_dir").out_dir)
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         for name, rows in zip(("train", "held_out"), pairs(), strict=True):

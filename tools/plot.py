@@ -6,15 +6,17 @@ from pathlib import Path
 
 from system.command_line import parse_config
 from system.errors import UserError, run_command
+from system.settings import PathText, checked
 from training.plot import METRICS, PLOT, plot_losses
 
 
+@checked
 @dataclass(frozen=True)
 class PlotConfig:
     """What to draw, and where to."""
 
-    run: str = "out/demo"  # the run's folder; may also be given without --run=
-    out: str = ""  # the PNG to write; default: loss.png in the run's folder
+    run: PathText = "out/demo"  # the run's folder; may also be given without --run=
+    out: PathText = ""  # the PNG to write; default: loss.png in the run's folder
 
 
 def main() -> None:

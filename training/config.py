@@ -7,28 +7,58 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from model import Attention, GPTConfig
-from system.command_line import SettingError, checked, did_you_mean, flat_fields, parse_config
+from model_config import Attention, GPTConfig
+from system.command_line import parse_config
 from system.errors import UserError
-from system.hardware import Precision
-from training.guard import OnNonfinite
-from training.optim import OptimizerConfig
+from system.precision import Precision
+from system.settings import PathText, SettingError, checked, did_you_mean, flat_fields
+from training.other_names import OTHER_NAMES
 
 __all__ = [
     *("GPTConfig", "OptimizerConfig", "TrainConfig"),  # all that a config file needs
     *("OPERATIONAL", "identity", "load_config_file", "parse_train_config"),
 ]
 IMPORT = "from training.config import GPTConfig, OptimizerConfig, TrainConfig"
+OnNonfinite = Literal["stop", "skip"]
 OLD_MODULES = ("config", "optim")  # which older config files import these classes from
 
 
-@checked  # checks GPTConfig and OptimizerConfig too: model.py must import nothing of ours
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, gradient clipping and the schedule. Raises ValueError on invalid values."""
+
+    learning_rate: float = 6e-4  # peak, reached at the end of warm-up
+    final_fraction: float = 0.1  # learning rate at max_steps, as a fraction of the peak
+    schedule: Literal["cosine", "trapezoid"] = "cosine"  # shape between warm-up and max_steps
+    warmup_steps: int = 100  # steps of linear warm-up
+    cooldown_fraction: float = 0.2  # share of max_steps the trapezoid's linear fall takes
+    weight_decay: float = 0.1  # on matrices and embeddings, not on biases and norms
+    betas: tuple[float, float] = (0.9, 0.95)  # AdamW's averaging of gradients and of their squares
+    epsilon: float = 1e-8  # AdamW's term against division by zero
+    grad_clip: float = 1.0  # largest global gradient norm, 0: no clipping
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate}: must be above 0")
+        for name in ("final_fraction", "cooldown_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be between 0 and 1")
+        for name in ("warmup_steps", "weight_decay", "grad_clip"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas={self.betas}: must be two numbers in [0, 1)")
+        if not self.epsilon > 0:
+            raise ValueError(f"epsilon={self.epsilon}: must be above 0")
+
+
+@checked  # checks GPTConfig and OptimizerConfig too: model_config.py must import nothing of ours
 @dataclass(frozen=True)
 class TrainConfig:
     """The settings of a training run. Raises SettingError for unknown fields and invalid values."""
 
-    data_dir: str = "data/wikipedia"  # folder written by prepare_data.py
-    out_dir: str = "out/wikipedia"  # folder for checkpoints, metrics.jsonl and loss.png
+    data_dir: PathText = "data/wikipedia"  # folder written by prepare_data.py
+    out_dir: PathText = "out/wikipedia"  # folder for checkpoints, metrics.jsonl and loss.png
     model: GPTConfig = field(default_factory=GPTConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     seed: int = 1  # random seed of initial weights, data order and dropout
@@ -55,8 +85,10 @@ class TrainConfig:
     wandb: Literal["online", "offline", "disabled"] = "disabled"  # log to Weights & Biases
     wandb_project: str = "wikigpt"  # Weights & Biases project
     extend: bool = False  # allow a larger max_steps than the run in out_dir has
-    init_from: str = ""  # start with these weights: a checkpoint, a Hugging Face folder or a hub name
-    branch_from: str = ""  # start a new run in out_dir from this checkpoint, with its optimizer state
+    init_from: PathText = ""  # start with these weights: a checkpoint, a Hugging Face folder or a hub name
+    branch_from: PathText = ""  # start a new run in out_dir from this checkpoint, with its optimizer state
+
+    other_names = OTHER_NAMES
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.batch_tokens) < 0 or (self.batch_size and self.batch_tokens):
@@ -92,7 +124,8 @@ OPERATIONAL = frozenset(
 
 def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
     """Return the config of `[config.py] [--key=value ...]`; the file may stand anywhere."""
-    paths = [word for word in argv if not word.startswith("-") and (word == argv[0] or word.endswith(".py"))]
+    words = [word for word in argv if not word.startswith("-") and "=" not in word]
+    paths = [word for word in words if word == argv[0] or word.endswith(".py")]
     if len(paths) > 1:
         raise UserError(f"{' and '.join(paths)}: use one config file")
     default = load_config_file(paths[0]) if paths else TrainConfig()
@@ -106,22 +139,23 @@ def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
 def load_config_file(path: str | Path) -> TrainConfig:
     """Run the user's config file and return its `config`.
 
-    Raises UserError if the file is missing, cannot be parsed or imported, has a wrong setting or defines no
-    TrainConfig. Any other exception of its code is passed on with its traceback.
+    Raises UserError, with the line, if the file is missing, fails in any way or defines no TrainConfig.
     """
     if not Path(path).is_file():
-        known = {str(file): str(file) for file in sorted(Path("configs").glob("*.py"))}
-        raise UserError(f"no config file {path}{did_you_mean(str(path), known)}")
+        known = {file.stem: str(file) for file in sorted(Path("configs").glob("*.py"))}
+        raise UserError(f"no config file {path}{did_you_mean(Path(path).stem, known)}")
     try:
         config = runpy.run_path(str(path)).get("config")
     except SyntaxError as error:
-        raise UserError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except (ImportError, SettingError) as error:
-        moved = isinstance(error, ImportError) and error.name in OLD_MODULES
-        found = f"the import is now `{IMPORT}`" if moved else error
+        raise UserError(f"{error.filename or path}:{error.lineno or 1}: {error.msg}") from None
+    except (Exception, SystemExit) as error:  # of any kind: it is the user's code
+        found = f"{type(error).__name__}: {error}"
+        if isinstance(error, SettingError | ImportError):
+            moved = isinstance(error, ImportError) and error.name in OLD_MODULES
+            found = f"the import is now `{IMPORT}`" if moved else str(error)
         frames = traceback.extract_tb(error.__traceback__)
-        line = [frame.lineno for frame in frames if frame.filename == str(path)][-1]
-        raise UserError(f"{path}:{line}: {found}") from None
+        lines = [f":{frame.lineno}" for frame in frames if frame.filename == str(path)]
+        raise UserError(f"{path}{lines[-1] if lines else ''}: {found}") from None
     if not isinstance(config, TrainConfig):
         found = "no `config`" if config is None else type(config).__name__
         raise UserError(f"{path}: must define `config = TrainConfig(...)`, found {found}")

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +17,7 @@ from torch import Tensor
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system.errors import UserError
-
-OnNonfinite = Literal["stop", "skip"]
+from training.config import OnNonfinite
 
 SPREAD_STEPS = 100  # steps over which the losses' mean and deviation are taken; earlier, no loss is a spike
 SPIKE_DEVIATIONS = 10.0  # deviations above the mean from which a loss is a spike

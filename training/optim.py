@@ -1,40 +1,11 @@
 """The optimizer: parameter groups, AdamW, gradient clipping and the learning-rate schedule."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW, gradient clipping and the schedule. Raises ValueError on invalid values."""
-
-    learning_rate: float = 6e-4  # peak, reached at the end of warm-up
-    final_fraction: float = 0.1  # learning rate at max_steps, as a fraction of the peak
-    schedule: Literal["cosine", "trapezoid"] = "cosine"  # shape between warm-up and max_steps
-    warmup_steps: int = 100  # steps of linear warm-up
-    cooldown_fraction: float = 0.2  # share of max_steps the trapezoid's linear fall takes
-    weight_decay: float = 0.1  # on matrices and embeddings, not on biases and norms
-    betas: tuple[float, float] = (0.9, 0.95)  # AdamW's averaging of gradients and of their squares
-    epsilon: float = 1e-8  # AdamW's term against division by zero
-    grad_clip: float = 1.0  # largest global gradient norm, 0: no clipping
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate}: must be above 0")
-        for name in ("final_fraction", "cooldown_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)}: must be between 0 and 1")
-        for name in ("warmup_steps", "weight_decay", "grad_clip"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas={self.betas}: must be two numbers in [0, 1)")
-        if not self.epsilon > 0:
-            raise ValueError(f"epsilon={self.epsilon}: must be above 0")
+from training.config import OptimizerConfig
 
 
 def learning_rate(step: int, max_steps: int, config: OptimizerConfig) -> float:

@@ -1,0 +1,86 @@
+"""SampleConfig, the settings of `sample.py`: apart from the engine so that a command line is read before torch is loaded."""
+
+from dataclasses import dataclass, field
+
+from system.precision import Precision
+from system.settings import PathText, checked
+
+_SAMPLES = "n_samples, the continuations of each prompt"
+_CHECKPOINT = "checkpoint, which is a run, a checkpoint, a Hugging Face folder or a hub name"
+_LENGTH = "max_new_tokens, without those of the prompt"
+# What nanoGPT and Hugging Face call the settings, each with ours and what differs, or with a hint where we have none.
+OTHER_NAMES = {
+    # nanoGPT
+    "compile": "not available: sampling is never compiled",
+    "dtype": "precision, which is auto, float32 or bfloat16",
+    "init_from": _CHECKPOINT,
+    "num_samples": _SAMPLES,
+    "out_dir": _CHECKPOINT,
+    "start": "prompt, or prompt_file for a file of prompts (nanoGPT's FILE:)",
+    # Hugging Face
+    "do_sample": "temperature, where 0 always takes the most probable token",
+    "max_length": _LENGTH,
+    "model": _CHECKPOINT,
+    "model_name_or_path": _CHECKPOINT,
+    "num_beams": "not available: there is no beam search",
+    "num_return_sequences": _SAMPLES,
+    "repetition_penalty": "not available: use temperature, top_k and top_p",
+    # our other commands
+    "data_dir": "not needed: a checkpoint holds its tokenizer",
+    "tokenizer": "not needed: a checkpoint holds its tokenizer",
+    # any
+    "greedy": "temperature, where 0 always takes the most probable token",
+    "length": _LENGTH,
+    "max_tokens": _LENGTH,
+    "num_tokens": _LENGTH,
+    "prompts": "prompt_file, with one prompt per line",
+}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to continue a prompt. Raises ValueError on values out of range."""
+
+    n_samples: int = 1  # continuations of each prompt
+    max_new_tokens: int = 100  # tokens per continuation; fewer if the text ends first
+    temperature: float = 0.8  # 0: always the most probable token
+    top_k: int = 200  # sample among the k most probable tokens; 0: all
+    top_p: float = 1.0  # sample among the most probable tokens that together reach this probability; 1: all
+    seed: int = 1  # same seed, same text
+
+    def __post_init__(self) -> None:
+        if self.n_samples < 1:
+            raise ValueError(f"n_samples={self.n_samples}: must be at least 1")
+        if self.max_new_tokens < 0:
+            raise ValueError(f"max_new_tokens={self.max_new_tokens}: must be at least 0")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(
+                f"temperature={self.temperature}: must be finite and at least 0 (0: always the most probable token)"
+            )
+        if self.top_k < 0:
+            raise ValueError(f"top_k={self.top_k}: must be at least 0 (0: all tokens)")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p={self.top_p}: must be in (0, 1] (1: all tokens)")
+
+
+@checked
+@dataclass(frozen=True)
+class SampleConfig:
+    """The settings of `sample.py`. Raises ValueError on invalid values."""
+
+    checkpoint: PathText = (
+        "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name
+    )
+    prompt: str = "The history of"  # text to continue
+    prompt_file: PathText = ""  # file with one prompt per line, instead of prompt
+    sampling: Sampling = field(default_factory=Sampling)  # how to continue a prompt
+    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
+    precision: Precision = "auto"  # of matrix multiplications
+
+    other_names = OTHER_NAMES
+
+    def __post_init__(self) -> None:
+        if self.prompt_file and self.prompt != SampleConfig.prompt:
+            raise ValueError(
+                f"prompt={self.prompt!r}, prompt_file={self.prompt_file}: set only one of the two"
+            )

@@ -1,0 +1,50 @@
+"""The commands that make a folder, from the `Command` lines at the top of the config files."""
+
+import ast
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+BLOCK = re.compile(r"^Command {3}(.*(?:\n {10}.*)*)", re.MULTILINE)
+LAUNCHERS = ("python ", "torchrun ", "make ")
+
+
+def commands(config_file: Path) -> list[str]:
+    """Return the commands at the top of a config file, without the remarks beside them."""
+    try:
+        text = ast.get_docstring(ast.parse(config_file.read_text(encoding="utf-8")), clean=False) or ""
+    except (OSError, ValueError, SyntaxError):
+        return []
+    block = BLOCK.search(text)
+    lines = re.sub(r"\n {11,}", " ", block[1]).split("\n") if block else []  # deeper lines continue one
+    lines = [re.split(r" {3,}\(", line.strip())[0] for line in lines]
+    return [line for line in lines if line.startswith(LAUNCHERS)]
+
+
+def preparation(data_dir: str | Path) -> str:
+    """Return what to run for the data in `data_dir`, as `this` and `that`.
+
+    The config file of this command knows, or else the one in configs/ that reads the folder.
+    """
+    option = f"--out_dir={shlex.quote(os.path.normpath(data_dir))}"
+    shipped = sorted(CONFIGS.glob("*.py")) if Path(data_dir) != Path("data/wikipedia") else []
+    for config_file in [*(Path(word) for word in sys.argv[1:] if word.endswith(".py")), *shipped]:
+        lines = commands(config_file)
+        for number, line in enumerate(lines, start=1):
+            if "prepare_data.py" in line and option in line.split():
+                return " and ".join(f"`{line}`" for line in lines[:number])
+    return f"`python prepare_data.py --out_dir={shlex.quote(str(data_dir))}`"
+
+
+def training(out_dir: str | Path) -> str:
+    """Return what to run for a run in `out_dir`: with the config in configs/ that writes there, if there is one."""
+    setting = f'    out_dir="{os.path.normpath(out_dir)}",\n'
+    for config_file in sorted(CONFIGS.glob("*.py")):
+        if setting in config_file.read_text(encoding="utf-8"):
+            return next(
+                f"`{line}`" for line in commands(config_file) if re.search(r"\btrain\.py|^make", line)
+            )
+    return f"`python train.py --out_dir={shlex.quote(str(out_dir))}`"
