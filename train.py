@@ -5,6 +5,7 @@ Rerun the same command to resume. `train` is the whole loop; what a long run nee
 
 import faulthandler
 import os
+import sys
 
 from system.command_line import read_command
 from training.config import TrainConfig, parse_train_config
@@ -114,14 +115,14 @@ def accumulate_gradients(
     return sums
 
 
-def main() -> None:
+def main(config: TrainConfig | None = None) -> None:
     # Prints where a process was when a fault ends it, for example when a shard is truncated while it is read.
     faulthandler.enable(2)
-    train(CONFIG)
+    train(config or parse_train_config(sys.argv[1:], __doc__ or ""))
     ignore_signals()
 
 
 if __name__ == "__main__":
     # Exit at once: at a normal exit Weights & Biases waits without limit, and a tensor still held by a thread of gloo's
     # aborts the process.
-    run_command(main, os._exit)
+    run_command(lambda: main(CONFIG), os._exit)

@@ -4,6 +4,7 @@ Our own invariants are `assert`s.
 """
 
 import contextlib
+import io
 import os
 import sys
 import traceback
@@ -18,9 +19,21 @@ class UserError(Exception):
 
 
 def say(line: str, file: TextIO | None = None) -> None:
-    """Print a line and flush; ignore a closed output, so that the work continues without a reader."""
+    """Print a line in one write, so that lines of several processes do not mix, and flush.
+
+    Ignores a closed output, so that the work continues without a reader.
+    """
+    stream = file or sys.stdout
     with contextlib.suppress(OSError):
-        print(line, file=file, flush=True)
+        if stream:  # Python has none in a process without a terminal
+            stream.write(f"{line}\n")
+            stream.flush()
+
+
+def print_any_text() -> None:
+    """Let stdout print `\\xe9` for a character that its encoding does not have, as stderr does, instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def print_error(message: object) -> None:
@@ -34,6 +47,7 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
     Exits silently when the output's reader is gone, as in `| head -1`.
     """
     status = 0
+    print_any_text()
     try:
         try:
             main()
@@ -48,7 +62,7 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
         status = INTERRUPTED_STATUS
     except Exception as error:  # any kind: `leave` must run
         if not isinstance(error, OSError) or output_is_writable():
-            traceback.print_exc()
+            say(traceback.format_exc().rstrip(), sys.stderr)
             status = 1
         else:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # drops the buffered rest

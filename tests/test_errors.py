@@ -1,6 +1,7 @@
 """How commands end: a user's error is one line, other errors keep their traceback, a closed output is no error."""
 
 import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from system.errors import UserError, run_command
+from system.errors import UserError, run_command, say
 
 
 def test_user_error_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,3 +73,48 @@ def test_a_full_disk_under_the_output_is_one_line(body: str) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+class Writes(io.RawIOBase):
+    """A file that keeps what each write brings."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        self.parts.append(bytes(data))
+        return len(data)
+
+
+def test_a_line_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also unbuffered (python -u), as torchrun starts its processes, where print makes two of it."""
+
+    def main() -> None:
+        say("a line")
+        raise UserError("a mistake")
+
+    for streams in ({"write_through": True}, {"line_buffering": True}, {}):
+        raw = Writes()
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(raw, "utf-8", **streams))
+        run_command(main, lambda status: None)
+        say("a traceback\nof two lines", sys.stderr)
+        assert raw.parts == [b"a line\n", b"error: a mistake\n", b"a traceback\nof two lines\n"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [("ascii", b"caf\\xe9 \\u6570 \\udce9\n"), ("latin-1", b"caf\xe9 \\u6570 \\udce9\n"), ("utf-8", "café 数 \\udce9\n".encode())],
+)  # fmt: skip
+def test_a_character_that_the_output_does_not_have_is_printed_as_its_number(
+    encoding: str, printed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PYTHONIOENCODING=ascii, a locale that is not UTF-8, or a file name that is not: \\udce9 is the byte e9 of one."""
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
+    statuses: list[int] = []
+    run_command(lambda: print("café 数 \udce9"), statuses.append)
+    assert (out.getvalue(), statuses) == (printed, [0])
