@@ -21,6 +21,7 @@ from corpus.tokenizer import Tokenizer
 from model import GPT, GPTConfig
 from system.errors import UserError
 from system.files import file_hash, flush_to_disk, open_to_readers, replace_file
+from system.recipes import training
 
 FORMAT_VERSION = 2
 NAME = re.compile(r"step_\d+")
@@ -209,9 +210,7 @@ def find(spec: str | Path) -> Path:
     if path.is_file():
         raise UserError(f"{path} is a file: pass the folder it is in")
     if not path.is_dir():
-        raise UserError(
-            f"no checkpoint folder {path}: train one with `python train.py --out_dir={path}` first"
-        )
+        raise UserError(f"no checkpoint folder {path}: run {training(path)} first")
     raise UserError(
         f"no finished checkpoint in {path}: a run writes its first one after checkpoint_interval steps; a model of another"
         " project needs its config.json there"

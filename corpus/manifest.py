@@ -6,12 +6,14 @@ The folder holds `manifest.json`, `tokenizer.json` and, for each split, headerle
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from system.errors import UserError
+from system.recipes import preparation
 
 MANIFEST_FILE = "manifest.json"
 JOURNAL_FILE = "journal.json"  # exists while a preparation is unfinished; corpus/writer.py writes it
@@ -129,9 +131,9 @@ def remedy(data_dir: str | Path) -> str:
 
 
 def _missing_manifest(data_dir: Path) -> str:
-    command = f"python prepare_data.py --out_dir={data_dir}"
+    command = f"python prepare_data.py --out_dir={shlex.quote(str(data_dir))}"
     if (data_dir / JOURNAL_FILE).exists():
         return (
             f"the preparation of {data_dir} is unfinished: rerun `{command}` with the same options to resume"
         )
-    return f"no {MANIFEST_FILE} in {data_dir}: run `{command}` first"
+    return f"no {MANIFEST_FILE} in {data_dir}: run {preparation(data_dir)} first"

@@ -29,6 +29,7 @@ from corpus.tokenizer import (
 )
 from system import hub
 from system.errors import UserError
+from system.recipes import training
 
 TOKENIZER_CONFIG, GENERATION_CONFIG = "tokenizer_config.json", "generation_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
@@ -59,6 +60,10 @@ def open_tokenizer(spec: str) -> Tokenizer:
     if spec.startswith("bpe:"):
         raise UserError(
             f"tokenizer={spec}: must be trained by prepare_data.py: open the {TOKENIZER_FILE} that it wrote"
+        )
+    if "/" in spec:
+        raise UserError(
+            f"tokenizer={spec}: no such file or folder: for a run's tokenizer, run {training(spec)} first"
         )
     known = ["bytes", "bpe:8192", *tiktoken.list_encoding_names()]
     close = difflib.get_close_matches(spec, known, n=1)

@@ -11,6 +11,7 @@ from system.errors import UserError
 from system.network import reachable
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
+OUR_FOLDERS = ("out", "data", "hf", "configs")
 CONFIG = "config.json"
 # All that is downloaded; many models also have pickles, which we never open.
 FILES = [CONFIG, "generation_config.json", "tokenizer*.json"]
@@ -36,27 +37,36 @@ def is_model_folder(folder: Path) -> bool:
     return '"model_type"' in content or any(folder.glob("*.safetensors"))
 
 
+def is_hub_name(spec: str) -> bool:
+    """Return whether `spec` names a model on the hub, owner/name, and not a path.
+
+    It is a path if there is a folder `owner`, or if it begins with a folder that our commands write to.
+    """
+    owner = spec.partition("/")[0]
+    return (
+        bool(NAME.fullmatch(spec)) and owner.strip(".") not in ("", *OUR_FOLDERS) and not Path(owner).exists()
+    )
+
+
 def find_folder(spec: str, weights: bool = True) -> Path:
     """Return the folder that `spec` names: a local one, or a hub model's, downloaded unless it is in the cache.
 
-    owner/name means the hub, unless there is a folder `owner`. `weights=False` leaves the weights out of the download.
+    `is_hub_name` tells them apart. `weights=False` leaves the weights out of the download.
     Raises UserError if the model is not available, within 10 seconds if the hub does not answer.
     """
-    if not NAME.fullmatch(spec) or Path(spec).parent.exists():
+    if not is_hub_name(spec):
         return Path(spec)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     online = not is_offline() and reachable(server())
     files = [*FILES, *WEIGHT_FILES] if weights else FILES
-    own = f"for a model of your own, run `python train.py --out_dir={spec}` first"
     try:
         return Path(snapshot_download(spec, allow_patterns=files, local_files_only=not online))
     except LocalEntryNotFoundError:
         reason = "HF_HUB_OFFLINE is set" if is_offline() else f"{server()} does not answer"
         raise UserError(
-            f"no folder {spec}, and no such model in the hub's cache ({reason}): {own};"
-            f" for one on the hub, run `hf download {spec}` while online"
+            f"no folder {spec}, and no such model in the hub's cache ({reason}): run `hf download {spec}` while online"
         ) from None
     except GatedRepoError:
         raise UserError(
@@ -64,7 +74,7 @@ def find_folder(spec: str, weights: bool = True) -> Path:
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
-            f"no folder {spec}, and no such model on the hub: {own}; for a private one, run `hf auth login`"
+            f"no folder {spec}, and no such model on the hub: check the name; for a private one, run `hf auth login`"
         ) from None
     except Exception as error:  # huggingface_hub and its HTTP library share no narrower base class
         reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

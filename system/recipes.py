@@ -9,6 +9,7 @@ from pathlib import Path
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 BLOCK = re.compile(r"^Command {3}(.*(?:\n {10}.*)*)", re.MULTILINE)
+DEFAULT_DATA = Path("data/wikipedia")
 LAUNCHERS = ("python ", "torchrun ", "make ")
 
 
@@ -25,12 +26,13 @@ def commands(config_file: Path) -> list[str]:
 
 
 def preparation(data_dir: str | Path) -> str:
-    """Return what to run for the data in `data_dir`, as `this` and `that`.
+    """Return what to run for the data in `data_dir`: `this`, or `this` and `that`.
 
-    The config file of this command knows, or else the one in configs/ that reads the folder.
+    The config file on this command line says it, or one in configs/ that reads the folder.
     """
     option = f"--out_dir={shlex.quote(os.path.normpath(data_dir))}"
-    shipped = sorted(CONFIGS.glob("*.py")) if Path(data_dir) != Path("data/wikipedia") else []
+    # Without a config file, train.py reads what prepare_data.py writes by default.
+    shipped = _shipped() if Path(data_dir) != DEFAULT_DATA else []
     for config_file in [*(Path(word) for word in sys.argv[1:] if word.endswith(".py")), *shipped]:
         lines = commands(config_file)
         for number, line in enumerate(lines, start=1):
@@ -41,10 +43,14 @@ def preparation(data_dir: str | Path) -> str:
 
 def training(out_dir: str | Path) -> str:
     """Return what to run for a run in `out_dir`: with the config in configs/ that writes there, if there is one."""
-    setting = f'    out_dir="{os.path.normpath(out_dir)}",\n'
-    for config_file in sorted(CONFIGS.glob("*.py")):
+    setting = f'out_dir="{os.path.normpath(out_dir)}",\n'
+    for config_file in _shipped():
         if setting in config_file.read_text(encoding="utf-8"):
             return next(
                 f"`{line}`" for line in commands(config_file) if re.search(r"\btrain\.py|^make", line)
             )
     return f"`python train.py --out_dir={shlex.quote(str(out_dir))}`"
+
+
+def _shipped() -> list[Path]:
+    return sorted(CONFIGS.glob("*.py"))

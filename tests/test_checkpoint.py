@@ -197,7 +197,7 @@ def test_find(tmp_path: Path) -> None:
 
 
 def test_find_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no checkpoint folder .*nowhere: train one"):
+    with pytest.raises(UserError, match=r"no checkpoint folder .*nowhere: run `python train.py --out_dir="):
         checkpoint.find(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file: pass the folder"):

@@ -191,7 +191,7 @@ def test_names_without_a_model_say_what_to_do(tmp_path: Path, monkeypatch: pytes
     Path("out").mkdir()
     for spec, words in (
         ("gpt2", r"no folder gpt2: .* such as openai-community/gpt2"),
-        ("out/demo", "no checkpoint folder out/demo: train one"),
+        ("out/demo", "no checkpoint folder out/demo: run `make demo` first"),
         ("out", "no finished checkpoint in out"),
     ):
         with pytest.raises(UserError, match=words):

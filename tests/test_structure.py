@@ -3,8 +3,10 @@
 import ast
 import graphlib
 import os
+import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,22 @@ def test_training_and_sampling_load_heavy_libraries_late() -> None:
     loaded = loaded_by("train, sample")
     assert "torch" in loaded
     assert not loaded & LATE
+
+
+PATH_SETTING = re.compile(
+    r"[ `]--(out_dir|data_dir|checkpoint|tokenizer|init_from|branch_from|source|prompt_file|run)=$"
+)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_paths_in_suggested_commands_are_quoted_for_the_shell(module: str) -> None:
+    for text in ast.walk(ast.parse(MODULES[module].read_text())):
+        for before, value in pairwise(text.values) if isinstance(text, ast.JoinedStr) else ():
+            if isinstance(before, ast.Constant) and PATH_SETTING.search(before.value):
+                found = ast.unparse(value)
+                assert found.startswith(("{shlex.quote(", "{quote(")), (
+                    f"{module}, line {value.lineno}: {found}"
+                )
 
 
 def public_names(tree: ast.Module) -> list[ast.FunctionDef | ast.ClassDef]:

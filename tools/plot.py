@@ -6,6 +6,7 @@ from pathlib import Path
 
 from system.command_line import parse_config
 from system.errors import UserError, run_command
+from system.recipes import training
 from system.settings import PathText, checked
 from training.plot import METRICS, PLOT, plot_losses
 
@@ -26,7 +27,9 @@ def main() -> None:
     config = parse_config(PlotConfig(), argv, __doc__ or "", usage="[out/x] [--key=value ...]")
     run_dir, path = Path(config.run), Path(config.out or Path(config.run) / PLOT)
     if not (run_dir / METRICS).is_file():
-        raise UserError(f"no {METRICS} in {run_dir}: pass the folder of a run, such as out/demo")
+        raise UserError(
+            f"no {METRICS} in {run_dir}: pass the folder of a run, or run {training(run_dir)} first"
+        )
     try:
         plot_losses(run_dir, path)
     except OSError as error:

@@ -4,6 +4,7 @@ Things become due by the config's intervals, a signal, the main process's clock 
 others what it wants over a side channel on the CPU and reads the sum one step later, so nothing waits for a device.
 """
 
+import shlex
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -106,7 +107,9 @@ class Requests:
             self.n_check_waits += 1
         if self.check.is_running:
             data_dir = self.run.config.data_dir
-            say(f"some shards are not checked: run `python prepare_data.py --verify --out_dir={data_dir}`")
+            say(
+                f"some shards are not checked: run `python prepare_data.py --verify --out_dir={shlex.quote(data_dir)}`"
+            )
 
     def data_is_checked(self, seconds: float) -> bool:
         """Check shards for this long; return whether all are checked on all machines, or a signal says to leave it."""

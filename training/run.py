@@ -5,6 +5,7 @@ It holds config.json (config, identity, versions), metrics.jsonl (log.py) and th
 
 import json
 import platform
+import shlex
 import subprocess
 import uuid
 from dataclasses import asdict, dataclass, fields, replace
@@ -135,7 +136,7 @@ def find_network(config: TrainConfig, tokenizer: Tokenizer) -> tuple[TrainConfig
     if origin.tokenizer().hash != tokenizer.hash:
         raise UserError(
             f"data_dir={config.data_dir}: its tokenizer differs from that of init_from={config.init_from}:"
-            f" prepare the data with --tokenizer={config.init_from}"
+            f" prepare the data with --tokenizer={shlex.quote(config.init_from)}"
         )
     return with_network(config, origin.config), origin
 
@@ -208,7 +209,7 @@ def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer) -> Progre
     if info["tokenizer_hash"] != tokenizer.hash:
         raise UserError(
             f"{folder} was trained with another tokenizer than that of data_dir={config.data_dir}: prepare the data with"
-            f" --tokenizer={folder}"
+            f" --tokenizer={shlex.quote(str(folder))}"
         )
     progress = checkpoint.progress_of(info)
     if progress.step + int(branches) > config.max_steps:  # a branch trains at least one step
@@ -268,7 +269,7 @@ def _reject_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
     fixes = {"max_steps": "add --extend to train it longer", "data": "use the data_dir it started with"}
     fix = fixes.get(",".join(differing), "choose another --out_dir")
     raise UserError(
-        f"{out_dir} holds another run, with {listed}: {fix}, or start a new run from it with --branch_from={out_dir}"
+        f"{out_dir} holds another run, with {listed}: {fix}, or start a new run from it with --branch_from={shlex.quote(str(out_dir))}"
         " --out_dir=..."
     )
 
