@@ -9,6 +9,7 @@ The steps: find the files (corpus/sources.py), open or train the tokenizer (toke
 (articles.py), tokenize them in processes (workers.py) and write the tokens in order (writer.py).
 """
 
+import os
 import signal
 import sys
 import time
@@ -130,7 +131,7 @@ def content_options(config: PrepareConfig) -> dict[str, Any]:
     options: dict[str, Any] = {"source": config.source}
     if config.source == "hub":
         options["dataset"] = config.dataset
-    if config.source == "hub" or Path(config.source).is_dir():
+    if config.source == "hub" or os.path.isdir(config.source):
         options |= {"subset": config.subset, "n_shards": config.n_shards}
     return options | {
         "tokenizer": config.tokenizer,

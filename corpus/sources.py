@@ -6,7 +6,6 @@
 import glob
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from system import hub
@@ -57,7 +56,7 @@ def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source
         return Source("builtin", (SourceFile("builtin", 0),), {})
     if source == "hub":
         return _hub_source(dataset, subset, n_shards)
-    if Path(source).is_dir():
+    if os.path.isdir(source):
         return _dataset_files("folder", source, subset, n_shards)
     kind, patterns = ("pairs", source.removeprefix(PAIRS)) if source.startswith(PAIRS) else ("files", source)
     option, endings = ("--source=pairs:", PAIR_FILES) if kind == "pairs" else ("--source", FILE_KINDS)

@@ -16,6 +16,7 @@ Config = TypeVar("Config")
 # only a field whose default is "" may be empty.
 PathText = Annotated[str, "^"]
 PathsText = Annotated[str, "^|[,:]"]
+MAX_NAME_BYTES = 255  # of one file or folder, in all usual file systems
 
 
 class SettingError(ValueError):
@@ -64,8 +65,10 @@ def _expanded(key: str, text: str, starts: str) -> str:
     """Return the text with `~` replaced by the home folder wherever a path starts."""
     if not text.strip():
         raise SettingError(f"{key}={text!r}: must not be empty: is it set from a variable that is not set?")
-    if "\0" in text:
-        raise SettingError(f"{key}={text!r}: a path cannot have a null character")
+    if "\0" in text or max(len(os.fsencode(name)) for name in re.split(f"/|{starts}", text)) > MAX_NAME_BYTES:
+        raise SettingError(
+            f"{key}={text!r}: must have names of at most {MAX_NAME_BYTES} bytes, without a null character"
+        )
     text = re.sub(f"({starts})(~[^/,:]*)(?=/|$)", lambda found: found[1] + os.path.expanduser(found[2]), text)
     if text.startswith("~"):
         raise SettingError(f"{key}={text}: no such user; for a name that begins with ~, write ./{text}")

@@ -149,6 +149,7 @@ def test_missing_file_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     assert error_of(["configs/debag.py"]) == "no config file configs/debag.py: did you mean configs/debug.py?"
     assert error_of(["configs/debug"]) == "no config file configs/debug: did you mean configs/debug.py?"
+    assert error_of(["9" * 300]).startswith("no config file 999")
     assert error_of(["debug"]) == "no config file debug: did you mean configs/debug.py?"
     assert error_of(["nowhere.py"]) == "no config file nowhere.py"
     assert error_of(["configs/debug.py", "more.py"]) == "configs/debug.py and more.py: use one config file"
@@ -181,6 +182,8 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: p
             assert getattr(parse_config(cls(), [f"--{key}=a~/~b"], ""), key) == "a~/~b"
             with pytest.raises(UserError, match=f"^{key}=~nobody-here/x: no such user"):
                 parse_config(cls(), [f"--{key}=~nobody-here/x"], "")
+            with pytest.raises(UserError, match=f"^{key}=.*: must have names of at most 255 bytes"):
+                parse_config(cls(), [f"--{key}=x/{'9' * 256}/x"], "")
             if default:
                 with pytest.raises(UserError, match=f"^{key}='': must not be empty"):
                     parse_config(cls(), [f"--{key}="], "")
@@ -189,7 +192,7 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: p
     path = config_file(tmp_path, "config = TrainConfig(out_dir='~/out', init_from='~')")
     config = parse_train_config([path], "")
     assert (config.out_dir, config.init_from) == ("/home/me/out", "/home/me")
-    for source, found in (("~/a/*.txt,~/b.txt", "/home/me/a/*.txt,/home/me/b.txt"), ("pairs:~/x.jsonl", "pairs:/home/me/x.jsonl")):  # fmt: skip
+    for source, found in (("~/a/*.txt,~/b.txt", "/home/me/a/*.txt,/home/me/b.txt"), ("pairs:~/x.jsonl", "pairs:/home/me/x.jsonl"), ("x.txt," * 60, "x.txt," * 60)):  # fmt: skip
         assert PrepareConfig(source=source).source == found
 
 
