@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from corpus.dataset import TokenDataset, batch
 from model import GPT, IGNORED
 from system import hardware
+from system.progress import tracked
 from system.world import World
 
 Batch = tuple[Tensor, Tensor]  # inputs and targets, (B, T) int64 each, on the device
@@ -56,7 +57,8 @@ def evaluate(
     sums = [torch.zeros(2, device=world.device)]  # of losses and of counts
     n_bytes = 0
     model.eval()
-    for first in range(0, len(own), micro_batch_size):
+    firsts = range(0, len(own), micro_batch_size)
+    for first in tracked(firsts, f"evaluating {len(starts)} sequences", world.is_main):
         inputs, targets = batch(data, own[first : first + micro_batch_size], model.config.block_size)
         n_bytes += int(token_bytes[targets[targets != IGNORED]].sum())
         with hardware.autocast(world.device, dtype):

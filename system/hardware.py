@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from system.errors import UserError
+from system.progress import announced
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -104,7 +105,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
-def choose_compile(request: str | bool, device: torch.device) -> tuple[bool, str]:
+def choose_compile(request: str | bool, device: torch.device, is_main: bool = True) -> tuple[bool, str]:
     """Return whether to compile the model, and if not, why: `auto` tries a tiny function first.
 
     Raises UserError if compiling is required (`True`) and does not work.
@@ -114,7 +115,7 @@ def choose_compile(request: str | bool, device: torch.device) -> tuple[bool, str
     if request == "auto" and device.type == "mps":
         return False, "torch.compile is experimental on mps"
     try:
-        with torch.no_grad():
+        with torch.no_grad(), announced("trying torch.compile on a small function", is_main):
             torch.compile(lambda x: torch.relu(x + 1) * 2, dynamic=False)(torch.ones(64, device=device))
     except Exception as error:  # many types: no C++ compiler, no Triton, an old GPU, a bug
         first_line = str(error).strip().partition("\n")[0]

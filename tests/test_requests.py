@@ -105,7 +105,7 @@ def test_stopped_and_continued_is_undisturbed(
     train(undisturbed)
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
-    assert [record["step"] for record in records(config)] == list(range(11))
+    assert [record["step"] for record in records(config)] == list(range(1, 11))
 
 
 @pytest.mark.serial
@@ -220,7 +220,7 @@ def test_what_is_due_when(config: TrainConfig) -> None:
         found.append(requests.due(step))
         if found[-1].save:
             requests.saved(step)
-    assert [step for step, due in enumerate(found) if due.evaluate] == [0, 2, 3, 4, 6, 8]
+    assert [step for step, due in enumerate(found) if due.evaluate] == [2, 3, 4, 6, 8]
     assert [step for step, due in enumerate(found) if due.save] == [3, 6, 8]
     assert [step for step, due in enumerate(found) if due.stop] == [8]
     requests = requests_of(config)

@@ -272,7 +272,7 @@ def test_extended_run_resumes_from_its_end(config: TrainConfig) -> None:
     progress = train(replace(config, max_steps=12, extend=True))
     assert (progress.step, progress.sequences) == (12, 96)
     steps = [record["step"] for record in read_metrics(Path(config.out_dir) / "metrics.jsonl")]
-    assert steps == list(range(13))
+    assert steps == list(range(1, 13))
 
 
 def test_command_that_fails_does_not_extend_the_run(config: TrainConfig) -> None:

@@ -76,7 +76,7 @@ def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str])
     assert np.mean(found[-5:]) < found[0] - 2
     assert progress.val_loss is not None
     assert progress.val_loss < 3.5
-    assert [record["step"] for record in records(config) if "val_loss" in record] == [0, 20, 30, 40, 60]
+    assert [record["step"] for record in records(config) if "val_loss" in record] == [20, 30, 40, 60]
     out_dir = Path(config.out_dir)
     assert {path.name for path in out_dir.iterdir()} == {
         *("config.json", "metrics.jsonl", "loss.png", "last", "best", "step_00000030", "step_00000060")
@@ -86,11 +86,11 @@ def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str])
         "38,153 training",
         "parameters",
         "float32 (requested), eager",
-        "MFU n/a",
         "left",
         "best so far",
     ):
         assert words in text
+    assert "MFU" not in text, "no CPU's peak is known"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is of GNU's OpenMP")
@@ -118,7 +118,7 @@ def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConf
     train(undisturbed)
     assert final_files(killed) == final_files(undisturbed)
     assert records(killed) == records(undisturbed)
-    assert [record["step"] for record in records(killed)] == list(range(61))
+    assert [record["step"] for record in records(killed)] == list(range(1, 61))
 
 
 @pytest.mark.serial

@@ -51,7 +51,7 @@ def build_learner(run: Run, world: World) -> Learner:
             checkpoint.load_optimizer(run.checkpoint, model, optimizer)
         elif run.origin:
             run.origin.load_weights(model)
-        is_compiled, obstacle = hardware.choose_compile(config.compile, device)
+        is_compiled, obstacle = hardware.choose_compile(config.compile, device, world.is_main)
         if is_compiled:
             model.compile()  # in place: parameters keep their names
         share, micro_batch_size = share_batch(config, world.size)

@@ -64,6 +64,11 @@ class Run:
         """Whether the checkpoint is this run's own: its step is evaluated, saved and on record already."""
         return self.checkpoint is not None and self.checkpoint.parent == self.out_dir
 
+    @property
+    def starts_trained(self) -> bool:
+        """Whether it is a new run that starts from weights of another one, which are worth an evaluation."""
+        return self.origin is not None or (self.checkpoint is not None and not self.resumes)
+
 
 def open_data(data_dir: str) -> Data:
     """Open the splits of a data folder and their tokenizer."""
