@@ -51,7 +51,7 @@ class TrainConfig:
     precision: Precision = "auto"  # of matrix multiplications; weights stay float32
     attention: Attention = "auto"  # flash requires CUDA's fused kernels; math is the plain formula
     timeout_minutes: float = 20.0  # several processes stop if a step, evaluation or save takes longer
-    compile: bool | Literal["auto"] = "auto"  # use torch.compile; auto: where it works
+    compile: bool | Literal["auto"] = "auto"  # use torch.compile; auto: where it works and, on CPUs, pays
     wandb: Literal["online", "offline", "disabled"] = "disabled"  # log to Weights & Biases
     wandb_project: str = "wikigpt"  # Weights & Biases project
     extend: bool = False  # allow a larger max_steps than the run in out_dir has
