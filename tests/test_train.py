@@ -256,7 +256,7 @@ def test_loss_is_a_mean_over_scored_targets_for_any_micro_batches(
 ) -> None:
     """The micro-batches hold very different numbers of scored targets; each target counts the same."""
 
-    def masked(data: TokenDataset, starts: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
+    def masked(data: TokenDataset, starts: np.ndarray, T: int, **_cut: bool) -> tuple[np.ndarray, np.ndarray]:
         inputs, targets = batch(data, starts, T)
         for row, start in enumerate(starts.tolist()):
             targets[row, 1 + start % T :] = IGNORED
@@ -274,7 +274,9 @@ def test_loss_is_a_mean_over_scored_targets_for_any_micro_batches(
 def test_step_without_scored_targets_changes_nothing(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unscored(data: TokenDataset, starts: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
+    def unscored(
+        data: TokenDataset, starts: np.ndarray, T: int, **_cut: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         inputs, targets = batch(data, starts, T)
         return inputs, np.full_like(targets, IGNORED)
 

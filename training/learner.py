@@ -84,9 +84,9 @@ def build_learner(run: Run, world: World) -> Learner:
 
 def own_flops(model: GPT, run: Run, world: World) -> float:
     """Return the floating-point operations of all the run's steps that one process computes."""
-    T = run.config.model.block_size
+    T = run.data.train.tokens_per_sequence(run.config.model.block_size)
     n_tokens = run.config.max_steps * run.config.sequences_per_step * T
-    return model.flops_per_token(T) * n_tokens / world.size
+    return model.flops_per_token(round(T)) * n_tokens / world.size
 
 
 def make_validation(run: Run, learner: Learner, world: World, objective: Objective) -> Callable[[], Losses]:
@@ -104,4 +104,5 @@ def make_validation(run: Run, learner: Learner, world: World, objective: Objecti
         world,
         learner.dtype,
         objective,
+        learner.is_compiled,
     )

@@ -30,13 +30,15 @@ from training.wandb_run import WandbRun
 def open_log(run: Run, learner: Learner, world: World) -> Iterator["RunLog"]:
     """Open the log of a run, as its folder's only writer, and print what is about to happen."""
     peak = hardware.peak_flops(world.device, learner.dtype)
-    flops = learner.model.flops_per_token(run.config.model.block_size)
+    T = run.data.train.tokens_per_sequence(run.config.model.block_size)
+    flops = learner.model.flops_per_token(round(T))
     busy = f"another process is training in {run.out_dir}: wait for it, or choose another --out_dir"
     with only_writer(run.out_dir, busy) if world.is_main else nullcontext():
         log = RunLog(run.config, flops, peak and peak * world.size, active=world.is_main)
         for line in header(run, learner, world):
             log.say(line)
         log.compiles = learner.is_compiled
+        log.tokens_per_step = run.config.sequences_per_step * T
         log.open(run.progress, run.resumes, run.about)
         if world.is_main:
             write_config(run)  # once nothing can reject the command any more
@@ -64,13 +66,15 @@ def announce(run: Run, world: World) -> None:
 
 def header(run: Run, learner: Learner, world: World) -> list[str]:
     """Return the lines about the learner: model, device, batch."""
-    n_sequences, T = run.config.sequences_per_step, run.config.model.block_size
+    n_sequences = run.config.sequences_per_step
+    T = round(run.data.train.tokens_per_sequence(run.config.model.block_size))
+    kind = "pairs" if run.data.train.manifest.has_pairs else "sequences"
     accumulation = learner.share // learner.micro_batch_size
     reason = f" ({learner.micro_batch_reason})" if learner.micro_batch_reason else ""
     return [
         f"model   {learner.model.n_params():,} parameters, {learner.model.n_params(embeddings=False):,} without embeddings",
         f"device  {hardware.describe(world.device)}, {learner.description}",
-        f"batch   {n_sequences} sequences x {T} = {n_sequences * T:,} tokens a step: processes {world.size} x accumulation"
+        f"batch   {n_sequences} {kind} x {T} = {n_sequences * T:,} tokens a step: processes {world.size} x accumulation"
         f" {accumulation} x micro-batch {learner.micro_batch_size}{reason}",
     ]
 
@@ -84,6 +88,8 @@ class RunLog:
     def __init__(self, config: TrainConfig, flops: float, peak: float | None, active: bool) -> None:
         """`flops` are the floating-point operations of a token, `peak` the FLOP/s of all devices (None: unknown)."""
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
+        # Pairs have fewer, on average.
+        self.tokens_per_step: float = config.sequences_per_step * config.model.block_size
         self.first_step: int | None = None  # that this command computes
         self.compiles = False
         self.record: dict[str, Any] = {}
@@ -178,7 +184,7 @@ class RunLog:
         seconds = self.restart_clock(step, at=finished_at)
         if not steps:
             return {}
-        tokens = self.config.sequences_per_step * self.config.model.block_size * steps
+        tokens = self.tokens_per_step * steps
         figures = {"tokens_per_second": round(tokens / seconds, 1)}
         figures["seconds_left"] = (self.config.max_steps - step) * seconds / steps
         if self.peak:
