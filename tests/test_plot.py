@@ -49,7 +49,7 @@ def test_environment_and_settings_change_nothing(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(matplotlib.rcParams, "axes.facecolor", "red")
     plot_losses(folder, tmp_path / "red.png")
     (tmp_path / "matplotlibrc").write_text("backend: nonsense\nno.such.key: 1\naxes.facecolor: red\n")
-    settings = {"MPLBACKEND": "module://no_such_backend", "MATPLOTLIBRC": str(tmp_path)}
+    settings = {"MPLBACKEND": "no_such_backend", "MATPLOTLIBRC": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", DRAW, folder, tmp_path / "other.png"],
         cwd=ROOT,
