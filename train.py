@@ -20,13 +20,14 @@ from checkpointing.checkpoint import Progress
 from evaluation.losses import Objective, language_model_loss
 from system.errors import run_command
 from system.hardware import autocast
+from system.progress import announced
 from system.signals import Signals, ignore_signals
 from system.world import World, start_world, sync_gradients
 from training.autopsy import stop_at, write_skipped_batch
 from training.batches import micro_batches
 from training.guard import Guard, check_finite
 from training.learner import Learner, build_learner, make_validation
-from training.log import open_log, print_outcome
+from training.log import announce, open_log, print_outcome
 from training.micro_batch import memory_for
 from training.optim import clip_gradients, learning_rate, set_learning_rate, update
 from training.requests import Requests
@@ -45,7 +46,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
     """
     world = start_world(config.device, config.timeout_minutes)
     with Signals() as signals, Watchdog(world, config.timeout_minutes) as watchdog:
-        with world.all_or_none():
+        with announced(f"reading {config.data_dir} and {config.out_dir}", world.is_main), world.all_or_none():
             data = open_data(config.data_dir)
             run = open_run(config, data, world.size)
         check_same_step(run, world)
@@ -54,6 +55,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
             print_outcome(run, progress, world)
             return progress
 
+        announce(run, world)
         learner = build_learner(run, world)
         validate = make_validation(run, learner, world, objective)
         guard = Guard(world.device, config.on_nonfinite, config.sequences_per_step, progress)

@@ -11,6 +11,9 @@ from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
 from corpus.windows import evenly_spaced_windows, n_training_windows, shuffled, training_windows
 from system.errors import UserError
 
+PAIR_LENGTH_STEP = (
+    8  # pairs are cut at a multiple of this many tokens: hardware likes it, and lengths are few
+)
 IGNORED = -1  # the target of a position that does not count in the loss, the same as model.py's
 
 
@@ -65,6 +68,17 @@ class TokenDataset:
         after = np.concatenate([end + start for end, start in zip(ends, before, strict=True)]) + 1
         return np.concatenate([[0], after[:-1]]).astype(np.int64)
 
+    @cached_property
+    def pair_ends(self) -> np.ndarray:
+        """The position after the last token of each pair, int64 (documents,)."""
+        return np.append(self.pair_starts[1:], self.n_tokens).astype(np.int64)
+
+    def tokens_per_sequence(self, block_size: int) -> float:
+        """Return how many tokens a training sequence has on average, without what fills a shorter pair up."""
+        if not self.manifest.has_pairs:
+            return block_size
+        return float(np.minimum(self.pair_ends - self.pair_starts - 1, block_size).mean())
+
     def cut_pairs(self, block_size: int) -> str:
         """Return a note for the log on how many pairs are longer than a sequence, "" if none are.
 
@@ -72,7 +86,7 @@ class TokenDataset:
         """
         if not self.manifest.has_pairs or not self.manifest.splits[self.split].documents:
             return ""
-        ends = np.append(self.pair_starts[1:], self.n_tokens)
+        ends = self.pair_ends
         scored = np.concatenate([[0], np.cumsum(self.read(0, self.n_tokens) < NO_LOSS)])
         n_scored = scored[ends] - scored[self.pair_starts]
         n_cut = int((ends - self.pair_starts > block_size + 1).sum())
@@ -122,11 +136,14 @@ class TokenDataset:
         return tokenizer
 
 
-def batch(dataset: TokenDataset, starts: np.ndarray, block_size: int) -> tuple[np.ndarray, np.ndarray]:
+def batch(
+    dataset: TokenDataset, starts: np.ndarray, block_size: int, cut: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the inputs and targets of the sequences at `starts`, int64 (count, block_size) each.
 
     Targets are the inputs shifted by one token. In a pair, the prompt's targets and everything after the pair are
-    IGNORED. Raises UserError for a token that the tokenizer does not have.
+    IGNORED; with `cut`, pairs have only as many columns as the longest of them needs. Raises UserError for a token that
+    the tokenizer does not have.
     """
     windows = np.zeros((len(starts), block_size + 1), dtype=dataset.manifest.dtype)
     for row, start in zip(windows, starts.tolist(), strict=True):
@@ -143,6 +160,10 @@ def batch(dataset: TokenDataset, starts: np.ndarray, block_size: int) -> tuple[n
         after_the_pair = np.cumsum(ends, axis=1) - ends > 0
         targets[(targets >= NO_LOSS) | after_the_pair] = IGNORED
         inputs %= NO_LOSS
+        if cut:
+            longest = int((~after_the_pair).sum(axis=1).max())
+            columns = -(-longest // PAIR_LENGTH_STEP) * PAIR_LENGTH_STEP
+            return inputs[:, :columns].copy(), targets[:, :columns].copy()
     return inputs, targets
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from corpus.dataset import TokenDataset, batch
 from model import GPT, IGNORED
 from system import hardware
+from system.progress import tracked
 from system.world import World
 
 Batch = tuple[Tensor, Tensor]  # inputs and targets, (B, T) int64 each, on the device
@@ -45,19 +46,23 @@ def evaluate(
     world: World,
     dtype: torch.dtype,
     objective: Objective = language_model_loss,
+    one_shape: bool = False,
 ) -> Losses:
     """Score the windows that begin at the token positions `starts` (n_windows,), shared among the processes.
 
-    `token_bytes` (V,) holds each token's UTF-8 bytes, 0 for end-of-text, which adds loss and no bytes. Leaves the
-    model in training mode and draws no random numbers.
+    `token_bytes` (V,) holds each token's UTF-8 bytes, 0 for end-of-text, which adds loss and no bytes. Pairs are
+    cut at the longest of each batch unless `one_shape` is needed, by compiled code. Leaves the model in training mode and
+    draws no random numbers.
     """
     began = time.perf_counter()
     own = starts[world.rank :: world.size]
     sums = [torch.zeros(2, device=world.device)]  # of losses and of counts
     n_bytes = 0
     model.eval()
-    for first in range(0, len(own), micro_batch_size):
-        inputs, targets = batch(data, own[first : first + micro_batch_size], model.config.block_size)
+    firsts = range(0, len(own), micro_batch_size)
+    for first in tracked(firsts, f"evaluating {len(starts)} sequences", world.is_main):
+        own_starts = own[first : first + micro_batch_size]
+        inputs, targets = batch(data, own_starts, model.config.block_size, cut=not one_shape)
         n_bytes += int(token_bytes[targets[targets != IGNORED]].sum())
         with hardware.autocast(world.device, dtype):
             loss, count = objective(model, _full_batch(inputs, targets, micro_batch_size, world.device))

@@ -1,5 +1,6 @@
 """What this machine can do: device, precision, torch.compile, peak FLOP/s. Automatic choices come with a reason."""
 
+import math
 import os
 import re
 from contextlib import AbstractContextManager, nullcontext
@@ -7,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from system.errors import UserError
+from system.progress import announced
 
 # Dense bfloat16 tensor-core peaks in FLOP/s, from NVIDIA's data sheets. The first key that occurs in the device's
 # name as whole words counts (an L40 is not an L4).
@@ -25,6 +27,13 @@ PEAK_FLOPS = {
     "RTX 4090": 165e12,
     "RTX 3090": 71e12,
 }
+
+# Eager training on a CPU, in FLOP/s per thread: configs/demo.py on 2 threads, float32 on Zen 3 and bfloat16 on Zen 5
+# (docs/measured.md, 14.2 MFLOP a token).
+EAGER_CPU_FLOPS = {torch.float32: 33e9, torch.bfloat16: 110e9}
+# Compiling costs 50 to 100 s on 2 cores where nothing is cached, and then training is about a quarter faster
+# (docs/measured.md): it pays from 4 to 8 minutes on.
+COMPILE_PAYS_MINUTES = 10.0
 
 
 def choose_device(request: str, local_rank: int = 0) -> torch.device:
@@ -101,17 +110,23 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
-def choose_compile(request: str | bool, device: torch.device) -> tuple[bool, str]:
-    """Return whether to compile the model, and if not, why: `auto` tries a tiny function first.
+def choose_compile(
+    request: str | bool, device: torch.device, eager_minutes: float = math.inf, is_main: bool = True
+) -> tuple[bool, str]:
+    """Return whether to compile the model, and if not, why: `auto` does if training is long, and it works.
 
-    Raises UserError if compiling is required (`True`) and does not work.
+    `eager_minutes` is how long training takes without. Raises UserError if compiling is required (`True`) and does not
+    work.
     """
     if request is False:
         return False, "requested"
     if request == "auto" and device.type == "mps":
         return False, "torch.compile is experimental on mps"
+    if request == "auto" and eager_minutes < COMPILE_PAYS_MINUTES:
+        pays = f"compiling pays from {COMPILE_PAYS_MINUTES:.0f} on"
+        return False, f"auto: about {max(1, round(eager_minutes))} min of training, {pays}"
     try:
-        with torch.no_grad():
+        with torch.no_grad(), announced("trying torch.compile on a small function", is_main):
             torch.compile(lambda x: torch.relu(x + 1) * 2, dynamic=False)(torch.ones(64, device=device))
     except Exception as error:  # many types: no C++ compiler, no Triton, an old GPU, a bug
         first_line = str(error).strip().partition("\n")[0]
@@ -120,6 +135,16 @@ def choose_compile(request: str | bool, device: torch.device) -> tuple[bool, str
             raise UserError(f"compile=True: {reason}: use --compile=False") from None
         return False, reason
     return True, ""
+
+
+def eager_minutes(device: torch.device, dtype: torch.dtype, flops: float) -> float:
+    """Return about how long eager training takes that needs `flops` on this device; infinite where nothing is measured.
+
+    It does not depend on the moment, so that a run which resumes on the same machine makes the same choice.
+    """
+    if device.type != "cpu":
+        return math.inf
+    return flops / (EAGER_CPU_FLOPS[dtype] * torch.get_num_threads()) / 60
 
 
 def be_deterministic(device: torch.device) -> None:

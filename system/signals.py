@@ -13,7 +13,9 @@ from typing import Self
 from system.errors import INTERRUPTED, INTERRUPTED_STATUS, say
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-SAME_INTERRUPT_SECONDS = 1.0  # an interrupt sooner than this is the same one, delivered twice
+# An interrupt sooner than this is the same one, delivered twice: by the terminal, and by a wrapper that forwards it.
+# Nobody presses Ctrl-C twice so fast.
+SAME_INTERRUPT_SECONDS = 0.05
 FORCED_EXIT_SECONDS = 2.0  # after a second interrupt, until the process is killed if it has not exited
 
 

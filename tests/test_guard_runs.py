@@ -82,7 +82,7 @@ def test_stop_keeps_the_weights_before_the_bad_step(
     assert f"the loss of step {step} is nan: the run stops\n" in lines
     assert f"autopsy of step {step} in {config.out_dir}/autopsy_step_{step:08d}\n" in lines
     assert saved_steps(config) == {n for n in {5, step - 1} if 0 < n < step}
-    assert [record["step"] for record in strict_records(config)] == list(range(step))
+    assert [record["step"] for record in strict_records(config)] == list(range(1, step))
 
 
 def test_stop_removes_no_checkpoint(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +138,9 @@ def test_skipped_steps_change_nothing(config: TrainConfig, monkeypatch: pytest.M
     train(config)
     assert final_files(config) == final_files(left_out)
     found = strict_records(config)
-    assert [record["step"] for record in found] == list(range(11))
+    assert [record["step"] for record in found] == list(range(1, 11))
     assert {record["step"] for record in found if record.get("skipped")} == {3, 7}
-    assert all((found[step]["loss"], found[step]["grad_norm"]) == (None, None) for step in (3, 7))
+    assert all((found[step - 1]["loss"], found[step - 1]["grad_norm"]) == (None, None) for step in (3, 7))
 
 
 def test_skipped_step_is_on_record_between_two_that_are_logged(
@@ -149,7 +149,7 @@ def test_skipped_step_is_on_record_between_two_that_are_logged(
     config = replace(config, log_interval=5, on_nonfinite="skip")
     add_poison(monkeypatch.setattr, config, {sequence_of(3): NAN})
     train(config)
-    assert [record["step"] for record in strict_records(config)] == [0, 3, 5, 10]
+    assert [record["step"] for record in strict_records(config)] == [3, 5, 10]
     place = f"{config.out_dir}/autopsy_step_00000003"
     lines = f"step  3/10 | SKIPPED: the loss of step 3 is nan\nautopsy of step 3 in {place}\n"
     assert lines in capsys.readouterr().out
@@ -201,7 +201,7 @@ def test_too_many_skips_end_the_run(config: TrainConfig, monkeypatch: pytest.Mon
     assert "--on_nonfinite" not in message
     assert_equal(weights(learner), expected)
     assert read_autopsy(config, 5)[0]["last_good_step"] == 2
-    assert [record["step"] for record in strict_records(config)] == [0, 1, 2, 3, 4]
+    assert [record["step"] for record in strict_records(config)] == [1, 2, 3, 4]
     for _ in range(2):  # a resumed run still counts the skips before
         assert guard_state(config, 4)["skipped"] == [3, 4]
         assert "the loss of step 5 is nan" in train_until_stopped(config)[1]
@@ -247,12 +247,12 @@ def test_stop_is_a_one_line_error(
 def test_validation_loss_that_is_not_finite_ends_the_run(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [Losses(3.0, 3.0, 10, 10), Losses(NAN, NAN, 10, 10)]
+    found = [Losses(NAN, NAN, 10, 10)]
     monkeypatch.setattr(learner_module, "evaluate", lambda *_arguments: found.pop(0))
     with pytest.raises(UserError, match=r"the validation loss of step 5 is nan, .*--learning_rate"):
         train(config)
     assert not saved_steps(config)
-    assert [record["step"] for record in strict_records(config)] == list(range(6))
+    assert [record["step"] for record in strict_records(config)] == list(range(1, 6))
 
 
 SCRIPT = """

@@ -2,12 +2,16 @@
 
 import pytest
 import torch
-from conftest import CPU
+from conftest import ALONE, CPU
 
+from model import GPT
 from system import hardware
 from system.errors import UserError
 from system.hardware import autocast, choose_compile, choose_device, choose_precision, peak_flops
-from system.world import start_world
+from system.world import World, start_world
+from training.config import TrainConfig
+from training.learner import own_flops
+from training.run import open_data, open_run
 
 
 def test_the_cpu_is_available() -> None:
@@ -87,6 +91,27 @@ def test_without_a_compiler_auto_is_eager_and_true_is_an_error(monkeypatch: pyte
     with pytest.raises(UserError, match=r"compile=True: .*no C\+\+ compiler.*--compile=False"):
         choose_compile(True, CPU)
     assert choose_compile(False, CPU) == (False, "requested")
+
+
+def test_auto_does_not_compile_a_short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_options: function)
+    reason = "auto: about 4 min of training, compiling pays from 10 on"
+    assert choose_compile("auto", CPU, 4.2) == (False, reason)
+    assert choose_compile("auto", CPU, 10.0) == (True, "")
+    assert choose_compile(True, CPU, 4.2) == (True, "")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    # The demo: 800 steps of 4,096 tokens of 14.2 MFLOP took 11.6 minutes in float32, 3.5 in bfloat16 on another CPU.
+    assert hardware.eager_minutes(CPU, torch.float32, 800 * 4096 * 14.2e6) == pytest.approx(11.6, rel=0.05)
+    assert hardware.eager_minutes(CPU, torch.bfloat16, 800 * 4096 * 14.2e6) == pytest.approx(3.5, rel=0.05)
+    assert hardware.eager_minutes(torch.device("cuda"), torch.bfloat16, 1.0) == float("inf")
+
+
+def test_flops_of_a_run_are_shared_among_the_processes(config: TrainConfig) -> None:
+    run = open_run(config, open_data(config.data_dir))
+    model = GPT(run.config.model)
+    expected = 10 * 8 * 16 * model.flops_per_token(16)
+    assert own_flops(model, run, ALONE) == expected
+    assert own_flops(model, run, World(0, 2, CPU)) == expected / 2
 
 
 def test_an_empty_compiler_error_is_named_by_its_type(monkeypatch: pytest.MonkeyPatch) -> None:

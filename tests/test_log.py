@@ -16,7 +16,7 @@ from system import files
 from system.errors import UserError
 from training.config import TrainConfig
 from training.guard import Verdict
-from training.log import RunLog, duration, percent
+from training.log import RunLog, duration
 from training.plot import plot_losses, read_metrics
 
 ABOUT = {"run_id": "abcd1234", "config": {"seed": 1}}
@@ -144,7 +144,7 @@ def test_speed_of_no_steps_is_unknown(config: TrainConfig, file: Path, capsys) -
     log = opened(config, 3)
     trained(log, 3)
     log.flush()
-    assert capsys.readouterr().out.endswith("| n/a tokens/s | MFU n/a | ? left\n")
+    assert capsys.readouterr().out.endswith("| n/a tokens/s | ? left\n")
     assert "tokens_per_second" not in read_metrics(file)[0]
 
 
@@ -280,7 +280,3 @@ def test_output_that_cannot_be_written_does_not_end_a_run(
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
-
-
-def test_shares_in_percent() -> None:
-    assert (percent(None), percent(0.4567)) == ("n/a", "45.7%")

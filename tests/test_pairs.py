@@ -1,22 +1,25 @@
 """Prompts and completions: prepared, read as one sequence each, trained on without the prompts' loss."""
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, losses, records
+from conftest import CPU, elsewhere, final_files, losses, records
 from preparing import prepare, write_jsonl
 from torch.nn import functional as F
 
+import evaluation.losses
 import model
 from checkpointing.pretrained import find, load_model
 from corpus.dataset import IGNORED, NO_LOSS, TokenDataset, batch, verify
 from model import GPT
 from system.errors import UserError
 from train import train
+from training import batches
 from training.config import TrainConfig
 
 ROWS = [{"id": str(i), "prompt": f"{i} and {i} is", "completion": f" {2 * i}. é"} for i in range(60)]
@@ -155,6 +158,50 @@ def test_training_on_pairs_learns_completions_and_no_prompts(pair_dir: Path, con
     with torch.no_grad():
         nats = model(prompt[:, :-1], prompt[:, 1:]).item() / (prompt.shape[1] - 1)
     assert nats > math.log(257) - 1, "nothing is learned about prompts"
+
+
+def test_cut_pairs_train_as_padded_ones_do(
+    pair_dir: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns that are not scored, after all that are, add nothing to losses and gradients."""
+    block = replace(config.model, block_size=64)
+    cut = replace(config, data_dir=str(pair_dir), model=block, micro_batch_size=2, eval_windows=0)
+    shapes: list[tuple[int, ...]] = []
+    forward = GPT.forward
+
+    def noting(model: GPT, inputs: torch.Tensor, *others: object) -> torch.Tensor:
+        shapes.append(tuple(inputs.shape))
+        return forward(model, inputs, *others)
+
+    monkeypatch.setattr(GPT, "forward", noting)
+    train(cut)
+    assert {columns for _, columns in shapes} == {24}, "the longest pair has 20 targets"
+    again = elsewhere(cut, "again")
+    shutil.copytree(cut.out_dir, again.out_dir)
+    (Path(again.out_dir) / "last").write_text("step_00000005\n")
+    train(again)
+    assert final_files(again) == final_files(cut)
+    for module in (batches, evaluation.losses):
+        monkeypatch.setattr(module, "batch", lambda *arguments, cut: batch(*arguments))
+    padded = elsewhere(cut, "padded", micro_batch_size=8)
+    train(padded)
+    assert shapes[-1] == (8, 64)
+    for ours, theirs in zip(records(cut), records(padded), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_tokens_of_pairs_are_counted_without_padding(pair_dir: Path) -> None:
+    dataset = TokenDataset(pair_dir)
+    scored, prompts = 0, 0
+    for inputs, targets in zip(*batch(dataset, dataset.pair_starts, 64), strict=True):
+        last = int(np.flatnonzero(targets != IGNORED)[-1])
+        scored, prompts = (
+            scored + int((targets != IGNORED).sum()),
+            prompts + int((targets[:last] == IGNORED).sum()),
+        )
+        assert len(inputs) == 64
+    assert dataset.tokens_per_sequence(64) == (scored + prompts) / len(dataset.pair_starts)
+    assert dataset.tokens_per_sequence(5) == 5
 
 
 @pytest.mark.parametrize(

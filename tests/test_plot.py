@@ -1,12 +1,16 @@
 """The picture of a run's losses: whatever the environment, at a run's end, by tools.plot, and never a reason to fail."""
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
 import pytest
+from conftest import ROOT
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import train as train_module
 from system.errors import run_command
@@ -34,14 +38,43 @@ def test_picture_is_a_png(tmp_path: Path, steps: tuple[int, ...]) -> None:
     assert not list(tmp_path.glob("*.tmp"))
 
 
+DRAW = "import sys; from pathlib import Path; from training.plot import plot_losses; plot_losses(*map(Path, sys.argv[1:]))"
+
+
 def test_environment_and_settings_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "a $name$ of $mathtext$ _{"
+    """As in a notebook's shell, whose backend is not installed here; matplotlib looks at it when it is imported."""
+    folder = tmp_path / "a $name$ of $mathtext$ _{ \udcff 数字"
     write_steps(folder, 0, 2, 4)
     plot_losses(folder, tmp_path / "plain.png")
-    monkeypatch.setenv("MPLBACKEND", "module://no_such_backend")
     monkeypatch.setitem(matplotlib.rcParams, "axes.facecolor", "red")
-    plot_losses(folder, tmp_path / "other.png")
-    assert (tmp_path / "other.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+    plot_losses(folder, tmp_path / "red.png")
+    (tmp_path / "matplotlibrc").write_text("backend: nonsense\nno.such.key: 1\naxes.facecolor: red\n")
+    settings = {"MPLBACKEND": "no_such_backend", "MATPLOTLIBRC": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW, folder, tmp_path / "other.png"],
+        cwd=ROOT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for other in ("red.png", "other.png"):
+        assert (tmp_path / other).read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_disk_that_is_full_keeps_the_picture_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_canvas: FigureCanvasAgg, path: Path, **_options: object) -> None:
+        path.write_bytes(PNG)
+        raise OSError(28, "No space left on device")
+
+    write_steps(tmp_path, 0, 2)
+    plot_losses(tmp_path, tmp_path / "loss.png")
+    before = (tmp_path / "loss.png").read_bytes()
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", full)
+    with pytest.raises(OSError, match="No space left"):
+        plot_losses(tmp_path, tmp_path / "loss.png")
+    assert (tmp_path / "loss.png").read_bytes() == before
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_run_that_cannot_be_drawn_still_finishes(

@@ -95,6 +95,27 @@ def test_operational_changes_are_allowed_and_noted(begun: TrainConfig) -> None:
     assert "precision" not in note
 
 
+def test_other_windows_are_the_same_run_and_said(begun: TrainConfig) -> None:
+    """Also of a run whose identity had them."""
+    path = Path(begun.out_dir) / "config.json"
+    content = json.loads(path.read_text())
+    content["identity"]["eval_windows"] = begun.eval_windows
+    path.write_text(json.dumps(content))
+    run = opened(replace(begun, eval_windows=7))
+    assert run.resumes
+    assert run.notes == [
+        "changed since last time: eval_windows 11 -> 7",
+        "`best` now compares validation losses over different windows",
+    ]
+
+
+def test_more_windows_than_there_are_is_said(config: TrainConfig) -> None:
+    n_windows = len(open_data(config.data_dir).val.validation_starts(16, None))
+    assert opened(replace(config, eval_windows=n_windows)).notes == []
+    note = f"eval_windows={n_windows + 1}: the validation split has {n_windows}, all are used"
+    assert opened(replace(config, eval_windows=n_windows + 1)).notes == [note]
+
+
 def test_other_processes_and_threads_are_noted(begun: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """They change the order of sums."""
     write_config(opened(begun, n_processes=2))
@@ -272,7 +293,7 @@ def test_extended_run_resumes_from_its_end(config: TrainConfig) -> None:
     progress = train(replace(config, max_steps=12, extend=True))
     assert (progress.step, progress.sequences) == (12, 96)
     steps = [record["step"] for record in read_metrics(Path(config.out_dir) / "metrics.jsonl")]
-    assert steps == list(range(13))
+    assert steps == list(range(1, 13))
 
 
 def test_command_that_fails_does_not_extend_the_run(config: TrainConfig) -> None:

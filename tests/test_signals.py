@@ -40,7 +40,7 @@ def test_second_interrupt_stops_at_once(
         send(second)  # so soon, it is the same one that came two ways
         assert signals.name == first.name
         wait_for(is_said)  # by the thread that listens
-        signals.received.received_at -= 2  # its thread has heard of neither for so long
+        time.sleep(0.1)  # as fast as one can press a key twice
         if at_once:
             with pytest.raises(KeyboardInterrupt):
                 send(second)
@@ -70,7 +70,7 @@ def test_second_interrupt_ends_a_process_that_is_deaf() -> None:
             assert process.stdout.readline() == "ready\n"
             process.send_signal(signal.SIGINT)
             assert process.stderr.readline() == "SIGINT: stopping after this step\n"
-            time.sleep(1.1)
+            time.sleep(0.1)
             process.send_signal(signal.SIGINT)
             assert process.wait(10) == 130
             assert process.stderr.read().startswith("interrupted: ")

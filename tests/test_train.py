@@ -76,7 +76,7 @@ def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str])
     assert np.mean(found[-5:]) < found[0] - 2
     assert progress.val_loss is not None
     assert progress.val_loss < 3.5
-    assert [record["step"] for record in records(config) if "val_loss" in record] == [0, 20, 30, 40, 60]
+    assert [record["step"] for record in records(config) if "val_loss" in record] == [20, 30, 40, 60]
     out_dir = Path(config.out_dir)
     assert {path.name for path in out_dir.iterdir()} == {
         *("config.json", "metrics.jsonl", "loss.png", "last", "best", "step_00000030", "step_00000060")
@@ -86,11 +86,11 @@ def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str])
         "38,153 training",
         "parameters",
         "float32 (requested), eager",
-        "MFU n/a",
         "left",
         "best so far",
     ):
         assert words in text
+    assert "MFU" not in text, "no CPU's peak is known"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is of GNU's OpenMP")
@@ -118,7 +118,7 @@ def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConf
     train(undisturbed)
     assert final_files(killed) == final_files(undisturbed)
     assert records(killed) == records(undisturbed)
-    assert [record["step"] for record in records(killed)] == list(range(61))
+    assert [record["step"] for record in records(killed)] == list(range(1, 61))
 
 
 @pytest.mark.serial
@@ -256,7 +256,7 @@ def test_loss_is_a_mean_over_scored_targets_for_any_micro_batches(
 ) -> None:
     """The micro-batches hold very different numbers of scored targets; each target counts the same."""
 
-    def masked(data: TokenDataset, starts: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
+    def masked(data: TokenDataset, starts: np.ndarray, T: int, **_cut: bool) -> tuple[np.ndarray, np.ndarray]:
         inputs, targets = batch(data, starts, T)
         for row, start in enumerate(starts.tolist()):
             targets[row, 1 + start % T :] = IGNORED
@@ -274,7 +274,9 @@ def test_loss_is_a_mean_over_scored_targets_for_any_micro_batches(
 def test_step_without_scored_targets_changes_nothing(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unscored(data: TokenDataset, starts: np.ndarray, T: int) -> tuple[np.ndarray, np.ndarray]:
+    def unscored(
+        data: TokenDataset, starts: np.ndarray, T: int, **_cut: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         inputs, targets = batch(data, starts, T)
         return inputs, np.full_like(targets, IGNORED)
 

@@ -80,7 +80,7 @@ def wandb(monkeypatch: pytest.MonkeyPatch) -> Wandb:
     return stub
 
 
-def failing(error: Exception) -> Callable[[], None]:
+def failing(error: BaseException) -> Callable[[], None]:
     def fail() -> None:
         raise error
 
@@ -124,8 +124,11 @@ def test_run_that_fails_is_marked_as_failed(config: TrainConfig, wandb: Wandb) -
 
 
 @pytest.mark.parametrize("name", ["log", "finish"])
-def test_failure_is_reported_once(config: TrainConfig, wandb: Wandb, name: str, capsys) -> None:
-    wandb.instead[name] = failing(BrokenPipeError(32, "Broken pipe"))
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), SystemExit("[Errno 32] Broken pipe")])
+def test_failure_is_reported_once(
+    config: TrainConfig, wandb: Wandb, name: str, error: BaseException, capsys
+) -> None:
+    wandb.instead[name] = failing(error)
     log_steps(config, "online")
     assert (
         capsys.readouterr().out.count("WANDB failed ([Errno 32] Broken pipe), training continues without it")
@@ -201,6 +204,24 @@ def test_missing_package_is_named(config: TrainConfig, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UserError, match="wandb=offline: the package is missing: `pip install wandb`"):
         start_wandb(replace(config, wandb="offline"), ABOUT, print)
+
+
+@pytest.mark.parametrize("error", [TypeError("Descriptors cannot be created"), SystemExit()])
+def test_package_that_does_not_import_is_reported(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, error: BaseException, capsys
+) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_place: object) -> None:
+            if name == "wandb":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    log_steps(config, "online")
+    said = capsys.readouterr()
+    assert said.out.count("WANDB failed (") == 1
+    assert not said.err
+    assert has_all_records(config)
 
 
 TRAIN = """

@@ -20,7 +20,7 @@ from training.shard_check import ShardCheck
 def micro_batches(
     run: Run, learner: Learner, progress: Progress, world: World, check: ShardCheck
 ) -> Iterator[tuple[Batch, bool]]:
-    """Yield this process's micro-batches of the next step, (B, T) int64 each, and whether each is the step's last.
+    """Yield this process's micro-batches of the next step, (B, T) int64 each (pairs: shorter), and whether each is the step's last.
 
     Dropout is seeded before each by the run's seed and the micro-batch's place in the run, so it has no state to save.
     A corrupt shard is reported to `check`, which stops the run in all processes; its batch is not scored.
@@ -31,7 +31,8 @@ def micro_batches(
     for first in range(begin, end, learner.micro_batch_size):
         starts = run.data.train.training_starts(T, config.seed, first, learner.micro_batch_size)
         try:
-            inputs, targets = batch(run.data.train, starts, T)
+            # Compiled code is for one shape: another one would be compiled again, and round differently.
+            inputs, targets = batch(run.data.train, starts, T, cut=not learner.is_compiled)
         except UserError as error:  # a token that the tokenizer does not have
             check.report(str(error).rpartition(": ")[0])
             inputs = np.zeros((len(starts), T), dtype=np.int64)

@@ -82,7 +82,7 @@ class TrainConfig:
     precision: Precision = "auto"  # of matrix multiplications; weights stay float32
     attention: Attention = "auto"  # flash requires CUDA's fused kernels; math is the plain formula
     timeout_minutes: float = 20.0  # several processes stop if a step, evaluation or save takes longer
-    compile: bool | Literal["auto"] = "auto"  # use torch.compile; auto: where it works
+    compile: bool | Literal["auto"] = "auto"  # use torch.compile; auto: where it works and, on CPUs, pays
     wandb: Literal["online", "offline", "disabled"] = "disabled"  # log to Weights & Biases
     wandb_project: str = "wikigpt"  # Weights & Biases project
     extend: bool = False  # allow a larger max_steps than the run in out_dir has
@@ -115,11 +115,11 @@ class TrainConfig:
         return self.batch_size or self.batch_tokens // self.model.block_size or 32
 
 
-# How a run is executed, not what it computes: these may change when it is resumed. All other fields are its identity,
-# eval_windows too: validation losses are compared over the same windows to find the best checkpoint.
+# How a run is executed, not what it computes: these may change when it is resumed. All other fields are its identity.
 OPERATIONAL = frozenset(
-    """data_dir out_dir micro_batch_size eval_interval checkpoint_interval checkpoint_minutes keep_checkpoints log_interval
-    on_nonfinite device precision attention timeout_minutes compile wandb wandb_project extend branch_from""".split()
+    """data_dir out_dir micro_batch_size eval_interval eval_windows checkpoint_interval checkpoint_minutes keep_checkpoints
+    log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project extend
+    branch_from""".split()
 )
 
 

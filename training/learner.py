@@ -51,7 +51,8 @@ def build_learner(run: Run, world: World) -> Learner:
             checkpoint.load_optimizer(run.checkpoint, model, optimizer)
         elif run.origin:
             run.origin.load_weights(model)
-        is_compiled, obstacle = hardware.choose_compile(config.compile, device)
+        minutes = hardware.eager_minutes(device, dtype, own_flops(model, run, world))
+        is_compiled, obstacle = hardware.choose_compile(config.compile, device, minutes, world.is_main)
         if is_compiled:
             model.compile()  # in place: parameters keep their names
         share, micro_batch_size = share_batch(config, world.size)
@@ -81,6 +82,13 @@ def build_learner(run: Run, world: World) -> Learner:
     )
 
 
+def own_flops(model: GPT, run: Run, world: World) -> float:
+    """Return the floating-point operations of all the run's steps that one process computes."""
+    T = run.data.train.tokens_per_sequence(run.config.model.block_size)
+    n_tokens = run.config.max_steps * run.config.sequences_per_step * T
+    return model.flops_per_token(round(T)) * n_tokens / world.size
+
+
 def make_validation(run: Run, learner: Learner, world: World, objective: Objective) -> Callable[[], Losses]:
     """Return the function that evaluates the model on the run's validation windows, with all processes."""
     data, config = run.data, run.config
@@ -96,4 +104,5 @@ def make_validation(run: Run, learner: Learner, world: World, objective: Objecti
         world,
         learner.dtype,
         objective,
+        learner.is_compiled,
     )

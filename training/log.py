@@ -5,7 +5,7 @@ import math
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +16,7 @@ from evaluation.losses import Losses
 from system import hardware
 from system.errors import UserError, say
 from system.files import append_to_file, only_writer, replace_file
+from system.progress import announced, bar, say_above_bars
 from system.world import World
 from training.config import TrainConfig
 from training.guard import Verdict
@@ -30,42 +31,52 @@ from training.wandb_run import WandbRun
 def open_log(run: Run, learner: Learner, world: World) -> Iterator["RunLog"]:
     """Open the log of a run, as its folder's only writer, and print what is about to happen."""
     peak = hardware.peak_flops(world.device, learner.dtype)
-    flops = learner.model.flops_per_token(run.config.model.block_size)
+    T = run.data.train.tokens_per_sequence(run.config.model.block_size)
+    flops = learner.model.flops_per_token(round(T))
     busy = f"another process is training in {run.out_dir}: wait for it, or choose another --out_dir"
     with only_writer(run.out_dir, busy) if world.is_main else nullcontext():
         log = RunLog(run.config, flops, peak and peak * world.size, active=world.is_main)
-        for line in header(run, learner, world) if world.is_main else []:
+        for line in header(run, learner, world):
             log.say(line)
         log.compiles = learner.is_compiled
+        log.tokens_per_step = run.config.sequences_per_step * T
         log.open(run.progress, run.resumes, run.about)
         if world.is_main:
             write_config(run)  # once nothing can reject the command any more
+        if not run.starts_trained:
+            log.announce_first_step()  # else it is evaluated before
         with log:
             yield log
 
 
-def header(run: Run, learner: Learner, world: World) -> list[str]:
-    """Return the lines that begin a log: data, model, device, batch, run."""
-    config, data, n_sequences, T = (
-        run.config,
-        run.data,
-        run.config.sequences_per_step,
-        run.config.model.block_size,
-    )
-    accumulation = learner.share // learner.micro_batch_size
-    reason = f" ({learner.micro_batch_reason})" if learner.micro_batch_reason else ""
+def announce(run: Run, world: World) -> None:
+    """Print what is known of a run before its model is built: data, run, notes."""
+    config, data = run.config, run.data
     start = f", weights of {run.origin.folder}" if run.origin else ""
     how = "resuming" if run.resumes else "branching"
     start = f", {how} from {run.checkpoint}" if run.checkpoint else start
-    return [
+    lines = [
         f"data    {config.data_dir}: {data.train.n_tokens:,} training and {data.val.n_tokens:,} validation tokens,"
         f" tokenizer {data.tokenizer.name} of {data.tokenizer.vocab_size:,}",
-        f"model   {learner.model.n_params():,} parameters, {learner.model.n_params(embeddings=False):,} without embeddings",
-        f"device  {hardware.describe(world.device)}, {learner.description}",
-        f"batch   {n_sequences} sequences x {T} = {n_sequences * T:,} tokens a step: processes {world.size} x accumulation"
-        f" {accumulation} x micro-batch {learner.micro_batch_size}{reason}",
         f"run     {config.out_dir}: step {run.progress.step} to {config.max_steps}{start}",
         *(f"note    {note}" for note in run.notes),
+    ]
+    for line in lines if world.is_main else []:
+        say(line)
+
+
+def header(run: Run, learner: Learner, world: World) -> list[str]:
+    """Return the lines about the learner: model, device, batch."""
+    n_sequences = run.config.sequences_per_step
+    T = round(run.data.train.tokens_per_sequence(run.config.model.block_size))
+    kind = "pairs" if run.data.train.manifest.has_pairs else "sequences"
+    accumulation = learner.share // learner.micro_batch_size
+    reason = f" ({learner.micro_batch_reason})" if learner.micro_batch_reason else ""
+    return [
+        f"model   {learner.model.n_params():,} parameters, {learner.model.n_params(embeddings=False):,} without embeddings",
+        f"device  {hardware.describe(world.device)}, {learner.description}",
+        f"batch   {n_sequences} {kind} x {T} = {n_sequences * T:,} tokens a step: processes {world.size} x accumulation"
+        f" {accumulation} x micro-batch {learner.micro_batch_size}{reason}",
     ]
 
 
@@ -78,6 +89,8 @@ class RunLog:
     def __init__(self, config: TrainConfig, flops: float, peak: float | None, active: bool) -> None:
         """`flops` are the floating-point operations of a token, `peak` the FLOP/s of all devices (None: unknown)."""
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
+        # Pairs have fewer, on average.
+        self.tokens_per_step: float = config.sequences_per_step * config.model.block_size
         self.first_step: int | None = None  # that this command computes
         self.compiles = False
         self.record: dict[str, Any] = {}
@@ -85,6 +98,8 @@ class RunLog:
         self.unwritten = ""  # records that the disk did not take
         self.disk_error: OSError | None = None
         self.wandb_run: WandbRun | None = None
+        self.bar = bar(active=False)
+        self.announcements = ExitStack()
         self.clock, self.clock_step = time.perf_counter(), 0
 
     def open(self, progress: Progress, on_record: bool, about: dict[str, Any]) -> None:
@@ -105,18 +120,29 @@ class RunLog:
             except OSError as error:
                 raise self.cannot_write(error) from None
             if self.config.wandb != "disabled":
-                self.wandb_run = WandbRun(self.config, about, self.say, may_raise=not on_record)
+                with announced("starting Weights & Biases"):
+                    self.wandb_run = WandbRun(self.config, about, self.say, may_raise=not on_record)
+            self.bar = bar(
+                active=True, desc="training", total=self.config.max_steps, initial=progress.step, unit="step"
+            )
         self.restart_clock(progress.step)
 
     def say(self, line: str) -> None:
         """Print a line at once, even if the output goes to a file."""
         if self.active:
-            say(line)
+            say_above_bars(line)
 
     def say_step(self, step: int, text: str) -> None:
         """Print a line about a step."""
         last = self.config.max_steps
         self.say(f"step {step:>{len(str(last))}}/{last} | {text}")
+
+    def announce_first_step(self) -> None:
+        """Say so if the first step takes long."""
+        compiling = "compiling and " if self.compiles else ""
+        self.announcements.enter_context(
+            announced(f"{compiling}computing step {self.first_step}", self.active)
+        )
 
     def restart_clock(self, step: int, at: float | None = None) -> float:
         """Measure time from now (or from `at`), when `step` is done; return the seconds since the last restart."""
@@ -126,6 +152,8 @@ class RunLog:
     def stepped(self, verdict: Verdict) -> None:
         """Log a step: always if it was skipped, else at each log_interval and at the last step."""
         step = verdict.step
+        self.bar.update(step - self.bar.n)
+        self.announcements.close()
         if step == self.first_step:
             compiling = ", including compilation" if self.compiles else ""
             self.say(f"the first step took {self.restart_clock(step, verdict.finished_at):.1f} s{compiling}")
@@ -140,12 +168,12 @@ class RunLog:
         step, loss, grad_norm = verdict.step, verdict.loss, verdict.grad_norm
         rate = learning_rate(step - 1, self.config.max_steps, self.config.optimizer)
         speed = self.speed(step, verdict.finished_at)
-        left, tokens = speed.pop("seconds_left", None), speed.get("tokens_per_second")
+        left, tokens, mfu = speed.pop("seconds_left", None), speed.get("tokens_per_second"), speed.get("mfu")
         self.say_step(
             step,
             f"loss {loss:.4f} | lr {rate:.2e} | grad norm {grad_norm:.2f} | "
-            f"{'n/a' if tokens is None else f'{tokens:,.0f}'} tokens/s | MFU {percent(speed.get('mfu'))} | "
-            f"{'?' if left is None else duration(left)} left",
+            f"{'n/a' if tokens is None else f'{tokens:,.0f}'} tokens/s | "
+            f"{'' if mfu is None else f'MFU {mfu:.1%} | '}{'?' if left is None else duration(left)} left",
         )
         self.add(
             step, {"loss": loss, "learning_rate": rate, "grad_norm": grad_norm, **speed, **verdict.figures}
@@ -157,7 +185,7 @@ class RunLog:
         seconds = self.restart_clock(step, at=finished_at)
         if not steps:
             return {}
-        tokens = self.config.sequences_per_step * self.config.model.block_size * steps
+        tokens = self.tokens_per_step * steps
         figures = {"tokens_per_second": round(tokens / seconds, 1)}
         figures["seconds_left"] = (self.config.max_steps - step) * seconds / steps
         if self.peak:
@@ -175,6 +203,8 @@ class RunLog:
         self.add(
             progress.step, {"val_loss": losses.nats_per_token, "val_bits_per_byte": losses.bits_per_byte}
         )
+        if progress.step + 1 == self.first_step:
+            self.announce_first_step()
 
     def finish(self, run: Run, progress: Progress, stopped_by: str) -> None:
         """Write all records, draw the losses and say how the run ended."""
@@ -239,6 +269,8 @@ class RunLog:
 
         After a second Ctrl-C nothing is written, as it may have interrupted a write.
         """
+        self.announcements.close()
+        self.bar.close()
         if exception is not KeyboardInterrupt:
             self.write_record()
         if self.wandb_run:
@@ -274,14 +306,10 @@ def outcome(run: Run, progress: Progress, stopped_by: str) -> str:
 def say_plot(out_dir: Path) -> None:
     """Draw the losses; if that fails, say so and leave it: a picture must not end a run."""
     try:
-        plot_losses(out_dir, out_dir / PLOT)
+        with announced(f"drawing {out_dir / PLOT}"):
+            plot_losses(out_dir, out_dir / PLOT)
     except Exception as error:  # of any kind: matplotlib's, the disk's
         say(f"cannot draw {out_dir / PLOT} ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
-
-
-def percent(share: float | None) -> str:
-    """Return a share in percent, `n/a` if unknown."""
-    return "n/a" if share is None else f"{share:.1%}"
 
 
 def duration(seconds: float) -> str:

@@ -53,7 +53,9 @@ class Requests:
         if step == self.saved_step and (stop or self.run.resumes):
             return Due(evaluate=False, save=False, stop=stop)  # done before this command, or before this step
         save = scheduled or ((stop or wants_save) and step > self.saved_step)
-        return Due(evaluate=scheduled or step % config.eval_interval == 0, save=save, stop=stop)
+        evaluate = scheduled or (step > 0 and step % config.eval_interval == 0)
+        before_training = self.run.starts_trained and step == self.run.progress.step
+        return Due(evaluate=evaluate or before_training, save=save, stop=stop)
 
     def agreed(self) -> tuple[bool, bool]:
         """Return whether any process got a signal to stop, and whether the main one's clock asks to save."""

@@ -65,6 +65,11 @@ class Run:
         """Whether the checkpoint is this run's own: its step is evaluated, saved and on record already."""
         return self.checkpoint is not None and self.checkpoint.parent == self.out_dir
 
+    @property
+    def starts_trained(self) -> bool:
+        """Whether it is a new run that starts from weights of another one, which are worth an evaluation."""
+        return self.origin is not None or (self.checkpoint is not None and not self.resumes)
+
 
 def open_data(data_dir: str) -> Data:
     """Open the splits of a data folder and their tokenizer."""
@@ -104,12 +109,20 @@ def open_run(config: TrainConfig, data: Data, n_processes: int = 1) -> Run:
 
 
 def _check_data(config: TrainConfig, data: Data, n_processes: int) -> list[str]:
-    """Raise UserError if there is too little text or the batch does not divide; return notes about pairs that are cut."""
+    """Raise UserError if there is too little text or the batch does not divide.
+
+    Returns notes about pairs that are cut, and about more windows to evaluate on than there are.
+    """
     share_batch(config, n_processes)
     data.train.n_sequences(config.model.block_size)
     data.val.cut_pairs(config.model.block_size)
-    note = data.train.cut_pairs(config.model.block_size)
-    return [note] if note else []
+    notes = [data.train.cut_pairs(config.model.block_size)]
+    n_windows = len(data.val.validation_starts(config.model.block_size, None))
+    if n_windows < config.eval_windows:
+        notes.append(
+            f"eval_windows={config.eval_windows}: the validation split has {n_windows}, all are used"
+        )
+    return [note for note in notes if note]
 
 
 def check_same_step(run: Run, world: World) -> None:
@@ -287,7 +300,10 @@ def _changes(earlier: dict[str, Any], about: dict[str, Any]) -> list[str]:
     for key in ("processes", "threads"):  # sums in another order: equal up to rounding, no longer bit for bit
         now[key], before[key] = about[key], earlier.get(key, about[key])
     changed = [f"{key} {value} -> {now.get(key)}" for key, value in before.items() if value != now.get(key)]
-    return [f"changed since last time: {', '.join(changed)}"] if changed else []
+    notes = [f"changed since last time: {', '.join(changed)}"] if changed else []
+    if before.get("eval_windows", now["eval_windows"]) != now["eval_windows"]:
+        notes.append("`best` now compares validation losses over different windows")
+    return notes
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
 from system.errors import UserError
+from system.progress import announced
 from training.guard import Guard
 from training.learner import Learner
 from training.log import RunLog
@@ -30,16 +31,17 @@ def save_checkpoint(
     try:
         log.flush()  # a checkpoint must not be ahead of its metrics
         began = time.perf_counter()
-        folder = checkpoint.save(
-            run.out_dir,
-            learner.model,
-            learner.optimizer,
-            run.data.tokenizer,
-            replace(progress, guard=guard.state(), recorded=log.newest),
-            run.about,
-            run.config.keep_checkpoints if keep is None else keep,
-            run.fallback,
-        )
+        with announced(f"saving step {progress.step}"):
+            folder = checkpoint.save(
+                run.out_dir,
+                learner.model,
+                learner.optimizer,
+                run.data.tokenizer,
+                replace(progress, guard=guard.state(), recorded=log.newest),
+                run.about,
+                run.config.keep_checkpoints if keep is None else keep,
+                run.fallback,
+            )
     except UserError as error:
         if must_succeed:
             raise

@@ -52,19 +52,17 @@ class WandbRun:
         """Open the run, and pass on what is handed over, until the exit code."""
         try:
             run = start_wandb(config, about, self.say)
+            self.started.set()
+            if run:
+                while not isinstance(item := self.waiting.get(), int):
+                    run.log(item)
+                run.finish(exit_code=item)
         except UserError as error:
             self.error = error
-            return
+        except BaseException as error:  # of any kind: a package that does not import, a broken pipe, an exit
+            self.say(failed(error))
         finally:
             self.started.set()
-        if not run:
-            return
-        try:
-            while not isinstance(item := self.waiting.get(), int):
-                run.log(item)
-            run.finish(exit_code=item)
-        except Exception as error:  # of any kind: a broken pipe, a bug there
-            self.say(failed(error))
 
 
 def start_wandb(config: TrainConfig, about: dict[str, Any], say: Callable[[str], None]) -> Any:
@@ -129,11 +127,11 @@ def opened(wandb: Any, mode: str, config: TrainConfig, about: dict[str, Any]) ->
     return run
 
 
-def failed(error: Exception) -> str:
+def failed(error: BaseException) -> str:
     """Return the line that says that Weights & Biases is given up."""
     return f"WANDB failed ({one_line(error)}), training continues without it; metrics.jsonl has all figures"
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return an error's message on one line, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -108,7 +108,7 @@ class Run:
         """Raise NotSurvived unless the run is finished, with one record for each step."""
         max_steps = int(str(self.settings["max_steps"]))
         steps = [record["step"] for record in self.records()]
-        expect(steps == list(range(max_steps + 1)), "metrics.jsonl has gaps or doubles")
+        expect(steps == list(range(1, max_steps + 1)), "metrics.jsonl has gaps or doubles")
         expect(self.last_step() == max_steps, f"the last checkpoint is of step {self.last_step()}")
 
     def expect_same(self, other: "Run", exactly: bool = True) -> None:

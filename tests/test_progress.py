@@ -1,0 +1,93 @@
+"""What takes long says so: by a line in a file, with a bar on a terminal, and not at all if it is over soon."""
+
+import io
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import elsewhere, records
+
+from model import GPT
+from system import progress
+from system.progress import announced, bar, say_above_bars, tracked
+from train import train
+from training.config import TrainConfig
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+
+
+def test_only_what_takes_long_is_announced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with announced("thinking"):
+        pass
+    assert list(tracked(range(3), "counting")) == [0, 1, 2]
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.01)
+    with announced("thinking"):
+        time.sleep(0.1)
+    for _ in tracked(range(2), "counting"):
+        time.sleep(0.1)
+    for _ in tracked(range(2), "counting elsewhere", active=False):
+        time.sleep(0.1)
+    assert capsys.readouterr().out == "thinking ...\ncounting ...\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_has_a_bar_that_lines_do_not_break(
+    impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    for number in tracked(range(3), "counting"):
+        if number == 1:
+            say_above_bars("a line")
+    found = terminal.getvalue()
+    assert "counting: " in found
+    assert "counting ..." not in found, "the bar says so already"
+    assert "\ra line\n" in found
+    assert found.endswith("\r"), "the bar is gone"
+    assert bar(active=False).disable
+
+
+def test_training_says_what_it_is_doing(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Data and run are printed before the model is built, which may take long."""
+    slow = GPT.forward
+
+    def forward(*arguments: object) -> torch.Tensor:
+        time.sleep(0.05)
+        return slow(*arguments)
+
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr(GPT, "forward", forward)
+    train(replace(config, max_steps=1, micro_batch_size=4))
+    lines = capsys.readouterr().out.splitlines()
+    first_words = [line.split()[0] for line in lines if not line.endswith(" ...")]
+    assert first_words[:5] == ["data", "run", "model", "device", "batch"]
+    assert lines.index("computing step 1 ...") < lines.index(
+        next(line for line in lines if line.startswith("the first step took"))
+    )
+    assert "evaluating 11 sequences ..." in lines
+
+
+def test_new_runs_are_not_evaluated_before_their_first_step_and_trained_ones_are(config: TrainConfig) -> None:
+    """The loss of a network that has learned nothing is the logarithm of its vocabulary."""
+
+    def evaluated(config: TrainConfig) -> list[int]:
+        train(config)
+        return [record["step"] for record in records(config) if "val_loss" in record]
+
+    assert evaluated(config) == [5, 10]
+    assert evaluated(elsewhere(config, "tuned", init_from=config.out_dir)) == [0, 5, 10]
+    branch = elsewhere(config, "branch", branch_from=f"{config.out_dir}/step_00000005", eval_interval=3)
+    assert evaluated(branch) == [5, 6, 9, 10]
