@@ -75,13 +75,17 @@ class Manifest:
         files = [file["path"] for file in self.source["files"]]
         origin = [self.source[key] for key in ("dataset", "subset", "revision") if key in self.source]
         is_builtin = self.source["kind"] == "builtin"
-        names = files if is_builtin else [f"{len(files)} file(s), {Path(files[0]).name} first"]
+        # A file name that is not UTF-8 is only shown here, and what shows it may not accept surrogates.
+        first = Path(files[0]).name.encode(errors="surrogateescape").decode(errors="replace")
+        names = files if is_builtin else [f"{len(files)} file(s), {first} first"]
         counts = {f"{name}_tokens": split.tokens for name, split in self.splits.items()}
         return {"source": " ".join([*origin, *names]), "tokenizer": self.tokenizer["name"], **counts}
 
     def to_json(self) -> str:
         """Return the text of the file."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        # File names that are not UTF-8 have surrogates: backslashreplace writes them as JSON does, \udce9.
+        return text.encode(errors="backslashreplace").decode()
 
     @classmethod
     def read(cls, data_dir: str | Path) -> "Manifest":

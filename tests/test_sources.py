@@ -66,6 +66,24 @@ def test_a_file_name_may_have_commas_or_brackets(tmp_path: Path) -> None:
         assert [Path(file.path).name for file in found.files] == names
 
 
+def test_a_file_name_need_not_be_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(20):
+        (tmp_path / f"caf\udce9 {number}.txt").write_text(f"text {number}")
+    (tmp_path / "中文.txt").write_text("a name in UTF-8")
+    source = f"{tmp_path}/caf\udce9*.txt,{tmp_path}/中文.txt"
+    prepare(tmp_path / "out", source)
+    assert len(decoded(tmp_path / "out", "train") + decoded(tmp_path / "out", "val")) == 21
+    manifest = TokenDataset(tmp_path / "out").manifest
+    assert [file["path"] for file in manifest.source["files"]][::20] == [
+        f"{tmp_path}/caf\udce9 0.txt",
+        f"{tmp_path}/中文.txt",
+    ]
+    assert "中文".encode() in (tmp_path / "out/manifest.json").read_bytes()
+    assert manifest.summary()["source"] == "21 file(s), caf\ufffd 0.txt first"
+    prepare(tmp_path / "out", source)
+    assert "have changed" not in capsys.readouterr().out
+
+
 def test_a_parquet_file_is_read_piece_by_piece_even_in_one_row_group(tmp_path: Path) -> None:
     rows = [{"id": str(number), "title": "t", "text": "word " * 200} for number in range(30_000)]
     pyarrow.parquet.write_table(
