@@ -85,9 +85,9 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         bpe_size(self.tokenizer)
-        if not 0 <= self.validation_fraction < 1:
+        if not 0 < self.validation_fraction < 1:
             raise ValueError(
-                f"validation_fraction={self.validation_fraction}: must be at least 0 and below 1"
+                f"validation_fraction={self.validation_fraction}: must be above 0 and below 1: train.py evaluates on it"
             )
         for name, least in (("shard_tokens", MIN_SHARD_TOKENS), ("n_shards", 0), ("workers", 0)):
             if getattr(self, name) < least:
@@ -123,7 +123,7 @@ def check_finished(config: PrepareConfig, out_dir: Path) -> None:
         TokenDataset(out_dir, split).tokenizer()
     note = f"; the files of {config.source} have changed since: choose another --out_dir to prepare them"
     changed = note if source_has_changed(config, manifest) else ""
-    print(f"{out_dir} is complete, nothing to do (--verify checks its hashes){changed}")
+    print(f"{out_dir} is complete, nothing to do (sizes checked; --verify compares the hashes){changed}")
 
 
 def content_options(config: PrepareConfig) -> dict[str, Any]:
@@ -230,10 +230,9 @@ def tokenize(config: PrepareConfig, pool: WorkerPool, writer: DatasetWriter) -> 
 
 
 def check_splits(config: PrepareConfig, journal: Journal) -> None:
-    """Raise UserError if a requested split has no article, after emptying the journal so that the fix can be applied."""
+    """Raise UserError if a split has no article, after emptying the journal so that the fix can be applied."""
     fraction = config.validation_fraction
-    documents = {name: split.documents for name, split in journal.splits.items()}
-    empty = [name for name in (SPLITS if fraction else SPLITS[:1]) if not documents[name]]
+    empty = [name for name in SPLITS if not journal.splits[name].documents]
     if not empty:
         return
     Journal(journal.options, journal.source, journal.tokenizer_hash).save(Path(config.out_dir))
@@ -241,10 +240,12 @@ def check_splits(config: PrepareConfig, journal: Journal) -> None:
         raise UserError(
             f"source={config.source}: must have an article with text ({journal.skipped_documents} are empty)"
         )
+    if journal.source["kind"] == "text":
+        raise UserError(f"source={config.source}: too short to be cut into training and validation text")
     if journal.n_documents == 1:
         raise UserError(
-            f"source={config.source}: one document cannot be in two splits: set --validation_fraction=0, or split it,"
-            " for instance with `split -n l/100 --additional-suffix=.txt FILE part_`, and set --source='part_*.txt'"
+            f"source={config.source}: one document cannot be in two splits: add others, or write its text alone to a"
+            " .txt file, whose end is then kept for validation"
         )
     # With a fraction of 3 / n, all of n articles miss the split once in twenty times.
     likely = min(0.5, max(2 * fraction, 3 / journal.n_documents)) if empty == ["val"] else fraction / 2

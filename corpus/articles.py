@@ -3,19 +3,19 @@
 An article has `id, title, text`, the schema of wikimedia/wikipedia; a pair has `prompt, completion`.
 """
 
-import contextlib
-import gzip
 import hashlib
 import json
+import math
 import os
-import zlib
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from corpus.input_files import decoded, decompressed, json_fix, lines, open_file, reading, uncompressed_name
 from corpus.sources import Source, SourceFile
 from system.errors import UserError
 
 BATCH_CHARACTERS = 2**20
+TAIL_SHIFT = 1000  # characters; much more than a line, much less than a validation split
 PAIR_KEYS = ("prompt", "completion")
 
 
@@ -26,6 +26,7 @@ class Article(NamedTuple):
     title: str | None
     text: str | None
     prompt: str = ""
+    is_alone: bool = False  # the only text of its source
 
 
 class Batch(NamedTuple):
@@ -45,13 +46,14 @@ class Document(NamedTuple):
     text: str
     n_bytes: int
     rank: float  # in [0, 1), a hash of the article's id: the same in any order and with any other files
+    split: str  # "val" if the rank is below the validation fraction
 
 
-def documents(batch: Batch) -> Iterator[Document]:
+def documents(batch: Batch, validation_fraction: float = 0.0) -> Iterator[Document]:
     """Yield the documents of a batch, title + blank line + text, skipping articles without text.
 
-    The rank is the first 8 bytes of the sha256 of the id (without an id: of the document) over 2**64. Raises UserError
-    for a lone surrogate.
+    The rank is the first 8 bytes of the sha256 of the id (without an id: of the document) over 2**64. A source's only
+    text becomes two documents, its tail for validation. Raises UserError for a lone surrogate.
     """
     for article, place in zip(batch.articles, batch.places, strict=True):
         if article.text is None or not article.text.strip():
@@ -66,7 +68,20 @@ def documents(batch: Batch) -> Iterator[Document]:
                 f"{place} has a lone surrogate {surrogate}, which is not valid text: fix or delete it"
             ) from None
         rank = int.from_bytes(hashlib.sha256(identity).digest()[:8], "big") / 2**64
-        yield Document(article.prompt, text, len(encoded), rank)
+        if article.is_alone:
+            start = tail_start(text, validation_fraction)
+            for part, split in ((text[:start], "train"), (text[start:], "val")):
+                if part.strip():
+                    yield Document("", part, len(part.encode()), rank, split)
+        else:
+            split = "val" if rank < validation_fraction else "train"
+            yield Document(article.prompt, text, len(encoded), rank, split)
+
+
+def tail_start(text: str, fraction: float) -> int:
+    """Return where the last `fraction` of a text starts: at a line, if one starts at most TAIL_SHIFT characters earlier."""
+    start = len(text) - math.ceil(len(text) * fraction)
+    return text.rfind("\n", max(0, start - TAIL_SHIFT), start) + 1 or start
 
 
 def read_batches(source: Source, first_file: int = 0, first_batch: int = 0) -> Iterator[Batch]:
@@ -92,7 +107,7 @@ def _batched(path: str, kind: str) -> Iterator[tuple[list[Article], list[str], f
     articles: list[Article] = []
     places: list[str] = []
     characters = 0
-    with _reading(path):
+    with reading(path):
         for article, place, part in _rows(path, kind):
             articles.append(article)
             places.append(place)
@@ -111,8 +126,8 @@ def _rows(path: str, kind: str) -> Iterator[Row]:
         return _builtin_rows()
     if path.endswith(".parquet"):
         return _parquet_rows(path)
-    if path.endswith(".txt"):
-        return _text_rows(path)
+    if uncompressed_name(path).endswith(".txt"):
+        return _text_rows(path, is_alone=kind == "text")
     return ((_article(row, place), place, part) for row, place, part in _jsonl_objects(path, ("text",)))
 
 
@@ -129,7 +144,7 @@ def _parquet_rows(path: str) -> Iterator[Row]:
     """Yield a parquet file's rows, with about BATCH_CHARACTERS in memory: a row group may be the whole file."""
     import pyarrow.parquet as parquet
 
-    with _open(path) as file:
+    with open_file(path) as file:
         table = parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
         names = table.schema_arrow.names
         if "text" not in names:
@@ -162,9 +177,8 @@ def read_pairs(path: str) -> list[tuple[str, str]]:
 def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Yield a JSONL file's objects with their places and the part read. Each must have the keys."""
     size = max(1, os.path.getsize(path))
-    with open(path, "rb") as raw:
-        lines: IO[bytes] = gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw  # type: ignore[assignment]
-        for number, line in enumerate(lines, 1):
+    with decompressed(path) as (content, raw):
+        for number, line in enumerate(lines(content), 1):
             if not line.strip():
                 continue
             place = f"{path}:{number}"
@@ -172,7 +186,7 @@ def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str,
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise UserError(
-                    f"{place} is not valid JSON in UTF-8 ({error}): fix or delete the line"
+                    f"{place} is not valid JSON in UTF-8 ({error}): {json_fix(path, line)}"
                 ) from None
             missing = [key for key in keys if not isinstance(row, dict) or key not in row]
             if missing:
@@ -180,14 +194,16 @@ def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str,
                 fix = "each line must be an object that has it"
                 if isinstance(row, dict) and set(PAIR_KEYS) <= row.keys():
                     fix = "set --source=pairs:... for prompts and completions"
+                elif isinstance(row, list) and row and isinstance(row[0], dict):
+                    fix = json_fix(path, line)
                 raise UserError(f"{place} has no key {missing[0]!r}, {found}: {fix}")
             yield row, place, raw.tell() / size
 
 
-def _text_rows(path: str) -> Iterator[Row]:
-    """Yield a text file as one article, with its line ends, so that decoding returns its bytes."""
-    with open(path, encoding="utf-8", newline="") as file:
-        yield Article(None, None, file.read()), path, 1.0
+def _text_rows(path: str, is_alone: bool) -> Iterator[Row]:
+    """Yield a text file as one article, with its line ends, so that decoding returns its text."""
+    with decompressed(path) as (content, _):
+        yield Article(None, None, decoded(content.read(), path), is_alone=is_alone), path, 1.0
 
 
 def _article(row: dict[str, Any], place: str) -> Article:
@@ -200,42 +216,29 @@ def _pair(row: dict[str, Any], place: str) -> Article:
 
 
 def _identity(row: dict[str, Any]) -> str | None:
-    return None if row.get("id") is None else str(row["id"])
+    value = row.get("id")
+    if value in (None, "") or _is_nan(value):
+        return None
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def _text(row: dict[str, Any], key: str, place: str) -> str | None:
     value = row.get(key)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{place}: '{key}' is not valid UTF-8 ({error.reason} at byte {error.start}): convert it to UTF-8"
+            ) from None
+    if _is_nan(value):  # as pandas writes what is missing
+        return None
+    if key == "title" and type(value) in (int, float):
+        return str(value).removesuffix(".0")  # which numbers have where some of the titles are missing
     if value is not None and not isinstance(value, str):
         raise UserError(f"{place}: '{key}' must be text, but is {type(value).__name__} {value!r:.40}")
     return value
 
 
-@contextlib.contextmanager
-def _reading(path: str) -> Iterator[None]:
-    """Raise UserError with the file's name for any error in reading it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"cannot read {path}: it no longer exists") from None
-    except UserError:
-        raise
-    except Exception as error:  # of any kind from the hub; others are passed on below
-        if path.startswith("hf://"):  # the errors of the hub's HTTP library differ by version
-            raise UserError(
-                f"the hub stopped answering while {path} was read ({type(error).__name__}): rerun the same command to"
-                " resume"
-            ) from error
-        if not isinstance(error, (OSError, ValueError, EOFError, zlib.error)):  # pyarrow's are ValueErrors
-            raise
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise UserError(
-            f"cannot read {path} ({reason}): it may be truncated or corrupt: replace it, or leave it out of --source"
-        ) from None
-
-
-def _open(path: str) -> IO[bytes]:
-    if not path.startswith("hf://"):
-        return open(path, "rb")
-    from huggingface_hub import HfFileSystem
-
-    return HfFileSystem().open(path, "rb")
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -41,8 +41,8 @@ def training_sample(batches: Iterable[Batch], validation_fraction: float) -> lis
     heap: list[tuple[float, bytes]] = []  # the highest rank first
     size, limit = 0, 1.0
     for batch in batches:
-        for document in documents(batch):
-            if document.rank < validation_fraction or document.rank >= limit:
+        for document in documents(batch, validation_fraction):
+            if document.split == "val" or document.rank >= limit:
                 continue
             content = (document.prompt + document.text).encode()[:MAX_DOCUMENT_BYTES]
             heapq.heappush(heap, (-document.rank, content))

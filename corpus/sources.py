@@ -5,17 +5,22 @@
 
 import glob
 import os
+import re
+import shlex
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from corpus.input_files import DECOMPRESSED, uncompressed_name
 from system import hub
 from system.errors import UserError
 from system.network import reachable
 
 SPLIT = "train"
 ALTERNATIVES = "use --source=builtin, --source='a/local/*.parquet', or HF_HUB_OFFLINE=1 with a dataset in the hub's cache"
-FILE_KINDS = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
-PAIRS, PAIR_FILES = "pairs:", (".jsonl", ".jsonl.gz")  # a --source of prompts and completions
+PAIRS = "pairs:"  # before the globs of prompts and completions
+# What a file's name ends in without the ending of a compressed one; or it has none, as wikiextractor's wiki_00.
+TEXT_FILES, OBJECT_FILES = (".txt",), (".jsonl", ".json", ".ndjson")
+DUMP = re.compile(r"\.xml(-p\d+p\d+)?(\.(bz2|gz|xz|zst|7z))?$")
 
 
 class SourceFile(NamedTuple):
@@ -29,7 +34,7 @@ class SourceFile(NamedTuple):
 class Source:
     """The files to read, in order, and where they come from."""
 
-    kind: str  # "hub", "folder", "files", "pairs" or "builtin"
+    kind: str  # "hub", "folder", "files", "text" (a single one), "pairs" or "builtin"
     files: tuple[SourceFile, ...]
     dataset: dict[str, str]  # dataset, subset and revision, if the source has them
 
@@ -59,21 +64,51 @@ def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source
     if os.path.isdir(source):
         return _dataset_files("folder", source, subset, n_shards)
     kind, patterns = ("pairs", source.removeprefix(PAIRS)) if source.startswith(PAIRS) else ("files", source)
-    option, endings = ("--source=pairs:", PAIR_FILES) if kind == "pairs" else ("--source", FILE_KINDS)
     paths: list[str] = []
     for pattern in (
         [patterns] if _matching(patterns) else patterns.split(",")
     ):  # a file's name may have commas
         found = _matching(pattern)
         if not found:
-            raise UserError(
-                f"source={source}: no file matches {pattern!r}: check it with `ls {pattern}`, and quote globs"
-            )
+            raise UserError(f"source={source}: no file matches {pattern!r}: {_source_hint(pattern)}")
         paths += [path for path in found if path not in paths]
     for path in paths:
-        if not path.endswith(endings):
-            raise UserError(f"cannot read {path}: {option} must name files that end in {', '.join(endings)}")
+        _check_name(path, kind)
+    if len(paths) == 1 and uncompressed_name(paths[0]).endswith(TEXT_FILES):
+        kind = "text"
     return Source(kind, tuple(SourceFile(path, _size(path)) for path in paths), {})
+
+
+def _check_name(path: str, kind: str) -> None:
+    """Raise UserError if the name is not one of a file that this kind of source reads."""
+    if DUMP.search(path):
+        raise UserError(
+            f"{path} is a Wikipedia dump: extract its text with `pip install wikiextractor` and"
+            f" `wikiextractor --json --html-safe '' -o extracted {shlex.quote(path)}`, then run"
+            " `python prepare_data.py --source='extracted/*/wiki_*'` with your other settings"
+        )
+    name = uncompressed_name(path)
+    has_no_ending = "." not in os.path.basename(name) and os.path.isfile(path)
+    endings = OBJECT_FILES if kind == "pairs" else (*OBJECT_FILES, *TEXT_FILES)
+    if has_no_ending or name.endswith(endings) or (kind == "files" and path.endswith(".parquet")):
+        return
+    option, known = ("--source=pairs:", endings) if kind == "pairs" else ("--source", (".parquet", *endings))
+    raise UserError(
+        f"cannot read {path}: {option} must name files that end in {', '.join(known)},"
+        f" or {', '.join(DECOMPRESSED)} after these"
+    )
+
+
+def _source_hint(pattern: str) -> str:
+    """Return the fix for a source that is neither a keyword, nor a folder, nor matches a file."""
+    plain = re.sub(r"[^a-z]", "", pattern.lower())
+    if plain in ("hub", "builtin"):
+        return f"did you mean {plain}?"
+    if hub.NAME.fullmatch(pattern) and not Path(pattern).parent.exists():
+        return f"for a dataset on the hub, set --source=hub --dataset={pattern}"
+    if glob.has_magic(pattern):
+        return f"check it with `ls {pattern}`, and quote globs"
+    return f"there is no file or folder of this name in {Path.cwd()}" if pattern else "set a folder or files"
 
 
 def with_current_sizes(source: Source, current: int) -> Source:
@@ -82,7 +117,7 @@ def with_current_sizes(source: Source, current: int) -> Source:
     Raises UserError if a file up to number `current`, the one being read, has changed. Later files may change: one may
     have been fixed because the preparation stopped at it.
     """
-    if source.kind not in ("files", "folder", "pairs"):
+    if source.kind not in ("files", "folder", "pairs", "text"):
         return source
     files = tuple(SourceFile(file.path, _size(file.path)) for file in source.files)
     for before, now in zip(source.files[: current + 1], files, strict=False):
@@ -92,6 +127,18 @@ def with_current_sizes(source: Source, current: int) -> Source:
                 " out_dir and prepare it again, or choose another --out_dir"
             )
     return Source(source.kind, files, source.dataset)
+
+
+def _folder_hint(folder: str) -> str:
+    """Return the fix for a folder that is not laid out like a hub dataset: globs of the files in it."""
+    endings = (".parquet", *OBJECT_FILES, *TEXT_FILES)
+    names = [f"*{ending}{packed}" for ending in endings for packed in ("", *DECOMPRESSED)]
+    globs = [f"{folder}/{place}{name}" for place in ("", "**/") for name in (*names, "wiki_*")]
+    found = next((pattern for pattern in globs if _matching(pattern)), None)
+    if not found:
+        return "it has no files to read: set another --source"
+    subset = "set another --subset, or " if found.endswith(".parquet") else ""
+    return f"{subset}set --source={shlex.quote(found)}"
 
 
 def _matching(pattern: str) -> list[str]:
@@ -134,9 +181,7 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
         found = datasets.load_dataset_builder(dataset, subset).config.data_files or {}
     except Exception as error:  # datasets, the hub's library and its HTTP library share no other ancestor
         reason = str(error).partition("\n")[0] or type(error).__name__
-        kinds = [ending for ending in FILE_KINDS if _matching(f"{dataset}/*{ending}")] or [".parquet"]
-        local = f"set another --subset, or --source='{dataset}/*{kinds[0]}'"
-        fix = ALTERNATIVES if kind == "hub" else local
+        fix = ALTERNATIVES if kind == "hub" else _folder_hint(dataset)
         raise UserError(f"cannot find the data of {dataset}, --subset={subset} ({reason}): {fix}") from error
     paths = [str(path) for path in found.get(SPLIT, [])]
     if not paths or not all(path.endswith(".parquet") for path in paths):

@@ -49,8 +49,8 @@ class Worker:
         text_bytes = dict.fromkeys(SPLITS, 0)
         n_documents = dict.fromkeys(SPLITS, 0)
         end_of_text = np.array([self.tokenizer.end_of_text], dtype=np.uint32)
-        for document in documents(batch):
-            name = "val" if document.rank < self.validation_fraction else "train"
+        for document in documents(batch, self.validation_fraction):
+            name = document.split
             if document.prompt:
                 pieces[name].append(self.tokenizer.encode_to_array(document.prompt) | np.uint32(NO_LOSS))
             pieces[name] += [self.tokenizer.encode_to_array(document.text), end_of_text]

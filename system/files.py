@@ -10,6 +10,8 @@ from pathlib import Path
 
 from system.errors import UserError
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
+
 
 def replace_file(path: Path, text: str) -> None:
     """Replace a file's text so that a reader sees the old or the new text, never a part. Raises OSError."""
@@ -53,6 +55,15 @@ def file_hash(path: Path) -> str:
     """Return the sha256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def reject_lfs_pointer(path: str | Path) -> None:
+    """Raise UserError if Git LFS has not replaced its pointer with the file yet. Raises OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise UserError(
+                f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in {Path(path).parent}"
+            )
 
 
 @contextlib.contextmanager

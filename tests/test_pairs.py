@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 import evaluation.losses
 import model
+import prepare_data
 from checkpointing.pretrained import find, load_model
 from corpus.dataset import IGNORED, NO_LOSS, TokenDataset, batch, verify
 from model import GPT
@@ -29,6 +30,13 @@ def prepared(folder: Path, rows: list[dict], **options: object) -> Path:
     write_jsonl(folder / "pairs.jsonl", rows)
     prepare(folder / "prepared", f"pairs:{folder}/pairs.jsonl", **options)
     return folder / "prepared"
+
+
+def without_validation(folder: Path, rows: list[dict]) -> Path:
+    """Prepare pairs that are all for training, which earlier versions did for a fraction of 0."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare_data, "check_splits", lambda config, journal: None)
+        return prepared(folder, rows, validation_fraction=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +95,13 @@ def test_a_pair_longer_than_the_block_is_cut(pair_dir: Path) -> None:
 def test_cut_pairs_are_counted_and_rejected_if_nothing_is_scored(tmp_path: Path) -> None:
     rows = [{"prompt": "a" * 10, "completion": "b" * 5}, {"prompt": "a" * 20, "completion": "b"}]
     rows.append({"prompt": "a", "completion": "b"})
-    dataset = TokenDataset(prepared(tmp_path, rows, validation_fraction=0.0))
+    dataset = TokenDataset(without_validation(tmp_path, rows))
     assert dataset.cut_pairs(21) == ""
     assert dataset.cut_pairs(15) == "pairs cut at block_size: 1 (1 before the completion)"
     assert dataset.cut_pairs(12) == "pairs cut at block_size: 2 (1 before the completion)"
     (tmp_path / "long").mkdir()
     with pytest.raises(UserError, match="block_size=9: must be larger, no completion of the train pairs"):
-        TokenDataset(prepared(tmp_path / "long", rows[:2], validation_fraction=0.0)).cut_pairs(9)
+        TokenDataset(without_validation(tmp_path / "long", rows[:2])).cut_pairs(9)
 
 
 def nats_and_tokens(model: GPT, rows: list[dict]) -> tuple[float, int]:
@@ -225,7 +233,7 @@ def test_pairs_must_be_jsonl(tmp_path: Path) -> None:
 
 
 def test_without_validation_pairs_training_says_what_to_do(tmp_path: Path, config: TrainConfig) -> None:
-    out_dir = prepared(tmp_path, ROWS, validation_fraction=0.0)
+    out_dir = without_validation(tmp_path, ROWS)
     with pytest.raises(UserError, match=r"no val pairs: prepare .* larger --validation_fraction"):
         train(replace(config, data_dir=str(out_dir)))
 
@@ -236,7 +244,7 @@ def test_empty_completions_are_skipped_and_prompts_may_be_empty(tmp_path: Path) 
         {"prompt": "a", "completion": None},
         {"prompt": "", "completion": "b"},
     ]
-    out_dir = prepared(tmp_path, rows, validation_fraction=0.0)
+    out_dir = without_validation(tmp_path, rows)
     dataset = TokenDataset(out_dir)
     assert dataset.manifest.skipped_documents == 2
     assert dataset.read(0, 2).tolist() == [ord("b"), 256]

@@ -90,12 +90,11 @@ def test_nothing_to_train_or_to_validate_on_is_rejected(tmp_path: Path) -> None:
     ):
         prepare(tmp_path / "out", tmp_path / "empty.jsonl")
     write_jsonl(tmp_path / "one.jsonl", [{"id": 1, "text": "one"}])
-    with pytest.raises(UserError, match=r"one\.jsonl: one document cannot be in two splits: set --v"):
+    with pytest.raises(UserError, match=r"one\.jsonl: one document cannot be in two splits: add others"):
         prepare(tmp_path / "out", tmp_path / "one.jsonl", validation_fraction=0.01)
     assert not (tmp_path / "out/manifest.json").exists()
-    prepare(tmp_path / "out", tmp_path / "one.jsonl", validation_fraction=0)
-    assert decoded(tmp_path / "out", "train") == ["one"]
-    assert decoded(tmp_path / "out", "val") == []
+    write_jsonl(tmp_path / "one.jsonl", some_articles(20))
+    prepare(tmp_path / "out", tmp_path / "one.jsonl")
 
 
 def test_the_fraction_suggested_for_a_small_text_works_in_the_same_folder(tmp_path: Path) -> None:
@@ -116,7 +115,8 @@ def test_the_fraction_suggested_for_a_small_text_works_in_the_same_folder(tmp_pa
         ({"tokenizer": "bpe:many"}, "^tokenizer=bpe:many: must be bpe:N with N at least 257"),
         ({"tokenizer": "bpe:100"}, "^tokenizer=bpe:100: must be bpe:N with N at least 257"),
         ({"tokenizer": "bpe:60000"}, r"^tokenizer=bpe:60000: the text is too small.*--tokenizer=bpe:\d+"),
-        ({"validation_fraction": 1.5}, r"^validation_fraction=1\.5: must be at least 0 and below 1"),
+        ({"validation_fraction": 1.5}, r"^validation_fraction=1\.5: must be above 0 and below 1"),
+        ({"validation_fraction": 0}, r"^validation_fraction=0\.0: must be .*: train\.py evaluates on it"),
         ({"validation_fraction": "nan"}, "^validation_fraction=nan: must be"),
         ({"shard_tokens": 9_999}, "^shard_tokens=9999: must be at least 10000"),
         ({"workers": -1}, "^workers=-1: must be at least 0"),

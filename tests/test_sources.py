@@ -1,8 +1,15 @@
 """Every kind of source: the same articles from all of them, and one line for what cannot be read."""
 
+import bz2
+import codecs
+import errno
 import gzip
 import io
 import json
+import lzma
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +18,6 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from preparing import (
-    content,
     decoded,
     lay_out_like_the_hub,
     prepare,
@@ -19,25 +25,203 @@ from preparing import (
     write_jsonl,
 )
 
-from corpus import articles, sources
+from corpus import articles, input_files, sources
 from corpus.articles import read_batches
 from corpus.dataset import TokenDataset
 from system.errors import UserError
+from system.files import LFS_POINTER
 
 
 def test_every_kind_of_file_gives_the_same_articles(tmp_path: Path) -> None:
     rows = some_articles(120)
-    write_jsonl(tmp_path / "1.jsonl", rows)
-    with gzip.open(tmp_path / "2.jsonl.gz", "wt") as file:
-        file.writelines(json.dumps(row) + "\n\n" for row in rows)
+    lines = "".join(json.dumps(row) + "\n\n" for row in rows).encode()
+    half = len(lines) // 2
+    for name, compress in (
+        ("gz", gzip.compress),
+        ("bz2", bz2.compress),
+        ("xz", lzma.compress),
+        ("zst", zstd),
+    ):
+        parts = compress(lines[:half]) + compress(lines[half:])  # several streams, as tools in parallel write
+        (tmp_path / f"a.jsonl.{name}").write_bytes(parts)
+    for name in ("a.jsonl", "a.json", "wiki_00"):
+        (tmp_path / name).write_bytes(lines)
+    (tmp_path / "wiki_01.bz2").write_bytes(bz2.compress(lines))
+    for name in ("utf-8-sig", "utf-16", "utf-32"):
+        (tmp_path / f"{name}.jsonl").write_bytes(lines.decode().encode(name))
     table = pyarrow.Table.from_pylist(rows)
-    pyarrow.parquet.write_table(table, tmp_path / "3.parquet", row_group_size=7)
-    found = {}
-    for name in ("1.jsonl", "2.jsonl.gz", "3.parquet"):
-        prepare(tmp_path / f"out {name}", tmp_path / name)
-        found[name] = content(tmp_path / f"out {name}")
-        del found[name]["manifest.json"]  # which names the files
-    assert found["1.jsonl"] == found["2.jsonl.gz"] == found["3.parquet"]
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=7)
+    in_bytes = pyarrow.schema(
+        [("id", pyarrow.binary()), ("title", pyarrow.large_binary()), ("text", pyarrow.binary())]
+    )
+    encoded = [{key: row[key].encode() for key in in_bytes.names} for row in rows]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(encoded, in_bytes), tmp_path / "bytes.parquet")
+    found = {path.name: read(path) for path in sorted(tmp_path.iterdir())}
+    expected = [(row["id"], row["title"], row["text"]) for row in rows]
+    assert [name for name in found if found[name] != expected] == []
+    assert len(found) == 13
+
+
+def zstd(content: bytes) -> bytes:
+    return pyarrow.compress(content, codec="zstd", asbytes=True)
+
+
+def read(path: Path) -> list[tuple[str | None, str | None, str | None]]:
+    source = sources.find_source(str(path), "", "", 0)
+    return [article[:3] for batch in read_batches(source) for article in batch.articles]
+
+
+def test_titles_and_ids_may_be_numbers_and_missing_ones_nan(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": 7, "title": 1984, "text": "a"}\n{"id": 7.5, "title": 1984.0, "text": "b"}\n'
+        '{"id": NaN, "title": NaN, "text": "c"}\n{"id": "", "text": NaN}\n'
+    )
+    assert read(tmp_path / "a.jsonl") == [
+        ("7", "1984", "a"),
+        ("7.5", "1984", "b"),
+        (None, None, "c"),
+        (None, None, None),
+    ]
+
+
+def test_text_files_may_have_a_byte_order_mark_and_be_compressed(tmp_path: Path) -> None:
+    text = "\u4e2d caf\xe9\r\n\ufeff, \x00"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):
+        (tmp_path / f"{encoding}.txt").write_bytes(text.encode(encoding))
+    (tmp_path / "be.txt").write_bytes(codecs.BOM_UTF16_BE + text.encode("utf-16-be"))
+    (tmp_path / "zst.txt.zst").write_bytes(zstd(text.encode()))
+    found = {path.name: read(path) for path in sorted(tmp_path.iterdir())}
+    assert all(rows == [(None, None, text)] for rows in found.values())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        (
+            "cp1252",
+            "The caf\xe9 was naively called a na\xefve place \u2014 by \u201cexperts\u201d, of all people.",
+        ),
+        ("cp1252", "caf\xe9"),
+        ("koi8-r", "Привет, как дела? Это обычный русский текст. " * 3),
+        ("gb18030", "这是一些中文文本用于测试编码的识别。" * 3),
+        ("utf-16le", "Text without a mark, from a program that writes none."),
+        ("utf-16be", "Text without a mark, from a program that writes none."),
+    ],
+)
+def test_another_encoding_is_named_with_the_command_that_converts_it(
+    tmp_path: Path, encoding: str, text: str
+) -> None:
+    path = tmp_path / "my text.txt"
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(
+        UserError, match=f"my text.txt is not UTF-8 .* but probably {encoding}: conv"
+    ) as error:
+        read(path)
+    command = str(error.value).partition("`")[2].rstrip("`")
+    if shutil.which("iconv"):
+        subprocess.run(command, shell=True, check=True)
+        assert read(path) == [(None, None, text)]
+
+
+UNREADABLE = {
+    "cut.txt": (
+        "中文".encode()[:-1],
+        r"is not valid UTF-8 \(unexpected end of data at byte 3\): it may be truncated",
+    ),
+    "odd.txt": ("a".encode("utf-16") + b"b", "is not valid UTF-16 .* it may be truncated"),
+    "c.jsonl.zst": (zstd(b"x" * 999)[:-3], "cannot read .*Truncated.*: it may be truncated or corrupt"),
+    "c.jsonl.xz": (b"hello", "cannot read .*: it may be truncated or corrupt"),
+    "rows.json": (
+        b'[{"text": "a"},\n{"text": "b"}]',
+        r"one object per line with `jq -c '\.\[\]' .*rows\.json > .*rows\.lines\.jsonl`",
+    ),
+    "row.json": (
+        b'[{"text": "a"}, {"text": "b"}]',
+        r"it is a list: write one object per line with `jq -c '\.\[\]'",
+    ),
+    "one.json": (b'{\n  "text": "a"\n}', r"one object per line with `jq -c \. "),
+    "wiki_00": (b'<doc id="12" url="u" title="t">\nt\n</doc>\n', "run wikiextractor again with --json"),
+    "README": (b"plain text", "fix or delete the line, or if the file is plain text, rename it to .txt"),
+    "enwiki-20240101-pages-articles1.xml-p1p2.bz2": (
+        b"",
+        r"is a Wikipedia dump: .*`wikiextractor --json .*p1p2\.bz2`.*`python prepare_data\.py --source=",
+    ),
+    **dict.fromkeys(
+        ("a.parquet", "a.txt", "a.jsonl", "a.jsonl.gz", "wiki_01"),
+        (
+            f"{LFS_POINTER.decode()}\noid sha256:00\n".encode(),
+            "is a Git LFS pointer.* run `git lfs pull` in ",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_an_unreadable_file_is_named_with_the_fix(tmp_path: Path, name: str) -> None:
+    content, message = UNREADABLE[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        read(tmp_path / name)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_the_system_does_not_open_is_not_called_corrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("whole")
+    monkeypatch.setattr(input_files, "reject_lfs_pointer", raise_permission_error)
+    with pytest.raises(UserError, match=r"a\.txt \(Permission denied\): fix that, or leave the file out"):
+        read(tmp_path / "a.txt")
+
+
+def raise_permission_error(path: str) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+def test_invalid_bytes_in_a_column_are_named(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"text": [b"fine", b"caf\xe9"]}), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"a\.parquet row 2: 'text' is not valid UTF-8 \(unexpected end"):
+        read(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("built-in", "did you mean builtin"),
+        ("mine", "there is no file or folder of this name in "),
+        ("wikimedia/wikipedia", "set --source=hub --dataset=wikimedia/wikipedia"),
+        ("mine/*.txt", "quote globs"),
+    ],
+)
+def test_a_source_that_is_not_there_has_a_hint(source: str, hint: str) -> None:
+    with pytest.raises(UserError, match=hint):
+        sources.find_source(source, "", "", 0)
+
+
+def test_a_folder_of_other_files_is_answered_with_their_glob(tmp_path: Path) -> None:
+    (tmp_path / "AA").mkdir()
+    with pytest.raises(UserError, match="it has no files to read: set another --source"):
+        sources.find_source(str(tmp_path), "", "20231101.en", 1)
+    (tmp_path / "AA/wiki_00").write_text("")
+    with pytest.raises(UserError, match=rf"set --source='{tmp_path}/\*\*/wiki_\*'"):
+        sources.find_source(str(tmp_path), "", "20231101.en", 1)
+
+
+def test_the_tail_of_a_single_text_is_for_validation(tmp_path: Path) -> None:
+    text = "".join(f"Line {number} of a novel\r\n" for number in range(1_000))
+    for name in ("novel.txt", "novel.txt.gz"):
+        content = text.encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+        prepare(tmp_path / f"out {name}", tmp_path / name, validation_fraction=0.1, tokenizer="bpe:270")
+        (train,), (val,) = (decoded(tmp_path / f"out {name}", split) for split in ("train", "val"))
+        assert train + val == text
+        assert val.startswith("Line 900 ")
+    assert articles.tail_start("x" * 10_000, 0.1) == 9_000  # without a line end near
+    assert articles.tail_start("\n" + "x" * 10_000, 0.1) == 9_000
+    (tmp_path / "short.txt").write_text("x")
+    with pytest.raises(UserError, match="too short to be cut into training and validation text"):
+        prepare(tmp_path / "out", tmp_path / "short.txt")
 
 
 def test_text_files_are_a_document_each_and_globs_add_up(tmp_path: Path) -> None:
@@ -175,8 +359,7 @@ def test_other_unreadable_files_are_named(tmp_path: Path) -> None:
     whole = gzip.compress(json.dumps(some_articles(1)[0]).encode() * 100)
     (tmp_path / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "no.jsonl.gz").write_bytes(b"hello")
-    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
-    for name in ("cut.jsonl.gz", "no.jsonl.gz", "latin.txt"):
+    for name in ("cut.jsonl.gz", "no.jsonl.gz"):
         with pytest.raises(UserError, match=f"cannot read .*{name} "):
             prepare(tmp_path / "out", tmp_path / name)
     (tmp_path / "a.csv").write_text("a")
@@ -271,7 +454,7 @@ def test_a_hub_that_stops_answering_is_named(tmp_path: Path, monkeypatch: pytest
             raise Transport
 
     path = "hf://datasets/someone/wiki@abc123/en/train-00000-of-00001.parquet"
-    monkeypatch.setattr(articles, "_open", lambda path: StoppingFile(b"x" * 100))
+    monkeypatch.setattr(articles, "open_file", lambda path: StoppingFile(b"x" * 100))
     source = sources.Source("hub", (sources.SourceFile(path, 100),), {})
     with pytest.raises(
         UserError, match=r"stopped answering while hf://.* was read \(Transport\): rerun the same"

@@ -164,7 +164,7 @@ def test_complete_it_does_nothing_and_other_options_are_rejected(
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     prepare(tmp_path / "out", tmp_path / "a.jsonl", workers=7)
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.endswith("out is complete, nothing to do (--verify checks its hashes)")
+    assert last.endswith("out is complete, nothing to do (sizes checked; --verify compares the hashes)")
     write_jsonl(tmp_path / "a.jsonl", some_articles(51))
     prepare(tmp_path / "out", tmp_path / "a.jsonl")
     (tmp_path / "a.jsonl").unlink()  # it is no longer needed
