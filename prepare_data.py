@@ -80,6 +80,7 @@ class PrepareConfig:
     shard_tokens: int = 100_000_000  # tokens per shard file, at least 10,000
     workers: int = 0  # tokenizing processes; 0: one per core, at most 8; does not change the files
     verify: bool = False  # only check the hashes of a finished out_dir
+    overwrite: bool = False  # replace the data in out_dir, after asking twice on a terminal
 
     other_names = OTHER_NAMES
 
@@ -99,7 +100,9 @@ def prepare(config: PrepareConfig) -> None:
     out_dir = Path(config.out_dir)
     busy = f"another preparation is writing to {out_dir}: wait for it, or choose another --out_dir"
     with only_writer(out_dir, busy):
-        if (out_dir / MANIFEST_FILE).exists():
+        if config.overwrite:
+            confirm_overwrite(out_dir)
+        elif (out_dir / MANIFEST_FILE).exists():
             check_finished(config, out_dir)
             return
         started = time.perf_counter()
@@ -114,6 +117,22 @@ def prepare(config: PrepareConfig) -> None:
         print_summary(manifest, out_dir, time.perf_counter() - started, journal.n_tokens)
 
 
+def confirm_overwrite(out_dir: Path) -> None:
+    """Ask twice before data are deleted, if someone is there to answer. Raises UserError unless both answers are yes."""
+    size = sum(path.stat().st_size for path in shards_in(out_dir)) / 1e6
+    if not size or not sys.stdin.isatty():
+        return
+    for question in (f"delete {size:,.1f} MB of tokens in {out_dir}?", "are you sure?"):
+        print(f"{question} [y/N] ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise UserError(f"{out_dir} is unchanged: choose another --out_dir")
+
+
+def shards_in(out_dir: Path) -> list[Path]:
+    """Return the shards in a folder, in order."""
+    return sorted(path for path in out_dir.iterdir() if SHARD_NAME.fullmatch(path.name))
+
+
 def check_finished(config: PrepareConfig, out_dir: Path) -> None:
     """Print that the folder is complete. Raises UserError if it has other options or a missing or truncated file."""
     manifest = Manifest.read(out_dir)
@@ -121,7 +140,7 @@ def check_finished(config: PrepareConfig, out_dir: Path) -> None:
     remove_journal(out_dir)
     for split in SPLITS:
         TokenDataset(out_dir, split).tokenizer()
-    note = f"; the files of {config.source} have changed since: choose another --out_dir to prepare them"
+    note = f"; the files of {config.source} have changed since: choose another --out_dir to prepare them, or add --overwrite"
     changed = note if source_has_changed(config, manifest) else ""
     print(f"{out_dir} is complete, nothing to do (sizes checked; --verify compares the hashes){changed}")
 
@@ -149,7 +168,8 @@ def check_options(out_dir: Path, before: dict[str, Any], now: dict[str, Any]) ->
     ]
     if differing:
         raise UserError(
-            f"{out_dir} was prepared with other options: {'; '.join(differing)}: choose another --out_dir or delete it"
+            f"{out_dir} was prepared with other options: {'; '.join(differing)}: choose another --out_dir, or add"
+            " --overwrite to replace it"
         )
 
 
@@ -170,15 +190,15 @@ def start_or_resume(config: PrepareConfig, out_dir: Path) -> tuple[Journal, Toke
     A journal without a batch is replaced, so that a command that failed early can be rerun with other options.
     """
     options = content_options(config)
-    journal = Journal.read(out_dir)
+    journal = None if config.overwrite else Journal.read(out_dir)
     if journal and journal.batch:
         check_options(out_dir, journal.options, options)
         return resume(journal, out_dir)
-    strays = sorted(path.name for path in out_dir.iterdir() if SHARD_NAME.fullmatch(path.name))
-    if strays and not journal:
+    strays = shards_in(out_dir)
+    if strays and not journal and not config.overwrite:
         raise UserError(
-            f"{out_dir} has {strays[0]} but neither {MANIFEST_FILE} nor {JOURNAL_FILE}: delete it, or choose another"
-            " --out_dir"
+            f"{out_dir} has {strays[0].name} but neither {MANIFEST_FILE} nor {JOURNAL_FILE}: choose another --out_dir,"
+            " or add --overwrite to replace it"
         )
     source = find_source(config.source, config.dataset, config.subset, config.n_shards)
     size = sum(file.bytes for file in source.files)
@@ -186,6 +206,8 @@ def start_or_resume(config: PrepareConfig, out_dir: Path) -> tuple[Journal, Toke
     what = "the built-in corpus" if is_builtin else f"{len(source.files)} file(s), {size / 1e6:,.1f} MB"
     print(f"reading {what}", flush=True)
     tokenizer = make_tokenizer(config, source)
+    if config.overwrite:  # only now: source and tokenizer exist; the writer deletes the shards
+        (out_dir / MANIFEST_FILE).unlink(missing_ok=True)
     write_text(out_dir / TOKENIZER_FILE, tokenizer.to_json())
     journal = Journal(options, source.to_dict(), tokenizer.hash)
     journal.save(out_dir)

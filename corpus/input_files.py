@@ -10,6 +10,7 @@ import os
 import shlex
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from system.errors import UserError
@@ -66,7 +67,7 @@ def open_file(path: str) -> IO[bytes]:
         from huggingface_hub import HfFileSystem
 
         return HfFileSystem().open(path, "rb")
-    reject_lfs_pointer(path)
+    reject_lfs_pointer(Path(path))
     return open(path, "rb")
 
 

@@ -4,6 +4,7 @@ The folder holds `manifest.json`, `tokenizer.json` and, for each split, headerle
 `train_00000.bin`, `train_00001.bin`, ...: one stream of tokens, cut at a fixed size; documents run across the cuts.
 """
 
+import contextlib
 import hashlib
 import json
 import shlex
@@ -131,13 +132,25 @@ def check_shards(data_dir: str | Path, manifest: Manifest) -> Iterator[str]:
 
 def remedy(data_dir: str | Path) -> str:
     """Return the fix for a damaged data folder; prepare_data.py would keep the files that it finds in it."""
-    return f"delete {data_dir} and prepare it again"
+    command = _command(Path(data_dir))
+    return f"delete {data_dir} and prepare it again{f' with `{command}`' if command else ''}"
 
 
 def _missing_manifest(data_dir: Path) -> str:
     command = f"python prepare_data.py --out_dir={shlex.quote(str(data_dir))}"
     if (data_dir / JOURNAL_FILE).exists():
-        return (
-            f"the preparation of {data_dir} is unfinished: rerun `{command}` with the same options to resume"
-        )
+        same = _command(data_dir)
+        rerun = f"`{same}`" if same else f"`{command}` with the same options"
+        return f"the preparation of {data_dir} is unfinished: rerun {rerun} to resume"
     return f"no {MANIFEST_FILE} in {data_dir}: run {preparation(data_dir)} first"
+
+
+def _command(data_dir: Path) -> str:
+    """Return the command that made a data folder, "" if its manifest and journal do not tell."""
+    for name in (MANIFEST_FILE, JOURNAL_FILE):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            options = json.loads((data_dir / name).read_text(encoding="utf-8"))["options"]
+            settings = [f"--{key}={value}" for key, value in options.items()]
+            if settings:
+                return shlex.join(["python", "prepare_data.py", *settings, f"--out_dir={data_dir}"])
+    return ""

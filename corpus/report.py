@@ -7,6 +7,8 @@ from corpus.manifest import Manifest
 from corpus.writer import Journal
 
 PROGRESS_SECONDS = 2.0
+MIN_DOCUMENTS, MIN_TOKENS = 20, 10_000  # of a validation split that differs little from another sample
+MAX_FRACTION = 0.3  # beyond which too little is left for training
 
 
 class ProgressPrinter:
@@ -50,5 +52,20 @@ def print_summary(manifest: Manifest, out_dir: Path, seconds: float, tokens_befo
     print(
         f"tokenizer {manifest.tokenizer['name']}, {manifest.tokenizer['vocab_size']:,} tokens, {manifest.dtype}"
     )
+    if note := validation_note(manifest):
+        print(note)
     speed = (sum(split.tokens for split in manifest.splits.values()) - tokens_before) / seconds
     print(f"{out_dir} is complete: {seconds:.1f} s, {speed:,.0f} tokens/s")
+
+
+def validation_note(manifest: Manifest) -> str:
+    """Return a note that the validation split is too small to judge a model by, "" if it is not."""
+    split = manifest.splits["val"]
+    in_tokens = manifest.source["kind"] == "text"  # which has one document in each split
+    count, least = (split.tokens, MIN_TOKENS) if in_tokens else (split.documents, MIN_DOCUMENTS)
+    if count >= least:
+        return ""
+    fraction = 1.5 * manifest.options["validation_fraction"] * least / max(1, count)
+    fix = f"add --overwrite --validation_fraction={fraction:.2g}" if fraction <= MAX_FRACTION else "add text"
+    unit = "token" if in_tokens else "document"
+    return f"note: {count:,} validation {unit}{'s' * (count != 1)}: too few to judge a model by: {fix}"

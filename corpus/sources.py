@@ -123,8 +123,8 @@ def with_current_sizes(source: Source, current: int) -> Source:
     for before, now in zip(source.files[: current + 1], files, strict=False):
         if before != now:
             raise UserError(
-                f"{now.path} has {now.bytes} bytes, but had {before.bytes} when this preparation read it: delete the"
-                " out_dir and prepare it again, or choose another --out_dir"
+                f"{now.path} has {now.bytes} bytes, but had {before.bytes} when this preparation read it: add"
+                " --overwrite to start over, or choose another --out_dir"
             )
     return Source(source.kind, files, source.dataset)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from system.errors import UserError
 
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -57,15 +57,6 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def reject_lfs_pointer(path: str | Path) -> None:
-    """Raise UserError if Git LFS has not replaced its pointer with the file yet. Raises OSError if it cannot be read."""
-    with open(path, "rb") as file:
-        if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            raise UserError(
-                f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in {Path(path).parent}"
-            )
-
-
 @contextlib.contextmanager
 def only_writer(folder: Path, busy: str) -> Iterator[None]:
     """Lock the folder, so that no other process writes to it in the block.
@@ -94,6 +85,15 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     """Return the error for an output folder, or a file in it, that cannot be written."""
     fix = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --out_dir"
     return UserError(f"cannot write to {path} ({error.strerror}): {fix}")
+
+
+def reject_lfs_pointer(path: Path) -> None:
+    """Raise UserError for the few lines that Git LFS leaves in place of a file that it has not downloaded."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise UserError(
+                f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in {path.parent}"
+            )
 
 
 @contextlib.contextmanager

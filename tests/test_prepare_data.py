@@ -1,10 +1,12 @@
 """The command: exact text back, the split, bad options in one line, progress."""
 
 import random
+import re
 import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -165,6 +167,50 @@ def test_progress_is_a_plain_line_now_and_then(
         "3,000 articles, 750,000 tokens, 0.2 MB/s, 30%, 0 min 35 s left",
         "5,000 articles, 1,250,000 tokens, 0.1 MB/s, 50%, 0 min 38 s left",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fraction", "split", "note"),
+    [
+        (
+            "files",
+            0.01,
+            Split(2, 5_000, 5_000, ()),
+            "2 validation documents: .*: add .*validation_fraction=0.15",
+        ),
+        (
+            "files",
+            0.2,
+            Split(1, 500, 500, ()),
+            "1 validation document: too few to judge a model by: add text",
+        ),
+        ("files", 0.01, Split(20, 500, 500, ()), ""),
+        (
+            "text",
+            0.01,
+            Split(1, 5_000, 5_000, ()),
+            "5,000 validation tokens: .*: add .*validation_fraction=0.03",
+        ),
+        ("text", 0.01, Split(1, 10_000, 10_000, ()), ""),
+    ],
+)
+def test_a_validation_split_too_small_to_judge_by_is_named(
+    kind: str, fraction: float, split: Split, note: str
+) -> None:
+    manifest = SimpleNamespace(
+        splits={"val": split}, source={"kind": kind}, options={"validation_fraction": fraction}
+    )
+    found = report.validation_note(manifest)
+    assert bool(found) == bool(note)
+    assert re.fullmatch(f"(note: {note})?", found)
+
+
+def test_the_note_on_a_small_validation_split_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jsonl(tmp_path / "a.jsonl", some_articles(50))
+    prepare(tmp_path / "out", tmp_path / "a.jsonl")
+    assert re.search(r"\nnote: \d+ validation documents: too few", capsys.readouterr().out)
 
 
 def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:

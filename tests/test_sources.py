@@ -149,7 +149,7 @@ UNREADABLE = {
     **dict.fromkeys(
         ("a.parquet", "a.txt", "a.jsonl", "a.jsonl.gz", "wiki_01"),
         (
-            f"{LFS_POINTER.decode()}\noid sha256:00\n".encode(),
+            f"{LFS_POINTER.decode()}v1\noid sha256:00\n".encode(),
             "is a Git LFS pointer.* run `git lfs pull` in ",
         ),
     ),

@@ -1,10 +1,12 @@
 """Writing: resumed after a kill at any moment, byte for byte, and one line for a disk that cannot be written."""
 
+import io
 import json
 import os
 import random
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import flip_a_bit
-from preparing import ROOT, content, prepare, some_articles, write_jsonl
+from preparing import ROOT, InProcess, content, prepare, some_articles, write_jsonl
 
 import prepare_data
 from corpus import articles, report, writer
@@ -201,6 +203,10 @@ def test_an_unfinished_folder_keeps_its_options_and_the_files_it_has_read(
         write_jsonl(tmp_path / f"{name}.jsonl", some_articles(50))
     out_dir, source = tmp_path / "out", f"{tmp_path}/?.jsonl"
     prepare_three_batches(out_dir, source)
+    with pytest.raises(
+        UserError, match=rf"unfinished: rerun `python .*'--source=.*' .*--out_dir={out_dir}` to"
+    ):
+        TokenDataset(out_dir)
     with pytest.raises(UserError, match=r"validation_fraction was 0\.2 and is now 0\.3:"):
         prepare(out_dir, source, validation_fraction=0.3)
     write_jsonl(tmp_path / "a.jsonl", some_articles(51))
@@ -242,6 +248,40 @@ def test_a_changed_shard_or_a_missing_journal_is_named(tmp_path: Path, saves_oft
         prepare(tmp_path / "out", tmp_path / "a.jsonl")
 
 
+class Keyboard(io.StringIO):
+    """A terminal where someone types these lines."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_overwriting_asks_twice_on_a_terminal_and_leaves_nothing_of_the_old_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out_dir, source = tmp_path / "out", tmp_path / "a.jsonl"
+    write_jsonl(source, some_articles(200))
+    prepare(out_dir, source, shard_tokens=10_000)
+    (out_dir / "notes").write_text("not ours")
+    before = content(out_dir)
+    for typed in ("\n", "y\nn\n", "y\n"):  # the last one ends with Ctrl-D
+        monkeypatch.setattr(sys, "stdin", Keyboard(typed))
+        with pytest.raises(UserError, match="out is unchanged: choose another --out_dir"):
+            prepare(out_dir, source, overwrite=True)
+    monkeypatch.setattr(sys, "stdin", Keyboard("y\nyes\n"))
+    with pytest.raises(UserError, match="no tokenizer named 'mistyped'"):
+        prepare(out_dir, source, overwrite=True, tokenizer="mistyped")
+    assert content(out_dir) == before
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "stdin", Keyboard("y\nyes\n"))
+    prepare(out_dir, source, overwrite=True, tokenizer="bpe:300")
+    assert re.match(r"delete 0\.1 MB of tokens in .*out\? \[y/N\] are you sure\? ", capsys.readouterr().out)
+    prepare(tmp_path / "new", source, tokenizer="bpe:300")
+    assert content(out_dir) == {**content(tmp_path / "new"), "notes": b"not ours"}
+    monkeypatch.setattr(sys, "stdin", io.StringIO())  # no terminal: nobody to ask
+    prepare(out_dir, source, overwrite=True, shard_tokens=10_000)
+    assert content(out_dir) == before
+
+
 def test_a_second_preparation_of_a_folder_is_rejected(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", some_articles(50))
     with (
@@ -272,9 +312,9 @@ def test_the_speed_is_of_what_this_command_has_done(
 
 
 def test_verify_names_every_damaged_shard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_jsonl(tmp_path / "a.jsonl", some_articles(200))
-    out_dir = tmp_path / "out"
-    prepare(out_dir, tmp_path / "a.jsonl", shard_tokens=10_000)
+    out_dir, source = tmp_path / "out of 2", tmp_path / "it's a.jsonl"
+    write_jsonl(source, some_articles(200))
+    prepare(out_dir, source, shard_tokens=10_000)
     prepare_data.main(["--verify", f"--out_dir={out_dir}"])
     assert "is whole" in capsys.readouterr().out
     flip_a_bit(out_dir / "train_00001.bin")
@@ -282,8 +322,17 @@ def test_verify_names_every_damaged_shard(tmp_path: Path, capsys: pytest.Capture
     with pytest.raises(
         UserError,
         match=r"train_00001\.bin is corrupt .*; cannot read .*val_00000\.bin \(No such file.*: delete",
-    ):
+    ) as error:
         prepare_data.main(["--verify", f"--out_dir={out_dir}"])
+    command = str(error.value).partition(" and prepare it again with `")[2].removesuffix("`")
+    program, script, *arguments = shlex.split(command)
+    assert (program, script) == ("python", "prepare_data.py")
+    before = content(out_dir)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare_data, "WorkerPool", InProcess)
+        prepare_data.main([*arguments, "--overwrite"])
+    assert content(out_dir).keys() == {*before, "val_00000.bin"}
+    prepare_data.main(["--verify", f"--out_dir={out_dir}"])
     with pytest.raises(UserError, match="no manifest"):
         prepare_data.main(["--verify", f"--out_dir={tmp_path}/none"])
 
