@@ -8,7 +8,9 @@ library. Training is in bpe.py, Hugging Face's file format in tokenizer_json.py.
 import base64
 import hashlib
 import json
+import os
 import re
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -207,6 +209,7 @@ def tiktoken_tokenizer(name: str) -> Tokenizer:
         except Exception as error:  # raised below, in the thread that waits
             outcome.append(error)
 
+    cached = _cached_files()
     thread = threading.Thread(target=load, daemon=True)  # tiktoken's download has no timeout
     thread.start()
     thread.join(DOWNLOAD_SECONDS)
@@ -214,12 +217,30 @@ def tiktoken_tokenizer(name: str) -> Tokenizer:
         thread.join()
     if not outcome or isinstance(outcome[0], Exception):
         reason = type(outcome[0]).__name__ if outcome else "no answer"
+        corrupt = [
+            str(path) for path in cached - _cached_files()
+        ]  # which tiktoken deletes before it downloads
+        found = (
+            f"the cached {', '.join(corrupt)} was corrupt and" if corrupt else f"tiktoken's vocabulary {name}"
+        )
+        fix = (
+            "copy it there again"
+            if corrupt
+            else "set TIKTOKEN_CACHE_DIR to a folder where tiktoken has cached it"
+        )
         raise UserError(
-            f"cannot download tiktoken's vocabulary {name} from {VOCABULARY_SERVER} ({reason}): set TIKTOKEN_CACHE_DIR"
-            " to a folder where tiktoken has cached it, or train a tokenizer with --tokenizer=bpe:8192"
+            f"{found} cannot be downloaded from {VOCABULARY_SERVER} ({reason}): {fix}, or train a tokenizer with"
+            " --tokenizer=bpe:8192"
         )
     encoding = outcome[0]
     return Tokenizer(name, encoding._mergeable_ranks, encoding._pat_str, encoding._special_tokens)
+
+
+def _cached_files() -> set[Path]:
+    """Return what is in tiktoken's cache."""
+    default = os.path.join(tempfile.gettempdir(), "data-gym-cache")
+    folder = os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR", default))
+    return set(Path(folder).glob("*")) if folder else set()  # "" turns the cache off
 
 
 def text_parts(text: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ A plain byte-level BPE with a split pattern that we know becomes ranks that tikt
 wherever it comes from. Any other byte-level BPE stays as it is and runs in the `tokenizers` library.
 """
 
+import contextlib
 import difflib
 import json
 import re
@@ -65,10 +66,22 @@ def open_tokenizer(spec: str) -> Tokenizer:
         raise UserError(
             f"tokenizer={spec}: no such file or folder: for a run's tokenizer, run {training(spec)} first"
         )
+    raise UserError(f"no tokenizer named {spec!r} and no file of that name: {_hint(spec)}")
+
+
+def _hint(spec: str) -> str:
+    """Return the tokenizer that `spec` may mean: a BPE of our own, bytes, or the encoding of one of OpenAI's models."""
+    own = re.fullmatch(r"bpe\W*(\d*)", spec.lower().replace("_", "-"))
+    if own:
+        return f"did you mean bpe:{own[1] or 8192}?"
+    if re.fullmatch(r"(byte|char|character)s?(.level)?|utf-?8", spec.lower()):
+        return "did you mean bytes?"
+    with contextlib.suppress(KeyError):
+        return f"did you mean {tiktoken.encoding_name_for_model(spec.lower())}?"
     known = ["bytes", "bpe:8192", *tiktoken.list_encoding_names()]
-    close = difflib.get_close_matches(spec, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    raise UserError(f"no tokenizer named {spec!r} and no file of that name: {hint}")
+    begun = [name for name in known if spec and name.startswith(spec.lower())]
+    close = begun or difflib.get_close_matches(spec.lower(), known, n=1, cutoff=0.7)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 
 def _tokenizer_path(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """The tokenizer: identity by hash, exact decoding, its file, and one line for what goes wrong."""
 
+import hashlib
 import random
 import threading
 from pathlib import Path
@@ -7,11 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiktoken
+import tiktoken.load
 from preparing import ODD_TEXTS, gpt2_cache, some_texts
 
 from corpus import tokenizer as module
 from corpus.bpe import train_bpe
-from corpus.tokenizer import MAX_PART_CHARACTERS, Tokenizer, byte_tokenizer, tiktoken_tokenizer
+from corpus.tokenizer import (
+    MAX_PART_CHARACTERS,
+    VOCABULARY_SERVER,
+    Tokenizer,
+    byte_tokenizer,
+    tiktoken_tokenizer,
+)
 from system.errors import UserError
 
 
@@ -125,6 +133,25 @@ def test_a_vocabulary_that_is_not_available_is_one_line(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(tiktoken, "get_encoding", no_network)
     with pytest.raises(UserError, match=r"gpt2.*ConnectionError.*TIKTOKEN_CACHE_DIR.*--tokenizer=bpe:8192"):
+        tiktoken_tokenizer("gpt2")
+
+
+def test_a_corrupt_copy_in_the_cache_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(url: str) -> bytes:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(tiktoken.load, "read_file", no_network)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    url = f"{VOCABULARY_SERVER}gpt-2/encodings/main/vocab.bpe"
+    path = tmp_path / hashlib.sha1(url.encode()).hexdigest()
+    path.write_text("cut")
+    with pytest.raises(
+        UserError, match=f"the cached {path} was corrupt and cannot .*: copy it there again, or"
+    ):
+        tiktoken_tokenizer("gpt2")
+    with pytest.raises(
+        UserError, match="tiktoken's vocabulary gpt2 cannot be downloaded"
+    ):  # it is deleted now
         tiktoken_tokenizer("gpt2")
 
 

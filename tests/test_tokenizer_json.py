@@ -108,6 +108,25 @@ def test_unknown_names_get_a_hint():
         open_tokenizer("bpe:512")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *(("bpe512", "bpe:512"), ("BPE-4096", "bpe:4096"), ("bpe_300", "bpe:300"), ("bpe", "bpe:8192")),
+        *(("byte", "bytes"), ("chars", "bytes"), ("char-level", "bytes"), ("utf8", "bytes")),
+        *(("gpt-4o", "o200k_base"), ("gpt-2", "gpt2"), ("cl100k", "cl100k_base")),
+    ],
+)
+def test_a_tokenizer_by_another_name_has_a_hint(name: str, meant: str) -> None:
+    with pytest.raises(UserError, match=rf"did you mean {meant}\?"):
+        open_tokenizer(name)
+
+
+@pytest.mark.parametrize("name", ["bert", "llama", "mine", "word"])
+def test_a_tokenizer_that_resembles_none_has_no_wrong_hint(name: str) -> None:
+    with pytest.raises(UserError, match="known are bytes, bpe:8192, gpt2,"):
+        open_tokenizer(name)
+
+
 @pytest.mark.parametrize("name", ["bytes", "bpe", "like gpt2"])
 def test_ids_are_those_of_autotokenizer_and_the_tokenizer_comes_back_the_same(name, tokenizers, tmp_path):
     ours = tokenizers[name]
