@@ -56,9 +56,9 @@ def documents(batch: Batch, validation_fraction: float = 0.0) -> Iterator[Docume
     text becomes two documents, its tail for validation. Raises UserError for a lone surrogate.
     """
     for article, place in zip(batch.articles, batch.places, strict=True):
-        if article.text is None or not article.text.strip():
+        if not has_text(article):
             continue
-        text = f"{article.title}\n\n{article.text}" if article.title else article.text
+        text = f"{article.title}\n\n{article.text}" if article.title else article.text or ""
         try:
             encoded = (article.prompt + text).encode()
             identity = encoded if article.id is None else article.id.encode()
@@ -76,6 +76,11 @@ def documents(batch: Batch, validation_fraction: float = 0.0) -> Iterator[Docume
         else:
             split = "val" if rank < validation_fraction else "train"
             yield Document(article.prompt, text, len(encoded), rank, split)
+
+
+def has_text(article: Article) -> bool:
+    """Return whether an article is kept, not skipped."""
+    return article.text is not None and bool(article.text.strip())
 
 
 def tail_start(text: str, fraction: float) -> int:

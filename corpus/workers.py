@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpus.articles import Batch, documents
+from corpus.articles import Batch, documents, has_text
 from corpus.manifest import NO_LOSS, SPLITS
 from corpus.tokenizer import Tokenizer
 from corpus.writer import Addition, token_dtype
@@ -61,7 +61,7 @@ class Worker:
             for name in SPLITS
             if pieces[name]
         }
-        skipped = len(batch.articles) - sum(n_documents.values())
+        skipped = sum(not has_text(article) for article in batch.articles)
         return TokenizedBatch(batch.file, batch.number, batch.done, skipped, additions)
 
 

@@ -216,6 +216,7 @@ def test_the_tail_of_a_single_text_is_for_validation(tmp_path: Path) -> None:
         prepare(tmp_path / f"out {name}", tmp_path / name, validation_fraction=0.1, tokenizer="bpe:270")
         (train,), (val,) = (decoded(tmp_path / f"out {name}", split) for split in ("train", "val"))
         assert train + val == text
+        assert TokenDataset(tmp_path / f"out {name}").manifest.skipped_documents == 0
         assert val.startswith("Line 900 ")
     assert articles.tail_start("x" * 10_000, 0.1) == 9_000  # without a line end near
     assert articles.tail_start("\n" + "x" * 10_000, 0.1) == 9_000
