@@ -170,10 +170,8 @@ def reading(path: str) -> Iterator[None]:
         if not isinstance(error, (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError)):
             raise
         if reason := getattr(error, "strerror", None):  # the system's, about a file that may be whole
-            raise UserError(
-                f"cannot read {path} ({reason}): fix that, or leave the file out of --source"
-            ) from None
+            raise UserError(f"cannot read {path} ({reason}): fix that, or leave the file out") from None
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(
-            f"cannot read {path} ({reason}): it may be truncated or corrupt: replace it, or leave it out of --source"
+            f"cannot read {path} ({reason}): it may be truncated or corrupt: replace it, or leave it out"
         ) from None

@@ -104,7 +104,7 @@ def _source_hint(pattern: str) -> str:
     plain = re.sub(r"[^a-z]", "", pattern.lower())
     if plain in ("hub", "builtin"):
         return f"did you mean {plain}?"
-    if hub.NAME.fullmatch(pattern) and not Path(pattern).parent.exists():
+    if hub.NAME.fullmatch(pattern) and not os.path.exists(os.path.dirname(pattern)):
         return f"for a dataset on the hub, set --source=hub --dataset={pattern}"
     if glob.has_magic(pattern):
         return f"check it with `ls {pattern}`, and quote globs"

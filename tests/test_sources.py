@@ -192,6 +192,7 @@ def test_invalid_bytes_in_a_column_are_named(tmp_path: Path) -> None:
         ("mine", "there is no file or folder of this name in "),
         ("wikimedia/wikipedia", "set --source=hub --dataset=wikimedia/wikipedia"),
         ("mine/*.txt", "quote globs"),
+        ("a" * 300, "there is no file or folder of this name in "),
     ],
 )
 def test_a_source_that_is_not_there_has_a_hint(source: str, hint: str) -> None:
