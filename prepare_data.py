@@ -120,7 +120,7 @@ def prepare(config: PrepareConfig) -> None:
 def confirm_overwrite(out_dir: Path) -> None:
     """Ask twice before data are deleted, if someone is there to answer. Raises UserError unless both answers are yes."""
     size = sum(path.stat().st_size for path in shards_in(out_dir)) / 1e6
-    if not size or not sys.stdin.isatty():
+    if not size or not (sys.stdin and sys.stdin.isatty()):
         return
     for question in (f"delete {size:,.1f} MB of tokens in {out_dir}?", "are you sure?"):
         print(f"{question} [y/N] ", end="", flush=True)
