@@ -181,7 +181,7 @@ def test_complete_it_does_nothing_and_other_options_are_rejected(
         prepare(tmp_path / "out", tmp_path / "a.jsonl", tokenizer="gpt2", shard_tokens=50_000)
 
 
-def prepare_three_batches(out_dir: Path, source: Path | str) -> None:
+def prepare_three_batches(out_dir: Path, source: Path | str, **options: Any) -> None:
     """Prepare three batches, then end without warning."""
     append = DatasetWriter.append
 
@@ -193,7 +193,7 @@ def prepare_three_batches(out_dir: Path, source: Path | str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatasetWriter, "append", stopping)
         with pytest.raises(Crash):
-            prepare(out_dir, source)
+            prepare(out_dir, source, **options)
 
 
 def test_an_unfinished_folder_keeps_its_options_and_the_files_it_has_read(
@@ -256,7 +256,7 @@ class Keyboard(io.StringIO):
 
 
 def test_overwriting_asks_twice_on_a_terminal_and_leaves_nothing_of_the_old_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], saves_often: None
 ) -> None:
     out_dir, source = tmp_path / "out", tmp_path / "a.jsonl"
     write_jsonl(source, some_articles(200))
@@ -278,7 +278,8 @@ def test_overwriting_asks_twice_on_a_terminal_and_leaves_nothing_of_the_old_data
     prepare(tmp_path / "new", source, tokenizer="bpe:300")
     assert content(out_dir) == {**content(tmp_path / "new"), "notes": b"not ours"}
     monkeypatch.setattr(sys, "stdin", io.StringIO())  # no terminal: nobody to ask
-    prepare(out_dir, source, overwrite=True, shard_tokens=10_000)
+    prepare_three_batches(out_dir, source, overwrite=True, shard_tokens=10_000)
+    prepare(out_dir, source, shard_tokens=10_000)  # resumes: the old manifest is gone
     assert content(out_dir) == before
 
 
