@@ -6,6 +6,8 @@ For Shakespeare, fetch https://raw.githubusercontent.com/karpathy/char-rnn/maste
 Command   python prepare_data.py --source=input.txt --tokenizer=bytes --validation_fraction=0.1 --out_dir=data/shakespeare_char
           python train.py configs/shakespeare_char.py
           python sample.py --checkpoint=out/shakespeare_char --prompt="ROMEO:" --max_new_tokens=500
+Hardware  2 CPU cores without native bfloat16: 7 minutes of CPU time, which took 14 minutes beside other programs
+Reaches   validation loss 1.62 on tiny Shakespeare, after twice its million letters: lines, names and mostly real words
 """
 
 from training.config import GPTConfig, OptimizerConfig, TrainConfig

@@ -108,7 +108,7 @@ def _source_hint(pattern: str) -> str:
         return f"for a dataset on the hub, set --source=hub --dataset={pattern}"
     if glob.has_magic(pattern):
         return f"check it with `ls {pattern}`, and quote globs"
-    return f"there is no file or folder of this name in {Path.cwd()}" if pattern else "set a folder or files"
+    return f"there is no file or folder of this name in {os.getcwd()}" if pattern else "set a folder or files"
 
 
 def with_current_sizes(source: Source, current: int) -> Source:
