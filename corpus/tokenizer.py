@@ -129,6 +129,12 @@ class Tokenizer:
         return tokenizer
 
     @cached_property
+    def ids(self) -> np.ndarray:
+        """The ids of all tokens, int64, in no order. There may be gaps between them, and a model may have more rows."""
+        texts = (*self.ranks.items(), *self.special_tokens.items())
+        return np.array([index for text, index in texts if text], dtype=np.int64)
+
+    @cached_property
     def _token_bytes(self) -> list[bytes]:
         values = [b""] * self.vocab_size
         for value, index in self.ranks.items():

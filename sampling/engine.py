@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,8 @@ def continuations(
 ) -> list[str]:
     """Return `n_samples` texts that the model writes after `prompt`; an empty prompt starts a new article."""
     tokens = tokenizer.encode(prompt) or [tokenizer.end_of_text]
-    [samples] = generate(model, [tokens], sampling, end_of_text=tokenizer.end_of_text, dtype=dtype)
+    end = tokenizer.end_of_text
+    [samples] = generate(model, [tokens], sampling, end_of_text=end, allowed=tokenizer.ids, dtype=dtype)
     return [tokenizer.decode(sample) for sample in samples]
 
 
@@ -29,22 +31,27 @@ def generate(
     sampling: Sampling,
     *,
     end_of_text: int | None = None,
+    allowed: Sequence[int] | np.ndarray | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> list[list[list[int]]]:
     """Continue each prompt `n_samples` times: `[p][s]` of the result holds the new tokens of prompt p's sample s.
 
-    A sample ends before its first `end_of_text`, or after `max_new_tokens`. The model sees the last block_size
-    tokens; its matrix multiplications run in `dtype`. A sample depends only on its prompt, the settings and its
+    A sample ends before its first `end_of_text`, or after `max_new_tokens`. Only `allowed` ids are drawn (None: all):
+    a model may have more rows than its tokenizer has tokens, such as GPT-2 padded to 50,304. The model sees the last
+    block_size tokens; its matrix multiplications run in `dtype`. A sample depends only on its prompt, the settings and its
     number s, not on other prompts or on how many samples there are (except for rounding, which may differ with
     the batch size). Raises ValueError for an empty prompt or a token outside the vocabulary.
     """
     for number, prompt in enumerate(prompts):
         check_prompt(prompt, number, model.config.vocab_size)
+    never = torch.zeros(model.config.vocab_size, dtype=torch.bool)  # (V,)
+    if allowed is not None:
+        never.fill_(True)[torch.as_tensor(allowed)] = False
     was_training = model.training
     model.eval()
     try:
         with hardware.autocast(next(model.parameters()).device, dtype):
-            return [decode(model, prompt, sampling, end_of_text) for prompt in prompts]
+            return [decode(model, prompt, sampling, end_of_text, never) for prompt in prompts]
     finally:
         model.train(was_training)
 
@@ -58,8 +65,10 @@ def check_prompt(prompt: Sequence[int], number: int, vocab_size: int) -> None:
         raise ValueError(f"prompts[{number}] has token {unknown[0]}: must be in [0, {vocab_size})")
 
 
-def decode(model: GPT, prompt: Sequence[int], sampling: Sampling, end_of_text: int | None) -> list[list[int]]:
-    """Continue one prompt token by token; return the new tokens of each sample.
+def decode(
+    model: GPT, prompt: Sequence[int], sampling: Sampling, end_of_text: int | None, never: Tensor
+) -> list[list[int]]:
+    """Continue one prompt token by token, without the ids where `never` (V,) is true; return each sample's new tokens.
 
     The unfinished samples form a batch of equal lengths, so nothing is padded. Each token is computed from the
     whole window: there is no cache.
@@ -73,7 +82,10 @@ def decode(model: GPT, prompt: Sequence[int], sampling: Sampling, end_of_text: i
         logits = model(window, last_only=True)[:, -1]  # (B, V)
         # On the CPU and in float64, so that a seed means the same on every device.
         probabilities = next_token_probabilities(
-            logits.cpu().double(), sampling.temperature, sampling.top_k, sampling.top_p
+            logits.cpu().double().masked_fill(never, float("-inf")),
+            sampling.temperature,
+            sampling.top_k,
+            sampling.top_p,
         )
         tokens = draw(probabilities, [generators[s] for s in running])
         unfinished = []

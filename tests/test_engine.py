@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
 from sampling.engine import Sampling, continuations, draw, generate, sample_generator
@@ -151,6 +152,25 @@ def test_continuations_are_decoded_and_an_empty_prompt_starts_an_article() -> No
         texts = continuations(model, tokenizer, prompt, settings)
         assert texts == [tokenizer.decode(sample) for sample in samples]
         assert len(set(texts)) == 2
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0}, {"n_samples": 3}, {"top_k": 1}, {"top_p": 1e-9}])
+def test_rows_without_a_token_are_never_drawn(settings: dict) -> None:
+    """Neither past the tokenizer's last id (GPT-2 padded to 50,304) nor in a gap between ids (cl100k_base)."""
+    whole = open_tokenizer("bytes")
+    ranks = {text: index if index < 128 else index + 9 for text, index in whole.ranks.items()}
+    tokenizer = Tokenizer("gap", ranks, whole.pattern, {"<|endoftext|>": 270})
+    rows = [*range(128, 137), *range(265, 270), *range(271, 300)]
+    model = GPT(dataclasses.replace(CONFIG, vocab_size=300, tie_embeddings=False)).eval()
+    with torch.no_grad():
+        model.transformer.ln_f.bias.fill_(1.0)
+        model.lm_head.weight[rows] = 1.0
+    for text in continuations(model, tokenizer, "a", Sampling(**{"max_new_tokens": 30, **settings})):
+        assert len(text) > 0
+    [[found]] = generate(model, [[97]], Sampling(max_new_tokens=30), allowed=tokenizer.ids)
+    assert not set(found) & set(rows)
+    [[free]] = generate(model, [[97]], Sampling(max_new_tokens=30))
+    assert set(free) <= set(rows), "without the tokenizer's ids these rows are drawn"
 
 
 def test_continuations_stop_at_the_end_of_text() -> None:

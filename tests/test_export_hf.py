@@ -15,6 +15,7 @@ import torch
 from commands import run_here
 from conftest import ALONE, CPU, elsewhere, one_line_error
 from references import enlarge, largest_difference
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from checkpointing import checkpoint, pretrained
@@ -102,6 +103,25 @@ def test_transformers_computes_our_logits_and_greedy_text(shape, config, tokeniz
     assert again.tokenizer().hash == tokenizer.hash
     reloaded = pretrained.load_model(again, CPU, torch.float32).eval()
     assert largest_difference(reloaded, theirs.float(), 301, 96) < 1e-5
+
+
+def test_transformers_never_draws_rows_without_a_token(config, tokenizer, tmp_path):
+    """As in GPT-2 padded to 50,304."""
+    checkpointed(config, tokenizer, tie_embeddings=False)
+    folder = exported(config)
+    content, weights = (
+        json.loads((folder / "config.json").read_text()),
+        load_file(folder / "model.safetensors"),
+    )
+    for name in ("transformer.wte.weight", "lm_head.weight"):
+        weights[name] = torch.nn.functional.pad(weights[name], (0, 0, 0, 9), value=1.0)
+    save_file(weights, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({**content, "vocab_size": 310}))
+    export(ExportConfig(str(folder), str(tmp_path / "again")))
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "again").eval()
+    theirs.transformer.ln_f.bias.data += 100  # the padding rows win
+    assert theirs(torch.tensor([[5]])).logits[0, -1].argmax() >= 301
+    assert theirs.generate(torch.tensor([[5]]), do_sample=False, max_new_tokens=9).max() < 301
 
 
 def test_the_code_of_the_card_runs(config, tokenizer, capsys):

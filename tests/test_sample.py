@@ -101,6 +101,7 @@ def test_settings_and_prompts_reach_the_engine(checkpoint_dir: Path, monkeypatch
     argv = [f"--{key}={value}" for key, value in settings.items()]
     found = printed(f"--checkpoint={checkpoint_dir}", "--prompt=a", *argv)
     assert found == "--- sample 1 of 2\nab\n--- sample 2 of 2\nac\n"
+    assert sorted(calls[0][2].pop("allowed")) == list(range(257))
     assert calls == [([[97]], Sampling(**settings), {"end_of_text": 256, "dtype": torch.float32})]
 
 

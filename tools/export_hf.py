@@ -69,8 +69,11 @@ def export(config: ExportConfig) -> None:
         )
         end = tokenizer.end_of_text
         _write_json(partial / hub.CONFIG, huggingface_config.to_huggingface(found.config, end))
-        ends = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end)
-        _write_json(partial / tokenizer_json.GENERATION_CONFIG, ends)
+        generation: dict[str, Any] = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), end)
+        rows_without_token = sorted(set(range(found.config.vocab_size)) - set(tokenizer.ids.tolist()))
+        if rows_without_token:
+            generation["suppress_tokens"] = rows_without_token
+        _write_json(partial / tokenizer_json.GENERATION_CONFIG, generation)
         tokenizer_json.write_tokenizer(tokenizer, partial)
         (partial / CARD).write_text(card(found, model, tokenizer, out_dir), encoding="utf-8")
         open_to_readers(partial)
