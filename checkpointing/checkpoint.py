@@ -20,7 +20,14 @@ from safetensors.torch import load_file, save_file
 from corpus.tokenizer import Tokenizer
 from model import GPT, GPTConfig
 from system.errors import UserError
-from system.files import file_hash, flush_to_disk, open_to_readers, replace_file
+from system.files import (
+    cannot_read,
+    file_hash,
+    flush_to_disk,
+    open_to_readers,
+    reject_lfs_pointer,
+    replace_file,
+)
 from system.recipes import training
 
 FORMAT_VERSION = 2
@@ -251,7 +258,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         version = info["format_version"]
         whole = info["sha256"].get(INFO) == _hash_of_others(info) or version == 1
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"cannot read {folder / INFO} ({error}): choose another checkpoint") from None
+        raise cannot_read(folder / INFO, error, "choose another checkpoint") from None
     if version not in READABLE:
         raise UserError(
             f"{folder}: checkpoint format {version}, this version of wikigpt reads"
@@ -274,6 +281,7 @@ def read_checked(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: {name} is missing: choose another checkpoint")
         if file_hash(folder / name) != expected:
+            reject_lfs_pointer(folder / name)
             raise UserError(f"{folder}: {name} is corrupt (its sha256 differs): choose another checkpoint")
     return info
 
@@ -330,7 +338,7 @@ def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read {path} ({error}): choose another checkpoint") from None
+        raise cannot_read(path, error, "choose another checkpoint") from None
 
 
 def _all(out_dir: Path) -> list[Path]:

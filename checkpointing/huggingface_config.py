@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from model_config import GPTConfig
 from system.errors import UserError
+from system.files import cannot_read
 from system.hub import CONFIG
 
 Family = Literal["gpt2", "qwen3"]
@@ -52,6 +53,11 @@ def read_config(folder: Path) -> GPTConfig:
     path = folder / CONFIG
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no {CONFIG} in {folder}: weights need their {CONFIG} beside them") from None
+    except (OSError, ValueError) as error:
+        raise cannot_read(path, error) from None
+    try:
         kind = content.get("model_type")
         if kind not in REQUIRED:
             raise UserError(
@@ -59,14 +65,12 @@ def read_config(folder: Path) -> GPTConfig:
             )
         _check_supported(path, kind, content)
         return _gpt2_config(content) if kind == "gpt2" else _qwen3_config(content)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path} ({error.strerror}): weights need their {CONFIG} beside them"
-        ) from None
     except KeyError as error:
-        raise UserError(f"{path} has no key {error.args[0]!r}: download it again") from None
+        raise UserError(f"{path} has no key {error.args[0]!r}: a {kind} model needs it") from None
     except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"cannot build a model from {path} ({error}): download it again") from None
+        raise UserError(
+            f"{path} does not describe a model ({error}): use the {CONFIG} that came with it"
+        ) from None
 
 
 def _check_supported(path: Path, kind: str, content: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ Pickles are never opened: loading one can run any code.
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from checkpointing.huggingface_config import family
 from model import GPT, GPTConfig
 from system.errors import UserError
+from system.files import cannot_read
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -38,6 +40,10 @@ QWEN3_NAMES = {
 # Constants that old files hold beside the weights.
 CONSTANTS = re.compile(r".*\.attn\.(bias|masked_bias)|.*\.rotary_emb\.inv_freq")
 
+# What torch.compile, DDP, FSDP and activation checkpointing add to the names of what they wrap.
+WRAPPERS = re.compile(r"\b(_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+SHARDS = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
+
 
 def layout(config: GPTConfig) -> dict[str, Shapes]:
     """Return, for each of our weights, the Hugging Face tensors it joins along its rows, with their shapes."""
@@ -59,12 +65,17 @@ def layout(config: GPTConfig) -> dict[str, Shapes]:
     return pieces
 
 
-def from_huggingface(config: GPTConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a Hugging Face model's tensors as our network's weights.
+def from_huggingface(config: GPTConfig, tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Yield our network's weights from a Hugging Face model's tensors; only one at a time is a copy in memory.
 
     Raises ValueError if a name is missing or unexpected, or a shape is wrong.
     """
-    gpt2 = family(config) == "gpt2"
+    gpt2, n_tensors = family(config) == "gpt2", len(tensors)
+    tensors = {WRAPPERS.sub("", name): tensor for name, tensor in tensors.items()}
+    if len(tensors) < n_tensors:
+        raise ValueError(
+            "some weights are there twice, with and without a wrapper's prefix: leave one of them"
+        )
     if gpt2:  # some files, the hub's GPT-2 among them, leave out the prefix
         tensors = {
             name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}": tensor
@@ -84,8 +95,9 @@ def from_huggingface(config: GPTConfig, tensors: dict[str, Tensor]) -> dict[str,
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
             raise ValueError(f"{name} has shape {tuple(tensors[name].shape)}: config.json needs {shape}")
-    joined = {name: _joined([tensors[part] for part in shapes]) for name, shapes in pieces.items()}
-    return {name: _transposed(name, weight) if gpt2 else weight for name, weight in joined.items()}
+    for name, shapes in pieces.items():
+        weight = _joined([tensors[part] for part in shapes])
+        yield name, _transposed(name, weight) if gpt2 else weight
 
 
 def to_huggingface(config: GPTConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -113,15 +125,21 @@ def _few(names: set[str]) -> str:
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Return the tensors of a folder: those of model.safetensors, else of the files that the index lists."""
-    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+    """Return the tensors of a folder: of model.safetensors, else of the files that the index lists, else of all shards.
+
+    They are views of the files, which are read where a tensor is used.
+    """
+    if (folder / WEIGHTS).is_file():
         return _read_file(folder, WEIGHTS)
+    if not (folder / INDEX).is_file():
+        files = _shards(folder) or [WEIGHTS]
+        return {name: tensor for file in files for name, tensor in _read_file(folder, file).items()}
     try:
         file_of = dict(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"])
         files = sorted(set(file_of.values()))
         elsewhere = [file for file in files if Path(file).name != file]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"cannot read {folder / INDEX} ({error}): download it again") from None
+        raise cannot_read(folder / INDEX, error) from None
     if elsewhere:
         raise UserError(f"{folder / INDEX} lists {elsewhere[0]!r}: must be a file in the same folder")
     tensors: dict[str, Tensor] = {}
@@ -130,8 +148,19 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     missing = sorted(file_of.keys() - tensors.keys())
     if missing:
         path = folder / file_of[missing[0]]
-        raise UserError(f"{path} lacks {missing[0]}, which {INDEX} lists: download it again")
+        raise UserError(f"{path} lacks {missing[0]}, which {INDEX} lists: download both again")
     return tensors
+
+
+def _shards(folder: Path) -> list[str]:
+    """Return the names of all files model-00001-of-0000N.safetensors, for a folder whose index is missing."""
+    found = [match for file in folder.glob("model-*.safetensors") if (match := SHARDS.fullmatch(file.name))]
+    totals = sorted({match[2] for match in found})
+    if len(totals) > 1:
+        raise UserError(f"{folder} has weights of {' and of '.join(totals)} files: leave those of one model")
+    return [
+        f"model-{number:05}-of-{total}.safetensors" for total in totals for number in range(1, int(total) + 1)
+    ]
 
 
 def reject_pickles(folder: Path) -> None:
@@ -153,4 +182,4 @@ def _read_file(folder: Path, name: str) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing: download it again") from None
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read {path} ({error}): it may be truncated, download it again") from None
+        raise cannot_read(path, error) from None

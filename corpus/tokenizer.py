@@ -21,6 +21,7 @@ import numpy as np
 import tiktoken
 
 from system.errors import UserError
+from system.files import reject_lfs_pointer
 from system.network import reachable
 
 END_OF_TEXT = "<|endoftext|>"
@@ -123,6 +124,7 @@ class Tokenizer:
         except OSError as error:
             raise UserError(f"cannot read the tokenizer {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
+            reject_lfs_pointer(Path(path))
             raise UserError(f"{path} is not a tokenizer saved by this project") from None
         if not is_whole:
             raise UserError(f"{path} is damaged: its content does not match its hash")

@@ -28,8 +28,10 @@ from corpus.tokenizer import (
     characters_to_bytes,
     tiktoken_tokenizer,
 )
+from corpus.vocab_merges import VOCABULARY, read_vocab_merges
 from system import hub
 from system.errors import UserError
+from system.files import cannot_read
 from system.recipes import training
 
 TOKENIZER_CONFIG, GENERATION_CONFIG = "tokenizer_config.json", "generation_config.json"
@@ -49,7 +51,9 @@ def open_tokenizer(spec: str) -> Tokenizer:
     or a model in Hugging Face's layout: a folder or a hub name. Raises UserError if it is none of these.
     """
     folder = hub.find_folder(spec, weights=False)
-    if hub.is_model_folder(folder):
+    if hub.is_model_folder(folder) or any(
+        (folder / name).is_file() for name in (TOKENIZER_CONFIG, VOCABULARY)
+    ):
         return read_tokenizer(folder, spec)
     if spec == "bytes":
         return byte_tokenizer()
@@ -97,7 +101,12 @@ def read_tokenizer(folder: Path, name: str) -> Tokenizer:
     Raises UserError if it is not byte-level BPE or has no end-of-text token.
     """
     path = folder / TOKENIZER_FILE
-    content = _read_json(path)
+    settings = _read_json(folder / TOKENIZER_CONFIG, missing={})
+    if path.exists():
+        content = _read_json(path)
+    else:
+        settings = {"eos_token": END_OF_TEXT, **settings}  # the default of transformers' GPT2Tokenizer
+        content = read_vocab_merges(folder, settings)
     try:
         model, decoder = content["model"], content["decoder"] or {}
         kind = model.get("type", "BPE" if "merges" in model else None)  # old files have no type
@@ -107,7 +116,7 @@ def read_tokenizer(folder: Path, name: str) -> Tokenizer:
                 f"{path} is a {kind} tokenizer, decoded by {decoder.get('type')}: must be byte-level BPE"
             )
         added = {token["content"]: token["id"] for token in content["added_tokens"]}
-        end = _end_of_text(folder, added)
+        end = _end_of_text(folder, added, settings)
         ranks, pattern = _plain_ranks(content), _split_pattern(content)
         if ranks and pattern and pattern in KNOWN_PATTERNS and added == {END_OF_TEXT: end}:
             return Tokenizer(name, ranks, pattern, added)
@@ -116,7 +125,7 @@ def read_tokenizer(folder: Path, name: str) -> Tokenizer:
         raise UserError(f"{path} is not a supported tokenizer.json ({error!r})") from None
 
 
-def _end_of_text(folder: Path, added: dict[str, int]) -> int:
+def _end_of_text(folder: Path, added: dict[str, int], settings: dict[str, Any]) -> int:
     """Return the id that ends a text: <|endoftext|> if the model ends with it, else the one that its settings name.
 
     Chat models end an answer and a text with different tokens, and list both.
@@ -127,7 +136,7 @@ def _end_of_text(folder: Path, added: dict[str, int]) -> int:
         ends += found if isinstance(found, list) else [found]
     if added.get(END_OF_TEXT, -1) in ends:
         return added[END_OF_TEXT]
-    name = _read_json(folder / TOKENIZER_CONFIG, missing={}).get("eos_token")
+    name = settings.get("eos_token")
     name = name.get("content") if isinstance(name, dict) else name
     ends.insert(0, added.get(str(name)))
     known = [end for end in ends if end in added.values()]
@@ -234,4 +243,4 @@ def _read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, A
             return missing
         raise UserError(f"{path} is missing: download it again") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path} ({error}): download it again") from None
+        raise cannot_read(path, error) from None

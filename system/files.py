@@ -87,6 +87,12 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot write to {path} ({error.strerror}): {fix}")
 
 
+def cannot_read(path: Path, reason: object, fix: str = "it may be truncated, download it again") -> UserError:
+    """Return the error for a file that cannot be read or parsed."""
+    reject_lfs_pointer(path)
+    return UserError(f"cannot read {path} ({reason}): {fix}")
+
+
 def reject_lfs_pointer(path: Path) -> None:
     """Raise UserError for the few lines that Git LFS leaves in place of a file that it has not downloaded."""
     with contextlib.suppress(OSError), open(path, "rb") as file:

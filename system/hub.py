@@ -14,7 +14,7 @@ NAME = re.compile(r"[\w.-]+/[\w.-]+")
 OUR_FOLDERS = ("out", "data", "hf", "configs")
 CONFIG = "config.json"
 # All that is downloaded; many models also have pickles, which we never open.
-FILES = [CONFIG, "generation_config.json", "tokenizer*.json"]
+FILES = [CONFIG, "generation_config.json", "tokenizer*.json", "vocab.json", "merges.txt"]
 WEIGHT_FILES = ["*.safetensors", "*.safetensors.index.json"]
 
 

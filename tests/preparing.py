@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -59,11 +60,10 @@ def some_texts(n: int = 300, seed: int = 0) -> list[str]:
 
 
 def gpt2_cache() -> str:
-    """Return a folder where tiktoken has cached GPT-2's vocabulary; skip the test if there is none."""
-    folder = ROOT.parent / "shared/tiktoken_cache"
-    if not folder.is_dir():
-        pytest.skip("GPT-2's vocabulary is not here")
-    return str(folder)
+    """Return the folder where tiktoken has cached GPT-2's vocabulary; skip the test if it is not set."""
+    if "TIKTOKEN_CACHE_DIR" not in os.environ:
+        pytest.skip("set TIKTOKEN_CACHE_DIR to a folder where tiktoken has cached gpt2")
+    return os.environ["TIKTOKEN_CACHE_DIR"]
 
 
 def write_dataset(folder: Path, tokens: np.ndarray, shard_tokens: int, vocab_size: int = 1000) -> None:

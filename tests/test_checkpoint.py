@@ -231,6 +231,8 @@ def test_corrupt_files_are_rejected(tmp_path: Path, name: str, damage: str) -> N
     content[len(content) // 2] ^= 1
     file.write_bytes(content if damage == "bit" else content[:-10])
     assert f"{name} is corrupt" in rejection(folder)
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 345\n")
+    assert f"{name} is a Git LFS pointer" in rejection(folder)
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,46 @@ def test_old_files_of_gpt2_are_read(without_prefix: bool, tmp_path: Path) -> Non
     assert largest_difference(opened(tmp_path), theirs, 65, 96) < 1e-5
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_prefixes_of_torchs_wrappers_are_dropped(prefix: str, tmp_path: Path) -> None:
+    theirs = reference_model("qwen3", tie_word_embeddings=True)
+    theirs.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / WEIGHTS)
+    wrapped = {prefix + name.replace("layers.1.", "layers.1._orig_mod."): weights[name] for name in weights}
+    save_file(wrapped, tmp_path / WEIGHTS)
+    assert largest_difference(opened(tmp_path), theirs, 65, 96) < 1e-5
+    name = "model.norm.weight"
+    save_file(wrapped | {name: weights[name].clone()}, tmp_path / WEIGHTS)
+    with pytest.raises(UserError, match="some weights are there twice"):
+        opened(tmp_path)
+
+
+def test_shards_are_read_without_their_index(tmp_path: Path) -> None:
+    theirs = reference_model("gpt2")
+    for size in ("5GB", "20KB"):
+        folder = tmp_path / size
+        theirs.save_pretrained(folder, max_shard_size=size)
+        if (folder / WEIGHTS).exists():
+            (folder / WEIGHTS).rename(folder / "model-00001-of-00001.safetensors")
+        (folder / INDEX).unlink(missing_ok=True)
+        assert largest_difference(opened(folder), theirs, 65, 96) < 1e-5
+    second = sorted(folder.glob("model-00002*"))[0]
+    second.rename(folder / "elsewhere")
+    with pytest.raises(UserError, match=f"{second} is missing: download it again"):
+        opened(folder)
+    (folder / "model-00001-of-00009.safetensors").touch()
+    with pytest.raises(UserError, match=r"has weights of 00009 and of .* files: leave those of one model"):
+        opened(folder)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, INDEX, "config.json"])
+def test_git_lfs_pointers_are_named(name: str, tmp_path: Path) -> None:
+    reference_model("gpt2").save_pretrained(tmp_path, max_shard_size="20KB" if name == INDEX else "5GB")
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 345\n")
+    with pytest.raises(UserError, match=f"{name} is a Git LFS pointer, .*: run `git lfs pull` in {tmp_path}"):
+        opened(tmp_path)
+
+
 def test_a_padded_row_never_changes_a_probability(tmp_path: Path) -> None:
     """Pretrained GPT-2's logits are far below zero, where a row of zeros would take all probability."""
     theirs = reference_model("gpt2")

@@ -65,7 +65,7 @@ def large_model(config: GPTConfig, **kwargs: Any) -> GPT:
 @torch.no_grad()
 def assert_same_logits(config: GPTConfig, reference: torch.nn.Module) -> None:
     model = GPT(config)
-    model.load_weights(from_huggingface(config, reference.state_dict()))
+    model.load_weights(dict(from_huggingface(config, reference.state_dict())))
     tokens = random_tokens(model.config)
     expected = reference.eval()(tokens).logits
     assert expected.std() > 0.5  # logits that hardly differ would prove nothing

@@ -99,6 +99,55 @@ def test_a_tokenizer_is_opened_from_wherever_it_is(tokenizers, tmp_path, monkeyp
     assert open_tokenizer("bytes").hash == byte_tokenizer().hash
 
 
+def write_vocab_merges(tokenizer: Tokenizer, folder: Path, **settings: object) -> None:
+    """Write a tokenizer as GPT-2's older files."""
+    write_tokenizer(tokenizer, folder)
+    content = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = content["model"]["vocab"] | {END_OF_TEXT: tokenizer.end_of_text}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    lines = [" ".join(merge) for merge in content["model"]["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *lines, ""]))
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def test_vocab_and_merges_are_the_same_tokenizer(tokenizers, tmp_path):
+    ours = tokenizers["like gpt2"]
+    write_vocab_merges(ours, tmp_path, tokenizer_class="GPT2Tokenizer", eos_token=END_OF_TEXT)
+    assert open_tokenizer(str(tmp_path)).hash == ours.hash
+    (tmp_path / "tokenizer_config.json").unlink()
+    assert open_tokenizer(str(tmp_path)).hash == ours.hash
+    assert AutoTokenizer.from_pretrained(tmp_path, tokenizer_type="gpt2")(strings(9)[3])[
+        "input_ids"
+    ] == ours.encode(strings(9)[3])
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<|user|>": ours.vocab_size}))
+    added = open_tokenizer(str(tmp_path))
+    assert added.special_tokens == {END_OF_TEXT: ours.end_of_text, "<|user|>": ours.vocab_size}
+    assert added.encode("the river") == ours.encode("the river")
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<|user|>": 9999}))
+    with pytest.raises(UserError, match=r"the id of the added token .* does not follow those of vocab.json"):
+        open_tokenizer(str(tmp_path))
+
+
+def test_vocab_and_merges_that_cannot_be_read_are_named(tokenizers, tmp_path):
+    write_vocab_merges(tokenizers["like gpt2"], tmp_path, tokenizer_class="Qwen2Tokenizer")
+    with pytest.raises(
+        UserError, match="suffice for GPT-2's tokenizer only, not for Qwen2Tokenizer: write it with"
+    ):
+        open_tokenizer(str(tmp_path))
+    (tmp_path / "tokenizer_config.json").unlink()
+    for name in ("merges.txt", "vocab.json"):
+        (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 345\n")
+        with pytest.raises(UserError, match=f"{name} is a Git LFS pointer, .*: run `git lfs pull`"):
+            open_tokenizer(str(tmp_path))
+        (tmp_path / name).write_text("[1]")
+        with pytest.raises(UserError, match=r"cannot read .* \("):
+            open_tokenizer(str(tmp_path))
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(UserError, match=r"no tokenizer.json in .*, nor vocab.json with merges.txt"):
+        open_tokenizer(str(tmp_path))
+
+
 def test_unknown_names_get_a_hint():
     with pytest.raises(UserError, match=r"'gtp2'.*did you mean gpt2\?"):
         open_tokenizer("gtp2")
@@ -349,7 +398,7 @@ def test_a_tokenizer_without_an_end_is_rejected(tokenizers, tmp_path):
     (tmp_path / "config.json").write_text('{"eos_token_id": [256, 255]}')
     assert read_tokenizer(tmp_path, "a name").end_of_text == 256
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(UserError, match="is missing"):
+    with pytest.raises(UserError, match=r"no tokenizer.json in .*, nor vocab.json"):
         read_tokenizer(tmp_path, "a name")
 
 
