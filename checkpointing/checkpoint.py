@@ -219,8 +219,8 @@ def find(spec: str | Path) -> Path:
     if not path.is_dir():
         raise UserError(f"no checkpoint folder {path}: run {training(path)} first")
     raise UserError(
-        f"no finished checkpoint in {path}: a run writes its first one after checkpoint_interval steps; a model of another"
-        " project needs its config.json there"
+        f"no finished checkpoint in {path}: a run writes its first one after checkpoint_interval steps; another model is a"
+        " folder with config.json and model.safetensors"
     )
 
 

@@ -1,7 +1,4 @@
-"""Read weights in Hugging Face's layout, and translate between its tensors and our network's.
-
-Pickles are never opened: loading one can run any code.
-"""
+"""Read weights in Hugging Face's layout, and translate between its tensors and our network's."""
 
 import json
 import re
@@ -13,13 +10,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from checkpointing.foreign import reject_foreign
 from checkpointing.huggingface_config import family
 from model import GPT, GPTConfig
 from system.errors import UserError
 from system.files import cannot_read
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 Shapes = dict[str, tuple[int, ...]]
 
 # transformers keeps these of GPT-2 as (in, out), for its Conv1D; our Linear keeps (out, in).
@@ -163,20 +160,10 @@ def _shards(folder: Path) -> list[str]:
     ]
 
 
-def reject_pickles(folder: Path) -> None:
-    """Raise UserError if the folder's weights are pickles, the format of other projects' checkpoints."""
-    pickles = sorted(file.name for pattern in PICKLES for file in folder.glob(pattern))
-    if pickles and not any(folder.glob("*.safetensors")):
-        raise UserError(
-            f"{folder / pickles[0]} is a pickle, and loading a pickle can run any code:"
-            f" get the model as {WEIGHTS} with its config.json, or convert it"
-        )
-
-
 def _read_file(folder: Path, name: str) -> dict[str, Tensor]:
     path = folder / name
     if not path.is_file():
-        reject_pickles(folder)
+        reject_foreign(folder)
     try:
         return load_file(path)
     except FileNotFoundError:

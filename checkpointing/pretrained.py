@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from checkpointing import checkpoint, huggingface_config, huggingface_weights
+from checkpointing import checkpoint, foreign, huggingface_config, huggingface_weights
 from corpus import tokenizer_json
 from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
 from model import GPT, GPTConfig, choose_attention
@@ -90,7 +90,7 @@ def find(spec: str) -> Pretrained:
     try:
         folder = checkpoint.find(folder)
     except UserError:
-        huggingface_weights.reject_pickles(folder)
+        foreign.reject_foreign(folder)
         raise
     config = checkpoint.network_of(checkpoint.read_checked(folder), folder)
     return Pretrained(spec, folder, config, is_ours=True)
