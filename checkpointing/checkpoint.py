@@ -39,6 +39,7 @@ WEIGHTS, OPTIMIZER, TOKENIZER, INFO = (
     "tokenizer.json",
     "checkpoint.json",
 )
+OTHER = "choose another checkpoint"
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ def save(
         _remove_old(folder, keep, protected)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(
-            f"cannot write {folder} ({error}): make room, then rerun the same command to resume"
-        ) from None
+        fix = "make room, then rerun the same command to resume"
+        raise UserError(f"cannot write {folder} ({error})", fix) from None
     return folder
 
 
@@ -183,19 +183,17 @@ def last_whole(out_dir: Path) -> tuple[Path | None, str]:
         last = pointed(out_dir, "last")
         folders = _up_to(last) if last else folders
     except UserError as error:
-        damage.append(_without_remedy(error))
+        damage.append(error.problem)
     for folder in reversed(folders):
         try:
             read_checked(folder)
             return folder, "; ".join(damage)
         except UserError as error:
-            damage.append(_without_remedy(error))
-    raise UserError(f"{'; '.join(damage)}: no checkpoint is left to resume from, choose another --out_dir")
-
-
-def _without_remedy(error: UserError) -> str:
-    """Return what is wrong; in this module's errors the fix comes after the last colon."""
-    return str(error).rpartition(": ")[0]
+            damage.append(error.problem)
+    raise UserError(
+        f"{'; '.join(damage)}: no checkpoint is left to resume from: delete {out_dir} to start again, or choose another"
+        " --out_dir"
+    )
 
 
 def find(spec: str | Path) -> Path:
@@ -237,7 +235,8 @@ def pointed(out_dir: Path, pointer: str) -> Path | None:
     folder = out_dir / name
     if not NAME.fullmatch(name) or not (folder / INFO).is_file():
         raise UserError(
-            f"{out_dir / pointer} names {name[:40]!r}, which does not exist: write the name of a checkpoint into it"
+            f"{out_dir / pointer} names {name[:40]!r}, which does not exist",
+            "write the name of a checkpoint into it",
         )
     return folder
 
@@ -258,14 +257,15 @@ def read_info(folder: Path) -> dict[str, Any]:
         version = info["format_version"]
         whole = info["sha256"].get(INFO) == _hash_of_others(info) or version == 1
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise cannot_read(folder / INFO, error, "choose another checkpoint") from None
+        raise cannot_read(folder / INFO, error, OTHER) from None
     if version not in READABLE:
         raise UserError(
             f"{folder}: checkpoint format {version}, this version of wikigpt reads"
-            f" {' and '.join(map(str, READABLE))}: choose another checkpoint"
+            f" {' and '.join(map(str, READABLE))}",
+            OTHER,
         )
     if not whole:
-        raise UserError(f"{folder}: {INFO} is corrupt (its sha256 differs): choose another checkpoint")
+        raise UserError(f"{folder}: {INFO} is corrupt (its sha256 differs)", OTHER)
     return info
 
 
@@ -279,10 +279,10 @@ def read_checked(folder: Path) -> dict[str, Any]:
         if name == INFO:
             continue
         if not (folder / name).is_file():
-            raise UserError(f"{folder}: {name} is missing: choose another checkpoint")
+            raise UserError(f"{folder}: {name} is missing", OTHER)
         if file_hash(folder / name) != expected:
             reject_lfs_pointer(folder / name)
-            raise UserError(f"{folder}: {name} is corrupt (its sha256 differs): choose another checkpoint")
+            raise UserError(f"{folder}: {name} is corrupt (its sha256 differs)", OTHER)
     return info
 
 
@@ -297,21 +297,29 @@ def network_of(info: dict[str, Any], folder: Path) -> GPTConfig:
         return GPTConfig(**info["model"])
     except (TypeError, ValueError, KeyError) as error:
         raise UserError(
-            f"{folder / INFO}: its model cannot be built ({error}): choose another checkpoint"
+            f"{folder / INFO}: its model cannot be built ({error}): {_changed_code(info)}"
         ) from None
 
 
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Return a checkpoint's weights by name."""
-    return _load_tensors(folder / WEIGHTS)
+def _changed_code(info: dict[str, Any]) -> str:
+    """Return the fix for a checkpoint whose files are intact, but which model.py cannot take."""
+    commit = info.get("git_commit")
+    return f"the code changed since, use that of then{f' (git commit {commit})' if commit else ''}"
 
 
 def load_weights(folder: Path, model: GPT) -> None:
-    """Copy a checkpoint's weights into the model; raise UserError if names or shapes differ."""
+    """Copy a checkpoint's weights into the model; raise UserError if names or shapes differ.
+
+    If the model has fewer learned positions than the weights, it gets the first ones.
+    """
+    weights = _load_tensors(folder / WEIGHTS)
+    positions = weights.get("transformer.wpe.weight")
+    if positions is not None:
+        weights["transformer.wpe.weight"] = positions[: model.config.block_size]
     try:
-        model.load_weights(read_weights(folder))
+        model.load_weights(weights)
     except ValueError as error:
-        raise UserError(f"{folder / WEIGHTS}: {error}") from None
+        raise UserError(f"{folder / WEIGHTS}: {error}: {_changed_code(read_info(folder))}") from None
 
 
 def load_optimizer(folder: Path, model: GPT, optimizer: torch.optim.Optimizer) -> None:
@@ -338,7 +346,7 @@ def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise cannot_read(path, error, "choose another checkpoint") from None
+        raise cannot_read(path, error, OTHER) from None
 
 
 def _all(out_dir: Path) -> list[Path]:

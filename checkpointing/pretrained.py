@@ -46,20 +46,15 @@ class Pretrained:
 
         If the model has fewer learned positions than the weights, it gets the first ones.
         """
+        if self.is_ours:
+            checkpoint.load_weights(self.folder, model)
+            return
+        own, tensors = model.weights(), huggingface_weights.read_tensors(self.folder)
         try:
-            if self.is_ours:
-                weights = checkpoint.read_weights(self.folder)
-                positions = weights.get("transformer.wpe.weight")
-                if positions is not None:
-                    weights["transformer.wpe.weight"] = positions[: model.config.block_size]
-                model.load_weights(weights)
-            else:
-                own, tensors = model.weights(), huggingface_weights.read_tensors(self.folder)
-                for name, weight in huggingface_weights.from_huggingface(self.config, tensors):
-                    own[name].copy_(weight[: len(own[name])])
+            for name, weight in huggingface_weights.from_huggingface(self.config, tensors):
+                own[name].copy_(weight[: len(own[name])])
         except ValueError as error:
-            where = self.folder / checkpoint.WEIGHTS if self.is_ours else self.folder
-            raise UserError(f"{where}: {error}") from None
+            raise UserError(f"{self.folder}: {error}") from None
 
     def tokenizer(self) -> Tokenizer:
         """Return the model's tokenizer; raise UserError if it has more tokens than the model."""

@@ -58,7 +58,7 @@ class TokenDataset:
         """Return the error for a token at `position` of the stream that the tokenizer does not have."""
         index = int(np.searchsorted(self._ends, position, side="right"))
         path = self.data_dir / self.manifest.splits[self.split].shards[index].name
-        return UserError(f"{path} is corrupt (the tokenizer has no such token): {remedy(self.data_dir)}")
+        return UserError(f"{path} is corrupt (the tokenizer has no such token)", remedy(self.data_dir))
 
     @cached_property
     def pair_starts(self) -> np.ndarray:

@@ -15,7 +15,11 @@ INTERRUPTED, INTERRUPTED_STATUS = "interrupted: rerun the same command to resume
 
 
 class UserError(Exception):
-    """An error the user can fix; its message is one line: what is wrong and how to fix it."""
+    """An error the user can fix; its message is one line: what is wrong (`problem`) and how to fix it."""
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(f"{problem}: {fix}" if fix else problem)
+        self.problem = problem
 
 
 def say(line: str, file: TextIO | None = None) -> None:

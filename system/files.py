@@ -84,22 +84,21 @@ def only_writer(folder: Path, busy: str) -> Iterator[None]:
 def cannot_write(path: Path, error: OSError) -> UserError:
     """Return the error for an output folder, or a file in it, that cannot be written."""
     fix = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --out_dir"
-    return UserError(f"cannot write to {path} ({error.strerror}): {fix}")
+    return UserError(f"cannot write to {path} ({error.strerror})", fix)
 
 
 def cannot_read(path: Path, reason: object, fix: str = "it may be truncated, download it again") -> UserError:
     """Return the error for a file that cannot be read or parsed."""
     reject_lfs_pointer(path)
-    return UserError(f"cannot read {path} ({reason}): {fix}")
+    return UserError(f"cannot read {path} ({reason})", fix)
 
 
 def reject_lfs_pointer(path: Path) -> None:
     """Raise UserError for the few lines that Git LFS leaves in place of a file that it has not downloaded."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            raise UserError(
-                f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in {path.parent}"
-            )
+            fix = f"run `git lfs pull` in {path.parent}"
+            raise UserError(f"{path} is a Git LFS pointer, not the file itself", fix)
 
 
 @contextlib.contextmanager

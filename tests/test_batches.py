@@ -45,7 +45,7 @@ def test_checkpoints_before_an_invalid_token_are_set_aside(
     shard = spoil_step(config, trusted + 8)
     with pytest.raises(UserError) as error:
         train(longer)
-    found = "the tokenizer has no such token): checkpoints saved by this command were renamed to *.suspect; "
+    found = "the tokenizer has no such token): any checkpoint that this command saved is now *.suspect; "
     assert str(error.value).startswith(f"{shard} is ")
     assert f"{found}delete {config.data_dir} and prepare it again, then rerun" in str(error.value)
     assert (out_dir / f"step_{trusted + 5:08d}.suspect").is_dir()

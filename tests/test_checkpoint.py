@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import shutil
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -261,7 +262,10 @@ def test_other_format_and_impossible_model_are_rejected(tmp_path: Path) -> None:
     change_info(folder, model=asdict(replace(TINY, n_embd=32)))
     assert "model.safetensors" in rejection(folder)
     change_info(folder, model=asdict(replace(TINY, n_layer=2)))
-    assert "missing" in rejection(folder)
+    change_info(folder, git_commit="abc123")
+    assert re.search(
+        "missing .*: the code changed since, use that of then .git commit abc123.", rejection(folder)
+    )
     change_info(folder, format_version=99)
     assert "checkpoint format 99" in rejection(folder)
 
@@ -308,7 +312,8 @@ def test_last_whole_skips_corrupt_checkpoints(tmp_path: Path) -> None:
     assert checkpoint.last_whole(tmp_path) == (folders[0], expected)
     flip_a_bit(folders[0] / "checkpoint.json")
     with pytest.raises(
-        UserError, match=r"tokenizer.json is corrupt .*; .*checkpoint.json.*: no checkpoint is left"
+        UserError,
+        match=r"tokenizer.json is corrupt .*; .*checkpoint.json.*: no checkpoint is left .*: delete .* to start again",
     ):
         checkpoint.last_whole(tmp_path)
 

@@ -244,12 +244,15 @@ def test_record_interrupted_while_written_is_not_doubled(
     assert [record["step"] for record in read_metrics(file)] == [1]
 
 
-@pytest.mark.parametrize(
-    "content", ['{"step": 1}\n{"st\x00p": 2}\n{"step": 3}\n', '{"step": 1}\n[]\n', '{"step": 2}\n{"step": 2}\n', "\udc80\n"]
-)  # fmt: skip
-def test_corrupt_records_are_rejected(config: TrainConfig, file: Path, content: str) -> None:
+@pytest.mark.parametrize(("content", "number"), [
+    ('{"step": 1}\n{"st\x00p": 2}\n{"step": 3}\n', 2), ('{"step": 1}\n[]\n', 2), ('{"step": 2}\n{"step": 2}\n', 2),
+    ("\udc80\n", 1), ("{}\n", 1), ('{"step": 1}\n{"step": 3}\n7\n{"step": 4}\n', 3),
+])  # fmt: skip
+def test_corrupt_records_are_rejected(config: TrainConfig, file: Path, content: str, number: int) -> None:
     file.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(UserError, match=r"metrics.jsonl is corrupt: repair it, or move it away"):
+    with pytest.raises(
+        UserError, match=rf"metrics.jsonl:{number} is corrupt, .*: repair that line, or move the file away"
+    ):
         opened(config, 1)
     assert file.read_bytes() == content.encode(errors="surrogateescape")
 

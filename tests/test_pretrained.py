@@ -18,6 +18,7 @@ from model import GPTConfig
 from prepare_data import PrepareConfig, prepare
 from sampling.engine import Sampling, continuations
 from system.errors import UserError
+from system.files import file_hash
 from tools.export_hf import ExportConfig, export
 from train import train
 from training.config import TrainConfig, parse_train_config
@@ -162,6 +163,17 @@ def test_a_run_killed_before_its_first_checkpoint_restarts_with_the_same_weights
     assert first.origin
     assert again.origin
     assert first.origin.folder == again.origin.folder != pretrained.find(trained.out_dir).folder
+
+
+def test_a_checkpoint_is_hashed_once_as_its_run_resumes(
+    trained: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = initialized_from(trained.out_dir, trained, max_steps=2, checkpoint_interval=1)
+    train(config)
+    hashed = []
+    monkeypatch.setattr(checkpoint, "file_hash", lambda path: hashed.append(path.name) or file_hash(path))
+    assert opened(config).resumes
+    assert sorted(hashed) == ["model.safetensors", "optimizer.safetensors", "tokenizer.json"]
 
 
 def test_a_run_from_before_init_from_existed_resumes(trained: TrainConfig) -> None:

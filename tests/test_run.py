@@ -131,7 +131,19 @@ def test_another_run_is_rejected_with_the_differing_keys(begun: TrainConfig) -> 
         assert words in message
     assert "eval_interval" not in message
     assert "n_layer" not in message
-    assert "--branch_from" in message
+    fix = f"choose another --out_dir, or start a new run from it with --branch_from={begun.out_dir} --out_dir=..."
+    assert message.endswith(fix)
+
+
+def test_branching_is_advised_only_where_it_works(begun: TrainConfig) -> None:
+    other = replace(begun, seed=9, max_steps=5)
+    assert rejection(other).endswith(f"--branch_from={begun.out_dir} --out_dir=... --max_steps=... (above 5)")
+    for changes in ({"model": replace(begun.model, n_layer=3)}, {"init_from": begun.out_dir}):
+        assert rejection(replace(begun, seed=9, **changes)).endswith(": choose another --out_dir")
+    (Path(begun.out_dir) / "last").unlink()
+    (Path(begun.out_dir) / "best").unlink()
+    shutil.rmtree(Path(begun.out_dir) / "step_00000005")
+    assert rejection(other).endswith(": choose another --out_dir"), "there is no checkpoint to branch from"
 
 
 def test_other_data_are_rejected_by_a_short_hash(begun: TrainConfig) -> None:
@@ -236,6 +248,10 @@ def test_branch_rejects_another_network_or_tokenizer(begun: TrainConfig, tmp_pat
     with pytest.raises(UserError, match="another tokenizer"):
         opened(branch, tokenizer=other)
     assert "no checkpoint folder" in rejection(replace(branch, branch_from=str(tmp_path / "nowhere")))
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    assert f"has no optimizer state: start from its weights with --init_from={tmp_path}" in rejection(
+        replace(branch, branch_from=str(tmp_path))
+    )
 
 
 def test_branch_killed_before_its_first_checkpoint_is_still_a_branch(
@@ -324,8 +340,7 @@ def test_checkpoint_replaces_a_lost_config(begun: TrainConfig, content: str | No
     run = opened(begun)
     assert (run.progress, run.about["run_id"]) == (before.progress, before.about["run_id"])
     (note,) = run.notes
-    assert "CORRUPT" in note
-    assert "config.json" in note
+    assert note.startswith(f"CORRUPT {path} (" if content is not None else f"no config.json in {path.parent}")
     assert note.endswith("resuming from " + str(run.checkpoint))
     assert "seed=1 (not 7)" in rejection(replace(begun, seed=7))
 

@@ -34,7 +34,7 @@ def micro_batches(
             # Compiled code is for one shape: another one would be compiled again, and round differently.
             inputs, targets = batch(run.data.train, starts, T, cut=not learner.is_compiled)
         except UserError as error:  # a token that the tokenizer does not have
-            check.report(str(error).rpartition(": ")[0])
+            check.report(error.problem)
             inputs = np.zeros((len(starts), T), dtype=np.int64)
             targets = np.full_like(inputs, IGNORED)
         if config.model.dropout:

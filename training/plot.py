@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,19 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     *lines, _cut_short = path.read_bytes().split(b"\n")
-    try:
-        records = [json.loads(line) for line in lines]
-        is_ordered = all(before["step"] < after["step"] for before, after in pairwise(records))
-    except (ValueError, TypeError, KeyError):
-        is_ordered = False
-    if not is_ordered:
-        raise UserError(f"{path} is corrupt: repair it, or move it away to resume without its records")
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            is_later = record["step"] > (records[-1]["step"] if records else -1)
+        except (ValueError, TypeError, KeyError):
+            is_later = False
+        if not is_later:
+            raise UserError(
+                f"{path}:{number} is corrupt, not the record of a later step: repair that line, or move the file away to"
+                " resume without its records"
+            )
+        records.append(record)
     return records
 
 

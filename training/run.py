@@ -21,6 +21,7 @@ from checkpointing.pretrained import Pretrained
 from corpus.dataset import TokenDataset
 from corpus.tokenizer import Tokenizer
 from model import GPTConfig
+from system import hub
 from system.errors import UserError
 from system.files import cannot_write, replace_file
 from system.world import World
@@ -82,14 +83,14 @@ def open_run(config: TrainConfig, data: Data, n_processes: int = 1) -> Run:
 
     Raises UserError if the data do not fit the config, or if the folder holds another run, with the differing keys.
     """
-    config, origin = find_network(config, data.tokenizer)
-    notes = _check_data(config, data, n_processes)
-    out_dir, data_hash = Path(config.out_dir), data.train.manifest_hash
-    ours = _recorded_identity(config) | {"data": data_hash}
+    out_dir = Path(config.out_dir)
     folder, damage = checkpoint.last_whole(out_dir)
     earlier, found = _earlier(out_dir, folder)
+    config, origin = find_network(config, data.tokenizer, folder, earlier)
+    notes = _check_data(config, data, n_processes)
+    ours = _recorded_identity(config) | {"data": data.train.manifest_hash}
     if earlier:
-        _reject_other_run(out_dir, earlier["identity"], ours, config.extend)
+        _reject_other_run(out_dir, earlier["identity"], ours, config.extend, folder)
     config = replace(config, branch_from=_branch_origin(config, earlier))
     if not folder and config.branch_from:
         folder = checkpoint.find(config.branch_from)
@@ -103,7 +104,9 @@ def open_run(config: TrainConfig, data: Data, n_processes: int = 1) -> Run:
     }
     if earlier:
         notes += _changes(earlier, about)
-    notes += [f"CORRUPT {words}: resuming from {folder}" for words in (damage, found) if words]
+    notes += [
+        f"{words}: resuming from {folder}" for words in (damage and f"CORRUPT {damage}", found) if words
+    ]
     progress = _progress(config, folder, data.tokenizer) if folder else Progress()
     return Run(config, data, origin, folder, progress, about, notes)
 
@@ -135,16 +138,19 @@ def check_same_step(run: Run, world: World) -> None:
         )
 
 
-def find_network(config: TrainConfig, tokenizer: Tokenizer) -> tuple[TrainConfig, Pretrained | None]:
-    """Return the config with its network filled in, and the model of `init_from` if its weights are still to be loaded."""
+def find_network(
+    config: TrainConfig, tokenizer: Tokenizer, folder: Path | None, earlier: dict[str, Any] | None
+) -> tuple[TrainConfig, Pretrained | None]:
+    """Return the config with its network filled in, and the model of `init_from` if its weights are still to be loaded.
+
+    They are not if the run has a checkpoint, `folder`. `earlier` is what its config.json holds.
+    """
     if not config.init_from:
         return with_vocabulary(config, tokenizer.vocab_size), None
-    out_dir = Path(config.out_dir)
-    last, _ = checkpoint.last_whole(out_dir)
-    if last:
-        return with_network(config, checkpoint.network_of(checkpoint.read_info(last), last)), None
+    if folder:
+        return with_network(config, checkpoint.network_of(checkpoint.read_info(folder), folder)), None
     # The folder on record: a run's best checkpoint, or what a hub name means, may have changed since.
-    recorded = (_earlier(out_dir, None)[0] or {}).get("init_folder")
+    recorded = (earlier or {}).get("init_folder")
     origin = pretrained.find(config.branch_from or recorded or config.init_from)
     if origin.tokenizer().hash != tokenizer.hash:
         raise UserError(
@@ -202,14 +208,14 @@ def _earlier(out_dir: Path, folder: Path | None) -> tuple[dict[str, Any] | None,
     try:
         content = json.loads((out_dir / CONFIG).read_text())
         return {**content, **{key: content[key] for key in ("config", "identity", "run_id")}}, ""
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         if not folder:
             return None, ""
-        damage = f"{out_dir / CONFIG} is missing ({error.strerror})"
+        damage = f"no {CONFIG} in {out_dir}, written again"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        damage = f"cannot read {out_dir / CONFIG} ({error})"
-    if not folder:
-        raise UserError(f"{damage}: choose another --out_dir")
+        if not folder:
+            raise UserError(f"cannot read {out_dir / CONFIG} ({error}): choose another --out_dir") from None
+        damage = f"CORRUPT {out_dir / CONFIG} ({error})"
     return checkpoint.read_info(folder), damage
 
 
@@ -226,9 +232,7 @@ def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer) -> Progre
         )
     progress = checkpoint.progress_of(info)
     if progress.step + int(branches) > config.max_steps:  # a branch trains at least one step
-        raise UserError(
-            f"max_steps={config.max_steps}: must be larger, {folder} is already at step {progress.step}"
-        )
+        raise UserError(f"max_steps={config.max_steps}: must be above {progress.step}, the step of {folder}")
     if branches:  # best and usual losses are those of the new run
         progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
     return progress
@@ -240,6 +244,11 @@ def _branch_origin(config: TrainConfig, earlier: dict[str, Any] | None) -> str:
     It is on record from the first command, so a branch killed before its first checkpoint remains that branch.
     """
     if not earlier:
+        if config.branch_from and hub.is_model_folder(Path(config.branch_from)):
+            raise UserError(
+                f"branch_from={config.branch_from}: has no optimizer state: start from its weights with"
+                f" --init_from={shlex.quote(config.branch_from)}"
+            )
         return str(checkpoint.find(config.branch_from)) if config.branch_from else ""
     recorded: str = earlier["config"]["branch_from"]
     if config.branch_from and Path(recorded) != Path(config.branch_from) != Path(recorded).parent:
@@ -265,8 +274,13 @@ def _check_branch(config: TrainConfig, folder: Path, info: dict[str, Any]) -> No
         )
 
 
-def _reject_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool) -> None:
-    """Raise UserError if the run in the folder has another identity; with `extend`, max_steps may grow."""
+def _reject_other_run(
+    out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool, folder: Path | None
+) -> None:
+    """Raise UserError if the run in the folder has another identity; with `extend`, max_steps may grow.
+
+    `folder` is its last checkpoint.
+    """
     theirs = _recorded_identity(TrainConfig()) | theirs  # a newer field's default is the old behaviour
     is_longer = ours["max_steps"] > theirs["max_steps"]
     allowed = {"max_steps"} if extend and is_longer else set()
@@ -281,10 +295,19 @@ def _reject_other_run(out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any
     listed = ", ".join(f"{key}={_short(theirs.get(key))} (not {_short(ours[key])})" for key in differing)
     fixes = {"max_steps": "add --extend to train it longer", "data": "use the data_dir it started with"}
     fix = fixes.get(",".join(differing), "choose another --out_dir")
-    raise UserError(
-        f"{out_dir} holds another run, with {listed}: {fix}, or start a new run from it with --branch_from={shlex.quote(str(out_dir))}"
-        " --out_dir=..."
-    )
+    branch = _branching(out_dir, differing, ours["max_steps"], folder)
+    raise UserError(f"{out_dir} holds another run, with {listed}: {fix}{branch}")
+
+
+def _branching(out_dir: Path, differing: list[str], max_steps: int, folder: Path | None) -> str:
+    """Return the advice to branch, "" where a branch would be rejected: it has the network and origin of its run."""
+    network = {item.name for item in fields(GPTConfig)} - {"dropout"}
+    if not folder or not network.isdisjoint(differing) or "init_from" in differing:
+        return ""
+    step = checkpoint.read_info(folder)["step"]
+    longer = "" if step < max_steps else f" --max_steps=... (above {step})"
+    place = shlex.quote(str(out_dir))
+    return f", or start a new run from it with --branch_from={place} --out_dir=...{longer}"
 
 
 def _recorded_identity(config: TrainConfig) -> dict[str, Any]:

@@ -45,7 +45,6 @@ def save_checkpoint(
     except UserError as error:
         if must_succeed:
             raise
-        reason = str(error).rpartition(": ")[0]
-        log.say(f"NOT SAVED: {reason}; only this checkpoint is lost")
+        log.say(f"NOT SAVED: {error.problem}; only this checkpoint is lost")
     else:
         log.say(f"saved {folder} in {time.perf_counter() - began:.1f} s")

@@ -60,6 +60,6 @@ class ShardCheck:
         """Return the error that ends the run, in all processes, when any of them found damage."""
         found = self.damage or "another process found a corrupt shard, see its error line"
         return UserError(
-            f"{found}: checkpoints saved by this command were renamed to *.suspect; {remedy(self.data_dir)}, then rerun"
+            f"{found}: any checkpoint that this command saved is now *.suspect; {remedy(self.data_dir)}, then rerun"
             " the same command to resume"
         )
