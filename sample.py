@@ -8,22 +8,38 @@ Only the checkpoint is needed: it holds its tokenizer. The same from Python:
     print(continuations(model, tokenizer, "The history of", Sampling(n_samples=3), dtype))
 """
 
+import contextlib
+import io
+import os
+import select
+import shlex
+import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from sampling.config import SampleConfig
 from system.command_line import parse_config
-from system.errors import UserError, run_command
+from system.errors import UserError, run_command, say
 
 
 def read_prompts(config: SampleConfig) -> list[str]:
-    """Return the prompt, or the lines of the prompt file; raise UserError if they are not text."""
+    """Return the prompt, or the lines of the prompt file, `-` for standard input; raise UserError if they are not text."""
+    named = config.prompt.removeprefix("FILE:")  # as in nanoGPT
+    if named != config.prompt and Path(named).is_file():
+        raise UserError(
+            f"prompt={config.prompt!r}: set --prompt_file={shlex.quote(named)} to read prompts from a file, one per line"
+        )
     setting = f"prompt_file={config.prompt_file}" if config.prompt_file else f"prompt={config.prompt!r}"
     try:
         if not config.prompt_file:
             config.prompt.encode()  # Python turns invalid bytes of the command line into lone surrogates
             return [config.prompt]
-        lines = Path(config.prompt_file).read_text(encoding="utf-8-sig").split("\n")
+        piped = config.prompt_file == "-"
+        if piped and not sys.stdin:
+            raise UserError(f"{setting}: standard input is closed: pipe prompts into it")
+        content = sys.stdin.buffer.read() if piped else Path(config.prompt_file).read_bytes()
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except (UnicodeEncodeError, UnicodeDecodeError) as error:
         raise UserError(f"{setting}: not UTF-8 at position {error.start}: write it in UTF-8") from None
     except OSError as error:
@@ -34,6 +50,27 @@ def read_prompts(config: SampleConfig) -> list[str]:
     return prompts
 
 
+def warn(config: SampleConfig, prompts: list[str], special_tokens: Iterable[str]) -> None:
+    """Print on stderr what a user may not expect: names of special tokens are text, piped text is not read."""
+    for name in special_tokens:
+        if any(name in prompt for prompt in prompts):
+            say(
+                f"note: {name} in a prompt is read as text; an empty prompt, --prompt=, begins an article",
+                sys.stderr,
+            )
+    if not config.prompt_file and is_piped():
+        say("note: the piped text is not read: add --prompt_file=-, with one prompt per line", sys.stderr)
+
+
+def is_piped() -> bool:
+    """Return whether text waits on standard input, from a pipe."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be no standard input
+        pipe = sys.stdin.buffer
+        if isinstance(pipe, io.BufferedReader) and stat.S_ISFIFO(os.fstat(pipe.fileno()).st_mode):
+            return bool(select.select([pipe], [], [], 0)[0]) and bool(pipe.peek(1))
+    return False
+
+
 def main() -> None:
     config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
     # Once the command line is read, so that a mistake in it does not wait for torch.
@@ -42,6 +79,7 @@ def main() -> None:
 
     prompts, n_samples = read_prompts(config), config.sampling.n_samples
     model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device, config.precision)
+    warn(config, prompts, tokenizer.special_tokens)
     for index, prompt in enumerate(prompts, start=1):
         if index > 1:
             print()

@@ -16,7 +16,7 @@ OTHER_NAMES = {
     "init_from": _CHECKPOINT,
     "num_samples": _SAMPLES,
     "out_dir": _CHECKPOINT,
-    "start": "prompt, or prompt_file for a file of prompts (nanoGPT's FILE:)",
+    "start": "prompt, or prompt_file for a file with one prompt per line (nanoGPT's FILE:)",
     # Hugging Face
     "do_sample": "temperature, where 0 always takes the most probable token",
     "max_length": _LENGTH,
@@ -72,7 +72,7 @@ class SampleConfig:
         "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name
     )
     prompt: str = "The history of"  # text to continue
-    prompt_file: PathText = ""  # file with one prompt per line, instead of prompt
+    prompt_file: PathText = ""  # file with one prompt per line, instead of prompt; -: standard input
     sampling: Sampling = field(default_factory=Sampling)  # how to continue a prompt
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of matrix multiplications

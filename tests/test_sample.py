@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,6 +169,42 @@ def test_bad_prompt_files_are_one_line(tmp_path: Path, content: bytes | None, wo
     with pytest.raises(UserError, match=words) as error:
         read_prompts(SampleConfig(prompt_file=str(path)))
     assert "\n" not in str(error.value)
+
+
+def test_prompts_are_read_from_a_pipe(checkpoint_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, "one\ncafé\n".encode())
+    os.close(writer)
+    with open(reader) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        words = [f"--checkpoint={checkpoint_dir}", "--max_new_tokens=0", *FLOAT32]
+        done = run_here("sample.py", *words, "--prompt=the")
+        assert "piped text is not read: add --prompt_file=-" in done.stderr
+        done = run_here("sample.py", *words, "--prompt_file=-")
+        assert (done.stdout, done.stderr) == ("one\n\ncafé\n", "")
+        done = run_here("sample.py", *words, "--prompt=the")
+        assert done.stderr == "", "nothing is left in the pipe"
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UserError, match="prompt_file=-: standard input is closed: pipe prompts into it"):
+        read_prompts(SampleConfig(prompt_file="-"))
+
+
+def test_names_of_special_tokens_in_a_prompt_are_named(checkpoint_dir: Path) -> None:
+    prompt = "--prompt=<|endoftext|>"
+    done = run_here("sample.py", f"--checkpoint={checkpoint_dir}", prompt, "--max_new_tokens=0", *FLOAT32)
+    assert done.stdout == "<|endoftext|>\n"
+    assert done.stderr == (
+        "note: <|endoftext|> in a prompt is read as text; an empty prompt, --prompt=, begins an article\n"
+    )
+
+
+def test_a_file_in_the_form_of_nanogpt_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a b.txt").write_text("the\n")
+    with pytest.raises(
+        UserError, match=f"set --prompt_file='{tmp_path}/a b.txt' to read prompts from a file"
+    ):
+        read_prompts(SampleConfig(prompt=f"FILE:{tmp_path}/a b.txt"))
+    assert read_prompts(SampleConfig(prompt="FILE: a story")) == ["FILE: a story"]
 
 
 def test_prompts_are_whole_lines(tmp_path: Path) -> None:
