@@ -144,11 +144,8 @@ def test_a_missing_checkpoint_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
     message = one_line_error(run_here("sample.py", "--checkpoint=out/nothing"))
-    assert "no folder out/nothing" in message
-    assert "`python train.py --out_dir=out/nothing`" in message
-    os.mkdir("out")
-    message = one_line_error(run_here("sample.py", "--checkpoint=out/nothing"))
-    assert "no checkpoint folder out/nothing" in message
+    assert "no checkpoint folder out/nothing: run `python train.py --out_dir=out/nothing` first" in message
+    assert "no folder nobody/nothing" in one_line_error(run_here("sample.py", "--checkpoint=nobody/nothing"))
 
 
 @pytest.mark.parametrize(

@@ -306,8 +306,8 @@ def _branching(out_dir: Path, differing: list[str], max_steps: int, folder: Path
         return ""
     step = checkpoint.read_info(folder)["step"]
     longer = "" if step < max_steps else f" --max_steps=... (above {step})"
-    place = shlex.quote(str(out_dir))
-    return f", or start a new run from it with --branch_from={place} --out_dir=...{longer}"
+    branch = f"--branch_from={shlex.quote(str(out_dir))} --out_dir=...{longer}"
+    return f", or start a new run from it with {branch}"
 
 
 def _recorded_identity(config: TrainConfig) -> dict[str, Any]:
