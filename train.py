@@ -31,7 +31,7 @@ from training.log import announce, open_log, print_outcome
 from training.micro_batch import memory_for
 from training.optim import clip_gradients, learning_rate, set_learning_rate, update
 from training.requests import Requests
-from training.run import Run, check_same_step, open_data, open_run
+from training.run import Run, open_together
 from training.saving import save_checkpoint
 from training.shard_check import ShardCheck
 from training.watchdog import Watchdog
@@ -46,10 +46,8 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
     """
     world = start_world(config.device, config.timeout_minutes)
     with Signals() as signals, Watchdog(world, config.timeout_minutes) as watchdog:
-        with announced(f"reading {config.data_dir} and {config.out_dir}", world.is_main), world.all_or_none():
-            data = open_data(config.data_dir)
-            run = open_run(config, data, world.size)
-        check_same_step(run, world)
+        with announced(f"reading {config.data_dir} and {config.out_dir}", world.is_main):
+            run = open_together(config, world)
         config, progress = run.config, run.progress
         if progress.step == config.max_steps:
             print_outcome(run, progress, world)

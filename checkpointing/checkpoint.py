@@ -85,7 +85,7 @@ def save(
     and the `protected` one. A reader, or a run killed at any moment, sees a whole checkpoint or none. Raises UserError if
     it cannot be written.
     """
-    folder = out_dir / f"step_{progress.step:08d}"
+    folder = folder_of(out_dir, progress.step)
     partial = folder.with_suffix(".tmp")
     for abandoned in out_dir.glob("step_*.tmp"):  # by killed runs
         shutil.rmtree(abandoned, ignore_errors=True)
@@ -224,7 +224,17 @@ def find(spec: str | Path) -> Path:
 
 def is_last(out_dir: Path, step: int) -> bool:
     """Return whether `last` names the checkpoint of this step."""
-    return _name(out_dir, "last") == f"step_{step:08d}"
+    return _name(out_dir, "last") == folder_of(out_dir, step).name
+
+
+def folder_of(out_dir: Path, step: int) -> Path:
+    """Return the place of a step's checkpoint, whether there is one or not."""
+    return out_dir / f"step_{step:08d}"
+
+
+def step_of(folder: Path) -> int:
+    """Return the step of a checkpoint by its name."""
+    return int(folder.name.removeprefix("step_"))
 
 
 def pointed(out_dir: Path, pointer: str) -> Path | None:

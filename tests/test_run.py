@@ -16,6 +16,7 @@ from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT
 from system.errors import UserError
+from system.files import file_hash
 from system.world import World
 from train import train
 from training import run as run_module
@@ -23,7 +24,15 @@ from training.config import TrainConfig
 from training.learner import build_learner
 from training.optim import make_optimizer
 from training.plot import read_metrics
-from training.run import Run, check_same_step, open_data, open_run, with_vocabulary, write_config
+from training.run import (
+    Run,
+    check_same_step,
+    open_data,
+    open_run,
+    open_together,
+    with_vocabulary,
+    write_config,
+)
 
 BYTES = open_tokenizer("bytes")
 DATA = "d" * 64
@@ -160,6 +169,42 @@ def test_processes_must_start_from_the_same_step(begun: TrainConfig) -> None:
     check_same_step(run, ALONE)
     with pytest.raises(UserError, match="the processes see different checkpoints there, this one step 5"):
         check_same_step(run, Other(0, 2, CPU))
+
+
+class SecondOfTwo(World):
+    """The second process, where the main one has found the checkpoint of step 5."""
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor if tensor.is_floating_point() else tensor + 5 + 1
+
+    def smallest(self, number: int) -> int:
+        return number
+
+
+def test_only_the_main_process_hashes_checkpoints(
+    begun: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = replace(begun, device="cpu")
+    data_hash = open_data(begun.data_dir).train.manifest_hash
+    path = Path(begun.out_dir) / "config.json"
+    path.write_text(path.read_text().replace(DATA, data_hash))
+    hashed: list[str] = []
+    monkeypatch.setattr(checkpoint, "file_hash", lambda path: hashed.append(path.name) or file_hash(path))
+    runs = [open_together(begun, world) for world in (SecondOfTwo(1, 2, CPU), ALONE)]
+    assert len(hashed) == 3, "the three files, by the main process"
+    assert runs[0].checkpoint == runs[1].checkpoint == Path(begun.out_dir) / "step_00000005"
+    assert runs[0].progress == runs[1].progress
+    branch = replace(begun, branch_from=begun.out_dir, out_dir=begun.out_dir + "_branch")
+    monkeypatch.setattr(SecondOfTwo, "sum", lambda self, tensor: tensor)
+    for world in (SecondOfTwo(1, 2, CPU), ALONE):
+        assert open_together(branch, world).checkpoint == runs[0].checkpoint
+    assert len(hashed) == 6
+    monkeypatch.undo()
+    shutil.rmtree(runs[0].checkpoint)
+    with pytest.raises(
+        UserError, match="see different checkpoints there, this one no step_00000005: use a folder"
+    ):
+        open_together(begun, SecondOfTwo(1, 2, CPU))
 
 
 def test_field_newer_than_the_run_has_its_default(begun: TrainConfig, tmp_path: Path) -> None:

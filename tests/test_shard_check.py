@@ -91,7 +91,8 @@ def test_damage_stops_a_run_between_two_checkpoints(copy: TrainConfig) -> None:
     flip_a_bit(Path(copy.data_dir) / "train_00002.bin")
     copy = replace(copy, max_steps=3000, checkpoint_interval=3000, eval_interval=3000)
     with pytest.raises(
-        UserError, match=r"train_00002.bin is corrupt .*: checkpoints saved by this command were renamed"
+        UserError,
+        match=r"train_00002.bin is corrupt .*: any checkpoint that this command saved is now [*].suspect",
     ):
         train(copy)
     assert not list(Path(copy.out_dir).glob("step_*"))

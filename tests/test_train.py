@@ -496,7 +496,8 @@ def test_corrupt_checkpoint_is_named_and_the_one_before_it_used(
     for folder in out_dir.glob("step_*"):
         flip_a_bit(folder / "optimizer.safetensors")
     with pytest.raises(
-        UserError, match=r"no checkpoint is left to resume from, choose another --out_dir$"
+        UserError,
+        match=r"no checkpoint is left to resume from: delete .* to start again, or choose another --out_dir$",
     ) as error:
         train(config)
     assert str(error.value).count("optimizer.safetensors is corrupt") == 3

@@ -78,15 +78,48 @@ def open_data(data_dir: str) -> Data:
     return Data(train, val, train.tokenizer())
 
 
-def open_run(config: TrainConfig, data: Data, n_processes: int = 1) -> Run:
+def open_together(config: TrainConfig, world: World) -> Run:
+    """Return the run of `config`, opened in all processes; only the main one hashes checkpoints, which is to read all of them.
+
+    Raises UserError in all of them if one cannot open it, or if they would not start from the same step.
+    """
+    out_dir = Path(config.out_dir)
+    last: tuple[Path | None, str] = None, ""
+    with world.all_or_none():
+        data = open_data(config.data_dir)
+        if world.is_main:
+            last = checkpoint.last_whole(out_dir)
+    folder, _ = last
+    found = int(
+        world.sum(torch.tensor(checkpoint.step_of(folder) + 1 if folder else 0))
+    )  # by the main process
+    with world.all_or_none():
+        if found and not world.is_main:
+            folder = checkpoint.folder_of(out_dir, found - 1)
+            if not folder.is_dir():
+                raise _different_checkpoints(out_dir, f"no {folder.name}")
+            last = folder, ""
+        run = open_run(config, data, world.size, last, check=world.is_main)
+    check_same_step(run, world)
+    return run
+
+
+def open_run(
+    config: TrainConfig,
+    data: Data,
+    n_processes: int = 1,
+    last: tuple[Path | None, str] | None = None,
+    check: bool = True,
+) -> Run:
     """Return the run of `config` in its out_dir: new, branched, or at its last intact checkpoint. Only reads.
 
+    `last` is the result of `last_whole` if it is known already. `check` hashes a checkpoint of another run too.
     Raises UserError if the data do not fit the config, or if the folder holds another run, with the differing keys.
     """
     out_dir = Path(config.out_dir)
-    folder, damage = checkpoint.last_whole(out_dir)
+    folder, damage = last or checkpoint.last_whole(out_dir)
     earlier, found = _earlier(out_dir, folder)
-    config, origin = find_network(config, data.tokenizer, folder, earlier)
+    config, origin = find_network(config, data.tokenizer, folder, earlier, check)
     notes = _check_data(config, data, n_processes)
     ours = _recorded_identity(config) | {"data": data.train.manifest_hash}
     if earlier:
@@ -107,7 +140,7 @@ def open_run(config: TrainConfig, data: Data, n_processes: int = 1) -> Run:
     notes += [
         f"{words}: resuming from {folder}" for words in (damage and f"CORRUPT {damage}", found) if words
     ]
-    progress = _progress(config, folder, data.tokenizer) if folder else Progress()
+    progress = _progress(config, folder, data.tokenizer, check) if folder else Progress()
     return Run(config, data, origin, folder, progress, about, notes)
 
 
@@ -132,14 +165,22 @@ def check_same_step(run: Run, world: World) -> None:
     """Raise UserError if the processes would not start from the same step."""
     step = run.progress.step
     if world.smallest(step) != -world.smallest(-step):
-        raise UserError(
-            f"out_dir={run.out_dir}: the processes see different checkpoints there, this one step {step}: use a folder"
-            " that all of them share"
-        )
+        raise _different_checkpoints(run.out_dir, f"step {step}")
+
+
+def _different_checkpoints(out_dir: Path, found: str) -> UserError:
+    return UserError(
+        f"out_dir={out_dir}: the processes see different checkpoints there, this one {found}: use a folder that all of them"
+        " share"
+    )
 
 
 def find_network(
-    config: TrainConfig, tokenizer: Tokenizer, folder: Path | None, earlier: dict[str, Any] | None
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+    folder: Path | None,
+    earlier: dict[str, Any] | None,
+    check: bool,
 ) -> tuple[TrainConfig, Pretrained | None]:
     """Return the config with its network filled in, and the model of `init_from` if its weights are still to be loaded.
 
@@ -151,7 +192,7 @@ def find_network(
         return with_network(config, checkpoint.network_of(checkpoint.read_info(folder), folder)), None
     # The folder on record: a run's best checkpoint, or what a hub name means, may have changed since.
     recorded = (earlier or {}).get("init_folder")
-    origin = pretrained.find(config.branch_from or recorded or config.init_from)
+    origin = pretrained.find(config.branch_from or recorded or config.init_from, check)
     if origin.tokenizer().hash != tokenizer.hash:
         raise UserError(
             f"data_dir={config.data_dir}: its tokenizer differs from that of init_from={config.init_from}:"
@@ -219,10 +260,10 @@ def _earlier(out_dir: Path, folder: Path | None) -> tuple[dict[str, Any] | None,
     return checkpoint.read_info(folder), damage
 
 
-def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer) -> Progress:
+def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer, check: bool) -> Progress:
     """Return the progress of the checkpoint to start from: the run's own, already verified, or the one it branches from."""
     branches = folder.parent != Path(config.out_dir)
-    info = checkpoint.read_checked(folder) if branches else checkpoint.read_info(folder)
+    info = checkpoint.read_checked(folder) if branches and check else checkpoint.read_info(folder)
     if branches:
         _check_branch(config, folder, info)
     if info["tokenizer_hash"] != tokenizer.hash:
