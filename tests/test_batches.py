@@ -9,6 +9,7 @@ import pytest
 from conftest import elsewhere, final_files, records
 
 from corpus.dataset import TokenDataset
+from corpus.manifest import remedy
 from system.errors import UserError
 from train import train
 from training.config import TrainConfig
@@ -47,7 +48,7 @@ def test_checkpoints_before_an_invalid_token_are_set_aside(
         train(longer)
     found = "the tokenizer has no such token): any checkpoint that this command saved is now *.suspect; "
     assert str(error.value).startswith(f"{shard} is ")
-    assert f"{found}delete {config.data_dir} and prepare it again, then rerun" in str(error.value)
+    assert f"{found}{remedy(config.data_dir)}, then rerun" in str(error.value)
     assert (out_dir / f"step_{trusted + 5:08d}.suspect").is_dir()
     for pointer in ("last", "best"):
         named = (out_dir / pointer).read_text() if (out_dir / pointer).exists() else ""
