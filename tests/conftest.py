@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 import torch
 from preparing import InProcess
@@ -33,6 +34,11 @@ CPU = torch.device("cpu")
 ALONE = World(0, 1, CPU)
 # What starts a script in two processes.
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+
+
+hypothesis.settings.register_profile("few", max_examples=100, derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("many", max_examples=100_000, deadline=None, database=None)
+hypothesis.settings.load_profile("few")
 
 
 @pytest.fixture(autouse=True, scope="session")
