@@ -22,7 +22,7 @@ from system.errors import run_command
 from system.hardware import autocast
 from system.progress import announced
 from system.signals import Signals, ignore_signals
-from system.world import World, start_world, sync_gradients
+from system.world import World, clear_gradients, start_world, sync_gradients
 from training.autopsy import stop_at, write_skipped_batch
 from training.batches import micro_batches
 from training.guard import Guard, check_finite
@@ -90,7 +90,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                 norm = clip_gradients(learner.model, config.optimizer.grad_clip, divisor=count / world.size)
                 skip = guard.judge(progress, loss / count, own[0] / count, norm)
                 update(learner.optimizer, skip)
-                learner.optimizer.zero_grad(set_to_none=True)
+                clear_gradients(learner.network)
                 progress = progress.stepped(config.sequences_per_step)
 
             requests.finish(progress.step, log.say)

@@ -33,11 +33,17 @@ class World:
     device: torch.device
     local_rank: int = 0  # its number among the processes of its machine
     timeout: timedelta = timedelta(minutes=20)  # longest wait for another process
+    launched: bool = False  # by torchrun or srun: a single process then runs the code of several
 
     @property
     def is_main(self) -> bool:
         """Whether this is the process that prints and writes."""
         return self.rank == 0
+
+    @property
+    def has_group(self) -> bool:
+        """Whether this process communicates, if only with itself."""
+        return self.launched or self.size > 1
 
     @property
     def name(self) -> str:
@@ -46,7 +52,7 @@ class World:
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the tensor summed over all processes, on this one's device; alone, the tensor itself."""
-        if self.size > 1:
+        if self.has_group:
             tensor = tensor.to(self.device, copy=True)
             dist.all_reduce(tensor)
         return tensor
@@ -54,7 +60,7 @@ class World:
     def smallest(self, number: int) -> int:
         """Return the smallest of all processes' numbers."""
         numbers = torch.tensor(number, device=self.device)
-        if self.size > 1:
+        if self.has_group:
             dist.all_reduce(numbers, op=dist.ReduceOp.MIN)
         return int(numbers)
 
@@ -80,16 +86,22 @@ class World:
             raise UserError(f"{int(n_failed)} other process(es) cannot start: see their error lines")
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """Return the model in DDP, which averages gradients over the processes during backward; alone, the model itself."""
-        if self.size == 1:
+        """Return the model in DDP, which averages gradients over the processes during backward; alone, the model itself.
+
+        DDP holds all gradients in buckets. They exist before it does, so that it makes them views of its buckets; else
+        those of the first micro-batches would be a second set of tensors.
+        """
+        if not self.has_group:
             return model
         ids = [self.device.index] if self.device.type == "cuda" else None
+        for weights in model.parameters():
+            weights.grad = torch.zeros_like(weights) if weights.requires_grad else None
         return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
     def side_channel(self) -> "SideChannel":
         """Open a channel on the CPU between the processes; all call this."""
         # nccl has no CPU operations; with gloo the processes have such a channel already.
-        needs_group = self.size > 1 and self.device.type == "cuda"
+        needs_group = self.has_group and self.device.type == "cuda"
         group = dist.new_group(backend="gloo", timeout=self.timeout) if needs_group else None
         _left_groups.append(group)
         return SideChannel(group)
@@ -100,7 +112,7 @@ class World:
         The groups stay in memory: freeing gloo's waits for its threads, which may be waiting for Python's lock to free a
         tensor, and neither ever ends.
         """
-        if self.size > 1:
+        if self.has_group:
             _left_groups.append(dist.group.WORLD)
             dist.destroy_process_group()
 
@@ -129,6 +141,7 @@ class SideChannel:
 def start_world(device: str, timeout_minutes: float = 20.0) -> World:
     """Join the processes torchrun started, with nccl on CUDA and gloo elsewhere; alone without torchrun.
 
+    With RANK and WORLD_SIZE set, a single process runs the code of several (not on Apple GPUs, which have no backend).
     A process that waits for another for longer than the timeout fails. Raises UserError if this process cannot have
     the device, or if the other processes are not found.
     """
@@ -146,13 +159,15 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
     if size > 1 and own_device.type == "mps":
         raise UserError(f"device={device}: {size} processes cannot share an Apple GPU: use --device=cpu")
     timeout = timedelta(minutes=1.1 * timeout_minutes)  # a bit longer, so that the watchdog speaks first
-    if size > 1:
+    launched = {"RANK", "WORLD_SIZE"} <= os.environ.keys() and own_device.type != "mps"
+    world = World(rank, size, own_device, local_rank, timeout, launched)
+    if world.has_group:
         backend, device_id = ("nccl", own_device) if own_device.type == "cuda" else ("gloo", None)
         try:
             with deadly_interrupts():
                 dist.init_process_group(
                     backend,
-                    store=store(timeout),
+                    store=store(timeout) if size > 1 else dist.HashStore(),  # alone, there is nobody to find
                     timeout=timeout,
                     rank=rank,
                     world_size=size,
@@ -164,7 +179,7 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
                 f"rank {rank} does not find the other {size - 1} process(es) ({reason}): start all of them, with torchrun"
                 " or as docs/slurm.md says"
             ) from None
-    return World(rank, size, own_device, local_rank, timeout)
+    return world
 
 
 def rank_variable(key: str, default: str) -> int:
@@ -195,6 +210,11 @@ def sync_gradients(network: nn.Module, is_last: bool) -> AbstractContextManager:
     if isinstance(network, DistributedDataParallel) and not is_last:
         return network.no_sync()
     return nullcontext()
+
+
+def clear_gradients(network: nn.Module) -> None:
+    """Clear the gradients before a step: under DDP they stay in its buckets, as zeros; alone, their memory is freed."""
+    network.zero_grad(set_to_none=not isinstance(network, DistributedDataParallel))
 
 
 def is_from_collective(error: BaseException) -> bool:

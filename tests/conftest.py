@@ -1,5 +1,6 @@
 """What tests share: a tiny data folder, a tiny config on it, the commands as processes, the files of a run."""
 
+import importlib
 import json
 import os
 import random
@@ -194,6 +195,9 @@ def ranks(start: Start) -> Ranks:
     """A function that trains each config in a process of its own, all together, without an agent that ends them."""
 
     def start_together(*configs: TrainConfig, **script: Path) -> list[Command]:
+        importlib.import_module(
+            "torch._dynamo"
+        )  # takes seconds, and DDP imports it: once for all that are forked
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(len(configs))}
         numbers = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(len(configs))]
         return [start(config, **script, **place, **own) for config, own in zip(configs, numbers, strict=True)]

@@ -3,27 +3,46 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, Ranks, Start, completed, free_port, wait_for
+from conftest import (
+    ROOT,
+    Ranks,
+    Start,
+    arguments,
+    command_environment,
+    completed,
+    elsewhere,
+    final_files,
+    free_port,
+    losses,
+    records,
+    wait_for,
+    with_dropout,
+)
 from torch import distributed, nn
 
 from system.errors import UserError
 from system.world import is_from_collective, start_world
+from train import train
 from training.config import TrainConfig
 
 SCRIPT = """
 import json, os, sys, torch
 sys.path.insert(0, {root!r})
 from system.errors import UserError
-from system.world import is_from_collective, start_world, sync_gradients
+from system.world import clear_gradients, is_from_collective, start_world, sync_gradients
 world = start_world("cpu", timeout_minutes=0.5)
 channel, own = world.side_channel(), torch.tensor([1.0 + world.rank])
 network = world.wrap(torch.nn.Linear(1, 1, bias=False))
+first_place = network.module.weight.grad.data_ptr()
 found = dict(sum=world.sum(own).item(), own=own.item(), smallest=world.smallest(12 - world.rank))
 channel.sum(own)
 found["channel"] = own.item()
@@ -31,7 +50,16 @@ for is_last in (False, True):
     with sync_gradients(network, is_last):
         network(torch.tensor([[10.0 ** world.rank]])).sum().backward()
     found[f"gradient, last is {{is_last}}"] = network.module.weight.grad.item()
-network(own[None]).sum().backward()  # the second time, DDP exchanges the order of its buckets
+found["places in the first step"] = len({{first_place, network.module.weight.grad.data_ptr()}})
+places = set()
+for is_last in 3 * (False, True):  # from the second step on, DDP's buckets are in their final order
+    with sync_gradients(network, is_last):
+        network(own[None]).sum().backward()
+    places.add(network.module.weight.grad.data_ptr())
+    if is_last:
+        clear_gradients(network)
+        places.add(network.module.weight.grad.data_ptr())
+found["gradients after clearing"], found["places of gradients"] = network.module.weight.grad.item(), len(places)
 try:
     with world.all_or_none():
         if world.rank == 1:
@@ -71,7 +99,9 @@ def test_two_processes_compute_together_until_one_is_lost(
     lost = first.pop("lost")
     assert lost.keys() == {"backward", "sum", "smallest", "wait", "channel", "started sum", "wrap"}
     assert all(lost.values()), lost
-    both = {"sum": 3, "smallest": 11, "channel": 3, "gradient, last is True": (2 * 1 + 2 * 10) / 2}
+    # The gradients are in DDP's buckets from the start: there is no second set.
+    both = {"gradients after clearing": 0, "places in the first step": 1, "places of gradients": 1}
+    both |= {"sum": 3, "smallest": 11, "channel": 3, "gradient, last is True": (2 * 1 + 2 * 10) / 2}
     error = "1 other process(es) cannot start: see their error lines"
     assert first == {**both, "own": 1, "gradient, last is False": 1, "error": error}
     assert second == {**both, "own": 2, "gradient, last is False": 10, "error": "no data here", "lost": {}}
@@ -105,6 +135,65 @@ def test_leaving_the_others_never_hangs(config: TrainConfig, ranks: Ranks, tmp_p
     script = tmp_path / "leave.py"
     script.write_text(LEAVE_OFTEN)
     assert [completed(command) for command in ranks(config, config, script=script)] == ["left\n"] * 2
+
+
+@pytest.mark.serial
+def test_one_process_under_a_launcher_computes_the_same_bits(
+    config: TrainConfig, ranks: Ranks, tmp_path: Path
+) -> None:
+    """With DDP and the side channel, and an accumulation of micro-batches."""
+    config = replace(with_dropout(config), micro_batch_size=2)
+    launched = elsewhere(config, "launched")
+    script = tmp_path / "checked.py"
+    script.write_text(LAUNCHED.format(root=str(ROOT)))
+    (process,) = ranks(launched, script=script)
+    assert completed(process).endswith("DistributedDataParallel on gloo\n")
+    train(config)
+    assert final_files(launched) == final_files(config)
+    assert records(launched) == records(config)
+
+
+LAUNCHED = """
+import os, sys
+sys.path.insert(0, {root!r})
+import torch, train
+build, found = train.build_learner, []
+def checked(run, world):
+    learner = build(run, world)
+    found[:] = type(learner.network).__name__, "on", torch.distributed.get_backend()
+    return learner
+train.build_learner = checked
+train.main()
+print(*found)
+"""
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_one_gpu_runs_nccl_ddp_and_the_side_channel(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, device="cuda", micro_batch_size=2)
+    launched = elsewhere(config, "launched")
+    script = tmp_path / "checked.py"
+    script.write_text(LAUNCHED.format(root=str(ROOT)))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=1",
+        str(script),
+    ]
+    done = subprocess.run(
+        [*command, *arguments(launched)],
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("DistributedDataParallel on nccl\n")
+    train(config)
+    assert losses(launched) == pytest.approx(losses(config), rel=1e-5)
 
 
 def raised_by(call: Callable[[], object]) -> BaseException:

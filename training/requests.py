@@ -76,7 +76,7 @@ class Requests:
 
     def exchange(self, own: torch.Tensor) -> torch.Tensor:
         """Start the sum of all processes' requests, and return the sum of those one step ago; alone, the present ones."""
-        if self.world.size == 1:
+        if not self.world.has_group:
             return own
         before, self.pending = self.pending, (own, self.channel.start_sum(own))
         if before is None:
@@ -119,7 +119,7 @@ class Requests:
         found = torch.tensor(
             [self.check.damage != "", self.check.is_running, self.signals.name != ""]
         ).float()
-        if self.world.size > 1:
+        if self.world.has_group:
             self.channel.sum(found)
         n_damaged, n_running, n_signals = found.tolist()
         if n_damaged:

@@ -41,7 +41,7 @@ class Watchdog:
         self.place, self.lost_contact = place, lost_contact
 
     def __enter__(self) -> "Watchdog":
-        if self.world.size > 1:
+        if self.world.has_group:
             self.thread.start()
         return self
 
@@ -52,7 +52,7 @@ class Watchdog:
         if error is None:
             self.world.stop()  # still watched: nccl waits for the others
         self.is_over.set()
-        if self.world.size == 1:
+        if not self.world.has_group:
             return
         if isinstance(error, UserError):
             self.exit(str(error), status=2)
