@@ -42,7 +42,7 @@ def full_disk(lab: Lab, tally: Tally, _config: Any) -> None:
             run = lab.run(place)
             with tally.attempt(f"{run.out_dir}, full {'for a while' if is_emptied else 'until the end'}"):
                 _fill_and_empty(lab, run, place / "filler", is_emptied)
-            shutil.rmtree(run.out_dir)
+            shutil.rmtree(run.out_dir, ignore_errors=True)
     finally:
         subprocess.run(["umount", str(place)], check=True)
 
