@@ -29,7 +29,7 @@ from training.guard import Guard, check_finite
 from training.learner import Learner, build_learner, make_validation
 from training.log import announce, open_log, print_outcome
 from training.micro_batch import memory_for
-from training.optim import clip_gradients, learning_rate, set_learning_rate, update
+from training.optim import clip_gradients, gradient_norm, learning_rate, set_learning_rate, update
 from training.requests import Requests
 from training.run import Run, open_together
 from training.saving import save_checkpoint
@@ -85,10 +85,10 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                 rate = learning_rate(progress.step, config.max_steps, config.optimizer)
                 set_learning_rate(learner.optimizer, rate)
                 own = accumulate_gradients(run, learner, progress, world, objective, requests.check)
-                loss, count = world.sum(own).unbind()
+                loss, count, norm = world.sum(own).unbind()
                 count = count + (count == 0)  # nothing scored: the loss is 0
-                norm = clip_gradients(learner.model, config.optimizer.grad_clip, divisor=count / world.size)
-                skip = guard.judge(progress, loss / count, own[0] / count, norm)
+                clip_gradients(learner.model, config.optimizer.grad_clip, norm / count, count / world.size)
+                skip = guard.judge(progress, loss / count, own[0] / count, norm / count)
                 update(learner.optimizer, skip)
                 clear_gradients(learner.network)
                 progress = progress.stepped(config.sequences_per_step)
@@ -101,9 +101,10 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
 def accumulate_gradients(
     run: Run, learner: Learner, progress: Progress, world: World, objective: Objective, check: ShardCheck
 ) -> Tensor:
-    """Add up the gradients of the next step, micro-batch by micro-batch; return this process's loss and count (2,).
+    """Add up the gradients of the next step, micro-batch by micro-batch; return this process's loss, count and norm (3,).
 
-    The processes average their gradients once, after the last micro-batch.
+    The processes average their gradients once, after the last micro-batch. Each then computes the norm of the average.
+    They use the mean of these norms, so that all clip alike, and all skip a step in which a single one is not finite.
     """
     sums = torch.zeros(2, device=world.device)
     for batch, is_last in micro_batches(run, learner, progress, world, check):
@@ -112,7 +113,7 @@ def accumulate_gradients(
                 loss, count = objective(learner.network, batch)
             loss.backward()
         sums += torch.stack([loss.detach(), count])
-    return sums
+    return torch.cat([sums, gradient_norm(learner.model)[None]])
 
 
 def main(config: TrainConfig | None = None) -> None:

@@ -65,6 +65,17 @@ def add_poison(
     for_each_learner(set_attribute, poison)
 
 
+def add_bad_norm(set_attribute: SetAttribute, step: int) -> None:
+    """Let this process find a gradient norm of NaN in a step (0: in none), though its gradients are fine."""
+    norm, calls = train_module.gradient_norm, []
+
+    def norm_or_nan(model: nn.Module) -> torch.Tensor:
+        calls.append(1)
+        return norm(model) * (NAN if len(calls) == step else 1.0)
+
+    set_attribute(train_module, "gradient_norm", norm_or_nan)
+
+
 def sequence_of(step: int, place: int = 3) -> int:
     """Return the number of one of the sequences of the update that leads to `step`."""
     return (step - 1) * BATCH + place

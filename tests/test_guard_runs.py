@@ -12,6 +12,7 @@ from conftest import ROOT, Ranks, elsewhere, final_files, outcome, records, with
 from poison import (
     NAN,
     Enough,
+    add_bad_norm,
     add_poison,
     read_autopsy,
     sequence_of,
@@ -35,11 +36,11 @@ def weights_after(config: TrainConfig, n_steps: int) -> dict[str, torch.Tensor]:
     """Return weights and optimizer state after this many undisturbed steps."""
     clip, calls = train_module.clip_gradients, []
 
-    def clip_or_end(*arguments: object, **divisor: torch.Tensor) -> torch.Tensor:
+    def clip_or_end(*arguments: object) -> None:
         calls.append(1)
         if len(calls) > n_steps:
             raise Enough
-        return clip(*arguments, **divisor)
+        clip(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train_module, "clip_gradients", clip_or_end)
@@ -262,18 +263,25 @@ import train
 from checkpointing import checkpoint
 from training.config import parse_train_config
 from system.errors import run_command
-from poison import NAN, add_poison
+from poison import NAN, add_bad_norm, add_poison
 save = checkpoint.save
 checkpoint.save = lambda *arguments: (time.sleep({save_seconds}), save(*arguments))[1]
 add_poison(setattr, parse_train_config(sys.argv[1:], ""), {{{sequence}: NAN}})
+add_bad_norm(setattr, {bad_norm_step} if os.environ["RANK"] == "1" else 0)
 run_command(train.main, os._exit)
 """
 
 
-def poisoned_script(config: TrainConfig, sequence: int, save_seconds: float = 0.0) -> Path:
-    """Return a script that trains as train.py does, with a poisoned sequence and slow checkpoints."""
+def poisoned_script(
+    config: TrainConfig, sequence: int, save_seconds: float = 0.0, bad_norm_step: int = 0
+) -> Path:
+    """Return a script that trains as train.py does, with a poisoned sequence and slow checkpoints.
+
+    In rank 1 alone, the gradient norm of `bad_norm_step` is NaN.
+    """
     script = Path(config.out_dir).parent / f"poisoned_{sequence}.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), sequence=sequence, save_seconds=save_seconds))
+    words = {"sequence": sequence, "save_seconds": save_seconds, "bad_norm_step": bad_norm_step}
+    script.write_text(SCRIPT.format(root=str(ROOT), **words))
     return script
 
 
@@ -301,18 +309,21 @@ def test_one_rank_of_two_stops_both(config: TrainConfig, ranks: Ranks) -> None:
 def test_two_processes_skip_as_one_does(
     config: TrainConfig, ranks: Ranks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Both, also where only one of them finds the step bad: in step 4, its gradient norm alone is not finite."""
     config = replace(config, on_nonfinite="skip")
     two = elsewhere(config, "two")
-    started = ranks(two, two, script=poisoned_script(two, sequence_of(7, place=6)))
+    script = poisoned_script(two, sequence_of(7, place=6), bad_norm_step=4)
+    started = ranks(two, two, script=script)
     ends = [outcome(process) for process in started]
     assert [status for status, _ in ends] == [0, 0], ends
     add_poison(monkeypatch.setattr, config, {sequence_of(7, place=6): NAN})
+    add_bad_norm(monkeypatch.setattr, 4)
     train(config)
-    assert [record["step"] for record in records(two) if record.get("skipped")] == [7]
+    assert [record["step"] for record in records(two) if record.get("skipped")] == [4, 7]
     for ours, theirs in zip(records(two), records(config), strict=True):
         assert ours.keys() == theirs.keys()
         for key, value in theirs.items():
-            assert ours[key] == (value if value is None else pytest.approx(value, rel=1e-5))
+            assert ours[key] == (value if value is None else pytest.approx(value, rel=1e-5)), key
     for rank in (0, 1):
         numbers = [row["number"] for row in read_autopsy(two, 7, f"_rank_{rank}")[1]]
         assert numbers == list(range(48 + 4 * rank, 52 + 4 * rank))

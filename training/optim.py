@@ -45,24 +45,32 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
     )
 
 
-def clip_gradients(model: nn.Module, max_norm: float, divisor: torch.Tensor) -> torch.Tensor:
+def gradient_norm(model: nn.Module) -> torch.Tensor:
+    """Return the global norm of the gradients (), on the device and without waiting for it."""
+    return torch.nn.utils.get_total_norm(gradients(model))
+
+
+def clip_gradients(model: nn.Module, max_norm: float, norm: torch.Tensor, divisor: torch.Tensor) -> None:
     """Divide the gradients by `divisor` (), then scale them to a global norm of at most `max_norm` (0: any).
 
-    Returns the norm before clipping, on the device and without waiting for it.
+    `norm` () is what the global norm is after the division.
     """
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients) / divisor
     scale = (max_norm / (norm + 1e-6)).clamp(max=1.0) if max_norm else torch.ones_like(norm)
-    torch._foreach_mul_(gradients, scale / divisor)
-    return norm
+    torch._foreach_mul_(gradients(model), scale / divisor)
+
+
+def gradients(model: nn.Module) -> list[torch.Tensor]:
+    """Return the gradients of the parameters that have one."""
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
 
 def update(optimizer: torch.optim.Optimizer, skip: torch.Tensor) -> None:
     """Update the weights, unless `skip` (), a boolean on the device: then nothing changes, step counts included.
 
-    Does not wait for the device, except on Apple's GPUs, whose fused kernel ignores `found_inf`.
+    torch's fused optimizers, such as AdamW, take the flag themselves, as they do from a GradScaler. All others ignore
+    it, so for them, and on Apple's GPUs, whose fused kernel ignores it too, each step waits for the device.
     """
-    if skip.device.type != "mps":
+    if getattr(optimizer, "_step_supports_amp_scaling", False) and skip.device.type != "mps":
         setattr(optimizer, "found_inf", skip.float())  # noqa: B010  mypy does not know it
     elif skip.item():
         return
