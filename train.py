@@ -25,7 +25,7 @@ from system.signals import Signals, ignore_signals
 from system.world import World, clear_gradients, start_world, sync_gradients
 from training.autopsy import stop_at, write_skipped_batch
 from training.batches import micro_batches
-from training.guard import Guard, check_finite
+from training.guard import Guard
 from training.learner import Learner, build_learner, make_validation
 from training.log import announce, open_log, print_outcome
 from training.micro_batch import memory_for
@@ -56,7 +56,8 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
         announce(run, world)
         learner = build_learner(run, world)
         validate = make_validation(run, learner, world, objective)
-        guard = Guard(world.device, config.on_nonfinite, config.sequences_per_step, progress)
+        batch, vocabulary = config.sequences_per_step, config.model.vocab_size
+        guard = Guard(world.device, config.on_nonfinite, batch, progress, vocabulary)
         requests = Requests(run, world, signals)
         watchdog.observe(lambda: (progress.step, (progress, requests.n_check_waits)), requests.lost_contact)
         fits = memory_for(world.device, learner.micro_batch_size, learner.share)
@@ -71,7 +72,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                     if verdict.skipped:
                         log.say(write_skipped_batch(verdict, run, learner, guard, world))
                 if due.evaluate:
-                    losses = check_finite(validate(), progress.step)
+                    losses = guard.checked(validate(), progress.step)
                     progress = progress.evaluated(losses.nats_per_token, losses.bits_per_byte)
                     log.evaluated(progress, losses)
                 if due.save:

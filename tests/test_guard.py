@@ -1,6 +1,7 @@
 """The guard by itself: which losses and gradient norms it judges bad, when it ends a run, and what it remembers."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from poison import NAN
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system.errors import UserError
-from training.guard import MAX_SKIPPED, SPIKE_DEVIATIONS, SPREAD_STEPS, WINDOW_STEPS, Guard, check_finite
+from training.guard import MAX_SKIPPED, SPIKE_DEVIATIONS, SPREAD_STEPS, WINDOW_STEPS, Guard
 
 
 def judge(guard: Guard, losses: list[float], first: int = 1, grad_norm: float = 1.0) -> list[bool]:
@@ -26,7 +27,7 @@ def judge(guard: Guard, losses: list[float], first: int = 1, grad_norm: float = 
 
 
 def new_guard(on_nonfinite: Any = "skip", sequences: int = 400, state: dict | None = None) -> Guard:
-    return Guard(CPU, on_nonfinite, sequences, Progress(guard=state))
+    return Guard(CPU, on_nonfinite, sequences, Progress(guard=state), vocab_size=50)
 
 
 NOISY = [
@@ -63,10 +64,33 @@ def test_gradient_norm_that_is_not_finite_is_bad(norm: float) -> None:
     assert verdict.reason == f"the gradient norm of step 1 is {norm}"
 
 
-def test_weights_are_good_unless_their_loss_is_far_above_the_best() -> None:
-    guard = new_guard(sequences=400)
-    for val_loss, best, good in ((4.4, 3.0, True), (4.6, 3.0, False), (NAN, 3.0, False), (50.0, None, True)):
-        assert guard.are_good(val_loss, best) is good
+def evaluate(guard: Guard, *losses: float) -> None:
+    for loss in losses:
+        guard.checked(Losses(loss, loss, 10, 10), 7)
+
+
+@pytest.mark.parametrize("sequences", [16, 10_000])
+def test_weights_are_good_unless_their_loss_is_far_above_the_runs_own(sequences: int) -> None:
+    """Whatever the batch, and though an evaluation between has found the weights wrecked."""
+    guard = new_guard(sequences=sequences)
+    for losses, good, bad in (
+        ((), math.log(50) + 0.2, math.log(50) + 0.4),  # of a new run: no better than a guess
+        ((9.0,), math.log(50) + 0.2, 9.0),
+        ((4.0, 3.0), 3.2, 3.4),
+        ((3.2, 3.4, 3.6), 3.8, 4.0),  # it overfits
+        ((6.0, 7.0), 3.8, 6.0),
+        ((3.5,), 3.7, 3.9),  # it has recovered
+    ):
+        evaluate(guard, *losses)
+        assert (guard.are_good(good), guard.are_good(bad), guard.are_good(NAN)) == (True, False, False)
+
+
+def test_good_loss_comes_from_the_state_or_an_older_checkpoints_best() -> None:
+    guard = new_guard()
+    evaluate(guard, 3.0, 2.0)
+    old = Progress(9, best_val_loss=2.0, guard={"spread": [0.0, 0.0, 0.0], "skipped": []})
+    for other in (new_guard(state=guard.state()), Guard(CPU, "skip", 400, old, 50)):
+        assert (other.are_good(2.2), other.are_good(2.4)) == (True, False)
 
 
 def test_skipped_losses_are_not_in_the_spread() -> None:
@@ -106,7 +130,7 @@ def test_state_comes_back_exactly() -> None:
 
 
 def test_last_good_step_is_not_a_skipped_one() -> None:
-    guard = Guard(CPU, "skip", 400, Progress(9, guard={"spread": [0.0, 0.0, 0.0], "skipped": [3, 8, 9]}))
+    guard = Guard(CPU, "skip", 400, Progress(9, guard={"spread": [0.0, 0.0, 0.0], "skipped": [3, 8, 9]}), 50)
     assert guard.last_good_step == 7
     judge(guard, [2.0, NAN], first=10)
     assert guard.last_good_step == 10
@@ -143,9 +167,9 @@ def test_verdicts_come_a_step_late() -> None:
 @pytest.mark.parametrize("loss", [float("inf"), NAN])
 def test_validation_loss_that_is_not_finite_is_an_error(loss: float) -> None:
     with pytest.raises(UserError, match=rf"the validation loss of step 7 is {loss}, .*--learning_rate"):
-        check_finite(Losses(loss, loss, 10, 10), 7)
+        evaluate(new_guard(), loss)
     fine = Losses(3.0, 4.0, 10, 10)
-    assert check_finite(fine, 7) is fine
+    assert new_guard().checked(fine, 7) is fine
 
 
 def test_other_figures_travel_with_the_verdict() -> None:

@@ -58,7 +58,8 @@ def begun(config: TrainConfig) -> TrainConfig:
     optimizer.step()
     run = opened(config)
     write_config(run)
-    checkpoint.save(Path(config.out_dir), model, optimizer, BYTES, Progress(5, 40, 3.0, 2.5), run.about, 2)
+    progress = Progress(5, 40, 3.0, 2.5, guard={"spread": [0.0, 0.0, 0.0], "skipped": [], "val_loss": 3.0})
+    checkpoint.save(Path(config.out_dir), model, optimizer, BYTES, progress, run.about, 2)
     return config
 
 
@@ -116,6 +117,8 @@ def test_other_windows_are_the_same_run_and_said(begun: TrainConfig) -> None:
         "changed since last time: eval_windows 11 -> 7",
         "`best` now compares validation losses over different windows",
     ]
+    usual = [found.progress.guard["val_loss"] for found in (run, opened(begun))]
+    assert usual == [None, 3.0], "an evaluation over other windows is not judged by the earlier ones"
 
 
 def test_more_windows_than_there_are_is_said(config: TrainConfig) -> None:

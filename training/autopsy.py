@@ -67,9 +67,7 @@ def stop_at(
     log.say(f"{verdict.reason}: the run stops")
     progress = progress.rewound(verdict.step - 1, verdict.sequences)
     val_loss = validate().nats_per_token
-    # A new run that has not been evaluated yet began with the loss of a guess among all tokens.
-    best = progress.best_val_loss or math.log(run.config.model.vocab_size)
-    good = guard.are_good(val_loss, best)
+    good = guard.are_good(val_loss)
     if good and progress.step > run.progress.step and not checkpoint.is_last(run.out_dir, progress.step):
         save_checkpoint(run, learner, progress, guard, log, keep=0)  # keep all: this one may not be better
     log.say(write_autopsy(verdict, run, learner, world, examines=True))

@@ -21,6 +21,7 @@ from training.config import OnNonfinite
 
 SPREAD_STEPS = 100  # steps over which the losses' mean and deviation are taken; earlier, no loss is a spike
 SPIKE_DEVIATIONS = 10.0  # deviations above the mean from which a loss is a spike
+MAX_RISE = 0.3  # nats by which the validation loss of good weights may rise from one evaluation to the next
 MAX_SKIPPED, WINDOW_STEPS = 10, 1000  # most steps skipped, in how many
 GENTLER = "with a lower --learning_rate or more --warmup_steps"
 BRANCH = f"branch from an earlier checkpoint (--branch_from=... --out_dir=...) {GENTLER}"
@@ -63,12 +64,18 @@ class Guard:
     """
 
     def __init__(
-        self, device: torch.device, on_nonfinite: OnNonfinite, sequences_per_step: int, progress: Progress
+        self,
+        device: torch.device,
+        on_nonfinite: OnNonfinite,
+        sequences_per_step: int,
+        progress: Progress,
+        vocab_size: int,
     ) -> None:
         """Start after the step of `progress`, with the guard's state that it holds, if any."""
         state = progress.guard or {"spread": [0.0, 0.0, 0.0], "skipped": []}
         skipped = [-WINDOW_STEPS] * (MAX_SKIPPED - len(state["skipped"])) + state["skipped"]
         self.on_nonfinite, self.n_skipped = on_nonfinite, len(state["skipped"])
+        self.good_val_loss: float = state.get("val_loss", progress.best_val_loss) or math.log(vocab_size)
         self.last_good_step = progress.step
         while self.last_good_step in state["skipped"]:
             self.last_good_step -= 1
@@ -135,13 +142,26 @@ class Guard:
         return {
             "spread": self.spread.tolist(),
             "skipped": [step for step in self.skipped.tolist() if step > 0],
+            "val_loss": self.good_val_loss,
         }
 
-    def are_good(self, val_loss: float, best: float | None) -> bool:
-        """Return whether weights with this validation loss are worth saving: it is not far above the best one."""
-        return math.isfinite(val_loss) and (
-            best is None or val_loss <= best + SPIKE_DEVIATIONS * self.least_deviation
-        )
+    def checked(self, losses: Losses, step: int) -> Losses:
+        """Return the validation losses, and remember the latest of good weights; raise UserError if they are not finite."""
+        if not math.isfinite(losses.nats_per_token):
+            raise UserError(
+                f"the validation loss of step {step} is {losses.nats_per_token}, so the step is not saved: {BRANCH}, or {RESTART}"
+            )
+        if self.are_good(losses.nats_per_token):
+            self.good_val_loss = losses.nats_per_token
+        return losses
+
+    def are_good(self, val_loss: float) -> bool:
+        """Return whether weights with this validation loss are good: it is not far above that of the latest good ones.
+
+        All evaluations are over the same windows, so neither the batch nor the choice of sequences moves their losses: if
+        they rise at all, as in overfitting, they do so slowly. A new run begins with the loss of a guess among all tokens.
+        """
+        return math.isfinite(val_loss) and val_loss <= self.good_val_loss + MAX_RISE
 
     def error(self, verdict: Verdict, val_loss: float, good: bool, has_checkpoint: bool) -> UserError:
         """Return the error that ends the run after `verdict`, with the ways to resume.
@@ -172,12 +192,3 @@ def spread_with(loss: Tensor, n: Tensor, mean: Tensor, variance: Tensor) -> Tens
     difference = loss - mean
     step = difference / n
     return torch.stack([n, mean + step, (1 - 1 / n) * (variance + difference * step)])
-
-
-def check_finite(losses: Losses, step: int) -> Losses:
-    """Return the validation losses; raise UserError if they are not finite."""
-    if not math.isfinite(losses.nats_per_token):
-        raise UserError(
-            f"the validation loss of step {step} is {losses.nats_per_token}, so the step is not saved: {BRANCH}, or {RESTART}"
-        )
-    return losses

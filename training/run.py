@@ -276,6 +276,8 @@ def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer, check: bo
         raise UserError(f"max_steps={config.max_steps}: must be above {progress.step}, the step of {folder}")
     if branches:  # best and usual losses are those of the new run
         progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
+    elif progress.guard and info["config"].get("eval_windows", config.eval_windows) != config.eval_windows:
+        progress.guard["val_loss"] = None  # of other windows: nothing to judge the next evaluation by
     return progress
 
 
