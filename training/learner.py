@@ -37,7 +37,7 @@ def build_learner(run: Run, world: World) -> Learner:
     """Build the model and the optimizer: new, from the checkpoint to resume, or from the model of `init_from`."""
     config, device = run.config, world.device
     hardware.be_deterministic(device)
-    dtype, dtype_reason = hardware.choose_precision(config.precision, device)
+    dtype, dtype_reason = hardware.set_precision(config.precision, device)
     try:
         attention = choose_attention(config.attention, config.model, device, dtype)
     except ValueError as error:
@@ -64,7 +64,7 @@ def build_learner(run: Run, world: World) -> Learner:
         network = world.wrap(model)
     description = ", ".join(
         [
-            f"{str(dtype).removeprefix('torch.')} ({dtype_reason})",
+            f"{'tf32' if config.precision == 'tf32' else str(dtype).removeprefix('torch.')} ({dtype_reason})",
             "compiled" if is_compiled else f"eager ({obstacle})",
             f"attention {attention}",
         ]
