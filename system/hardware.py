@@ -118,6 +118,13 @@ def _native_bfloat16(device: torch.device) -> tuple[bool, str]:
     return False, f"float32 is the tested precision on {device.type}"
 
 
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Send a tensor to the device without waiting for it."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Return a context in which matrix multiplications run in `dtype`."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)

@@ -7,7 +7,7 @@ others what it wants over a side channel on the CPU and reads the sum one step l
 import shlex
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -126,8 +126,9 @@ class Requests:
             self.reject_data()
         return not n_running or n_signals > 0
 
-    def reject_data(self) -> None:
+    def reject_data(self, damage: str = "") -> NoReturn:
         """Set aside the checkpoints that may have learned from corrupt data, and raise UserError in all processes."""
+        self.check.report(damage)
         if self.world.is_main:
             checkpoint.set_aside(self.run.out_dir, self.run.fallback)
         self.finish_exchange()
