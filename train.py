@@ -77,7 +77,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                     log.evaluated(progress, losses)
                 if due.save:
                     save_checkpoint(run, learner, progress, guard, log, must_succeed=due.stop)
-                    requests.saved(progress.step)
+                    requests.tried_to_save()
                 if pauses:
                     log.restart_clock(progress.step)
                 if due.stop:
