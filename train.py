@@ -55,10 +55,10 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
 
         announce(run, world)
         learner = build_learner(run, world)
-        validate = make_validation(run, learner, world, objective)
         batch, vocabulary = config.sequences_per_step, config.model.vocab_size
         guard = Guard(world.device, config.on_nonfinite, batch, progress, vocabulary)
         requests = Requests(run, world, signals)
+        validate = make_validation(run, learner, world, objective, requests.reject_data)
         watchdog.observe(lambda: (progress.step, (progress, requests.n_check_waits)), requests.lost_contact)
         fits = memory_for(world.device, learner.micro_batch_size, learner.share)
         with fits, open_log(run, learner, world) as log:
@@ -77,7 +77,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                     log.evaluated(progress, losses)
                 if due.save:
                     save_checkpoint(run, learner, progress, guard, log, must_succeed=due.stop)
-                    requests.saved(progress.step)
+                    requests.tried_to_save()
                 if pauses:
                     log.restart_clock(progress.step)
                 if due.stop:

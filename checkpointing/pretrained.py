@@ -27,7 +27,7 @@ def load(
     """
     found = find(spec)
     torch_device = hardware.choose_device(device)
-    dtype, _ = hardware.choose_precision(precision, torch_device)
+    dtype, _ = hardware.set_precision(precision, torch_device)
     tokenizer = found.tokenizer()
     return load_model(found, torch_device, dtype).eval(), tokenizer, dtype
 

@@ -17,6 +17,10 @@ PAIR_LENGTH_STEP = (
 IGNORED = -1  # the target of a position that does not count in the loss, the same as model.py's
 
 
+class CorruptShard(UserError):
+    """A shard holds what its data folder cannot hold."""
+
+
 class TokenDataset:
     """One split of a data folder: a memory-mapped stream of tokens, and where its sequences start.
 
@@ -54,11 +58,11 @@ class TokenDataset:
             return pieces[0]
         return np.concatenate(pieces) if pieces else np.empty(0, dtype=self.manifest.dtype)
 
-    def unknown_token(self, position: int) -> UserError:
+    def unknown_token(self, position: int) -> CorruptShard:
         """Return the error for a token at `position` of the stream that the tokenizer does not have."""
         index = int(np.searchsorted(self._ends, position, side="right"))
         path = self.data_dir / self.manifest.splits[self.split].shards[index].name
-        return UserError(f"{path} is corrupt (the tokenizer has no such token)", remedy(self.data_dir))
+        return CorruptShard(f"{path} is corrupt (the tokenizer has no such token)", remedy(self.data_dir))
 
     @cached_property
     def pair_starts(self) -> np.ndarray:

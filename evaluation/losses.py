@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from corpus.dataset import TokenDataset, batch
+from corpus.dataset import CorruptShard, TokenDataset, batch
 from model import GPT, IGNORED
 from system import hardware
+from system.errors import UserError
 from system.progress import tracked
 from system.world import World
 
@@ -52,24 +53,34 @@ def evaluate(
 
     `token_bytes` (V,) holds each token's UTF-8 bytes, 0 for end-of-text, which adds loss and no bytes. Pairs are
     cut at the longest of each batch unless `one_shape` is needed, by compiled code. Leaves the model in training mode and
-    draws no random numbers.
+    draws no random numbers. Raises CorruptShard in all processes if one of them finds a token that the tokenizer does not
+    have, and UserError if no token is scored.
     """
     began = time.perf_counter()
     own = starts[world.rank :: world.size]
     sums = [torch.zeros(2, device=world.device)]  # of losses and of counts
-    n_bytes = 0
+    n_bytes, damage = 0, ""
     model.eval()
     firsts = range(0, len(own), micro_batch_size)
     for first in tracked(firsts, f"evaluating {len(starts)} sequences", world.is_main):
         own_starts = own[first : first + micro_batch_size]
-        inputs, targets = batch(data, own_starts, model.config.block_size, cut=not one_shape)
+        try:
+            inputs, targets = batch(data, own_starts, model.config.block_size, cut=not one_shape)
+        except CorruptShard as error:
+            damage = error.problem
+            break
         n_bytes += int(token_bytes[targets[targets != IGNORED]].sum())
         with hardware.autocast(world.device, dtype):
             loss, count = objective(model, _full_batch(inputs, targets, micro_batch_size, world.device))
         sums.append(torch.stack([loss, count]))
     model.train()
-    own_sums = torch.cat([torch.stack(sums).cpu().double().sum(dim=0), torch.tensor([n_bytes]).double()])
-    total_nats, total_tokens, total_bytes = world.sum(own_sums).tolist()
+    own_sums = torch.cat([torch.stack(sums).cpu().double().sum(dim=0), torch.tensor([n_bytes, damage != ""])])
+    total_nats, total_tokens, total_bytes, n_damaged = world.sum(own_sums).tolist()
+    if n_damaged:
+        raise CorruptShard(damage or "another process found a corrupt shard, see its error line")
+    if not total_tokens:
+        found = f"eval_windows={len(starts)}: none of these validation sequences has a token to score"
+        raise UserError(found, "use more, or a larger --block_size")
     per_byte = total_nats / math.log(2) / total_bytes if total_bytes else math.nan
     return Losses(
         total_nats / total_tokens, per_byte, int(total_tokens), int(total_bytes), time.perf_counter() - began
@@ -79,6 +90,8 @@ def evaluate(
 def _full_batch(inputs: np.ndarray, targets: np.ndarray, size: int, device: torch.device) -> Batch:
     """Pad a last, smaller batch with sequences that are not scored: one shape, so nothing is compiled again."""
     padding = ((0, size - len(inputs)), (0, 0))
-    full_inputs = np.pad(inputs, padding)
-    full_targets = np.pad(targets, padding, constant_values=IGNORED)
-    return torch.from_numpy(full_inputs).to(device), torch.from_numpy(full_targets).to(device)
+    full = (
+        torch.from_numpy(np.pad(inputs, padding)),
+        torch.from_numpy(np.pad(targets, padding, constant_values=IGNORED)),
+    )
+    return hardware.to_device(full[0], device), hardware.to_device(full[1], device)

@@ -12,7 +12,7 @@ _LENGTH = "max_new_tokens, without those of the prompt"
 OTHER_NAMES = {
     # nanoGPT
     "compile": "not available: sampling is never compiled",
-    "dtype": "precision, which is auto, float32 or bfloat16",
+    "dtype": "precision, which is auto, float32, tf32 or bfloat16",
     "init_from": _CHECKPOINT,
     "num_samples": _SAMPLES,
     "out_dir": _CHECKPOINT,

@@ -75,14 +75,27 @@ def _cuda_device(device: torch.device, request: str, local_rank: int) -> torch.d
     return device
 
 
+def set_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]:
+    """Choose the precision, tell torch whether float32 matrices are multiplied in TF32, and return dtype and reason."""
+    chosen = choose_precision(request, device)
+    torch.set_float32_matmul_precision("high" if request == "tf32" else "highest")
+    return chosen
+
+
 def choose_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]:
-    """Return the dtype of matrix multiplications for `auto`, `bfloat16` or `float32`, and the reason.
+    """Return the dtype of matrix multiplications for `auto`, `bfloat16`, `float32` or `tf32`, and the reason.
 
     Weights and optimizer state stay float32. `auto` takes bfloat16 where the hardware supports it: CUDA from compute
-    capability 8.0, CPUs with AVX512-BF16 or AMX. Raises UserError if bfloat16 is requested on an older GPU.
+    capability 8.0, CPUs with AVX512-BF16 or AMX. `tf32` is float32 with products of 10 bits, on the same GPUs. Raises
+    UserError if bfloat16 is requested on an older GPU, or tf32 on any other device.
     """
     native, reason = _native_bfloat16(device)
-    if request == "float32":
+    if request == "tf32" and not (device.type == "cuda" and native):
+        found = device.type if device.type != "cuda" else f"{device}, whose {reason.partition(' lacks')[0]}"
+        raise UserError(
+            f"precision=tf32: needs an NVIDIA GPU of compute capability 8.0 or later, not {found}: use --precision=float32"
+        )
+    if request in ("float32", "tf32"):
         return torch.float32, "requested"
     if request == "bfloat16" and device.type == "cuda" and not native:
         raise UserError(f"precision=bfloat16: {reason}: use --precision=float32")
@@ -103,6 +116,13 @@ def _native_bfloat16(device: torch.device) -> tuple[bool, str]:
         native = any(getattr(torch.cpu, probe, bool)() for probe in probes)
         return native, f"this CPU {'has' if native else 'lacks'} native bfloat16"
     return False, f"float32 is the tested precision on {device.type}"
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Send a tensor to the device without waiting for it."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
@@ -148,7 +168,7 @@ def eager_minutes(device: torch.device, dtype: torch.dtype, flops: float) -> flo
 
 
 def be_deterministic(device: torch.device) -> None:
-    """Make CPU runs repeatable bit for bit, compiled or not; on GPUs, allow TF32 for float32 multiplications.
+    """Make CPU runs repeatable bit for bit, compiled or not.
 
     Otherwise the compiler may reorder the reductions of CPU code from run to run.
     """
@@ -156,8 +176,6 @@ def be_deterministic(device: torch.device) -> None:
         torch.use_deterministic_algorithms(True)
         # It also fills fresh memory, a debugging aid that costs time in each step.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010  unknown to mypy
-    else:
-        torch.set_float32_matmul_precision("high")
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:

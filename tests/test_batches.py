@@ -61,3 +61,23 @@ def test_checkpoints_before_an_invalid_token_are_set_aside(
     train(replace(longer, out_dir=undisturbed.out_dir))
     assert final_files(config) == final_files(undisturbed)
     assert records(config) == records(undisturbed)
+
+
+def test_checkpoints_before_an_invalid_validation_token_are_set_aside(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is corrupt, whichever of its shards shows it first."""
+    monkeypatch.setattr(ShardCheck, "check_slowly", lambda _check: None)
+    shutil.copytree(config.data_dir, tmp_path / "copy")
+    config = replace(config, data_dir=str(tmp_path / "copy"), checkpoint_minutes=1e-9)
+    shard = tmp_path / "copy" / "val_00000.bin"
+    tokens = np.fromfile(shard, dtype=np.uint16)
+    tokens[:16] = 60_000
+    tokens.tofile(shard)
+    with pytest.raises(
+        UserError, match=r"val_00000.bin is corrupt \(.*now [*].suspect; delete .*, then rerun"
+    ):
+        train(config)
+    found = {path.name for path in Path(config.out_dir).iterdir()}
+    assert {"step_00000003.suspect", "step_00000004.suspect"} <= found
+    assert not {"last", "best", "step_00000004"} & found

@@ -101,7 +101,7 @@ def test_a_file_may_compute_and_take_whole_numbers_for_fractions(tmp_path: Path)
         ("config = TrainConfig(seed=True)", ":2: seed=True: must be a whole number", ""),
         ("config = TrainConfig(extend='no')", ":2: extend='no': must be True or False", ""),
         ("config = TrainConfig(data_dir=5)", ":2: data_dir=5: must be text", ""),
-        ("config = TrainConfig(precision='fp8')", ":2: precision='fp8': must be auto, float32 or bfloat16", ""),
+        ("config = TrainConfig(precision='fp8')", ":2: precision='fp8': must be auto, float32, tf32 or bfloat16", ""),
         ("config = TrainConfig(compile='yes')", ":2: compile='yes': must be True, False or auto", ""),
         ("config = TrainConfig(model=5)", ":2: model=5: must be GPTConfig(...)", ""),
         ("config = TrainConfig(model=OptimizerConfig())", ":2: model=OptimizerConfig(", ": must be GPTConfig(...)"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -181,3 +182,20 @@ def test_other_figures_travel_with_the_verdict() -> None:
         {"weight_norm": 7.0},
         {"weight_norm": 14.0},
     ]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_waiting_for_a_gpu_leaves_the_core_to_others() -> None:
+    gpu = torch.device("cuda")
+    guard = Guard(gpu, "skip", 400, Progress(), vocab_size=50)
+    scalar = torch.ones((), device=gpu)
+    guard.judge(Progress(), scalar, scalar, scalar)
+    list(guard.verdicts(late=0))
+    torch.cuda._sleep(2 * 10**9)  # cycles: about a second
+    guard.judge(Progress(1), scalar, scalar, scalar)
+    wall, busy = time.perf_counter(), time.process_time()
+    list(guard.verdicts(late=0))
+    wall, busy = time.perf_counter() - wall, time.process_time() - busy
+    assert wall > 0.3
+    assert busy < wall / 2

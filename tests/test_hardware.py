@@ -7,7 +7,14 @@ from conftest import ALONE, CPU
 from model import GPT
 from system import hardware
 from system.errors import UserError
-from system.hardware import autocast, choose_compile, choose_device, choose_precision, peak_flops
+from system.hardware import (
+    autocast,
+    choose_compile,
+    choose_device,
+    choose_precision,
+    peak_flops,
+    set_precision,
+)
 from system.world import World, start_world
 from training.config import TrainConfig
 from training.learner import own_flops
@@ -60,6 +67,51 @@ def test_precision_follows_compute_capability(
     if expected == torch.float32:
         with pytest.raises(UserError, match=r"precision=bfloat16: .*7\.5.*--precision=float32"):
             choose_precision("bfloat16", gpu)
+
+
+def test_tf32_is_used_only_where_requested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """float32 is float32, whatever was set before."""
+    gpu, allowed = torch.device("cuda", 0), torch.get_float32_matmul_precision
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    try:
+        for request_, dtype, precision in (
+            ("tf32", torch.float32, "high"),
+            ("float32", torch.float32, "highest"),
+            ("tf32", torch.float32, "high"),
+            ("auto", torch.bfloat16, "highest"),
+        ):
+            assert (set_precision(request_, gpu)[0], allowed()) == (dtype, precision)
+        torch.set_float32_matmul_precision("high")
+        hardware.be_deterministic(gpu)
+        set_precision("float32", CPU)
+        assert allowed() == "highest"
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+        for device, found in ((CPU, "cpu"), (gpu, "cuda:0, whose compute capability 7.5")):
+            with pytest.raises(
+                UserError, match=f"precision=tf32: .*8.0 or later, not {found}: use --precision=float32"
+            ):
+                set_precision("tf32", device)
+        assert allowed() == "highest"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_float32_products_on_a_gpu_are_float32() -> None:
+    gpu = choose_device("cuda")
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 512, 512, device=gpu)
+    exact = a.double() @ b.double()
+    errors = {}
+    try:
+        for request_ in ("float32", "tf32"):
+            set_precision(request_, gpu)
+            errors[request_] = ((a @ b - exact).norm() / exact.norm()).item()
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert errors["float32"] < 1e-6
+    assert 1e-5 < errors["tf32"] < 1e-2
 
 
 @pytest.mark.parametrize("native", [True, False])

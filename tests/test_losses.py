@@ -12,11 +12,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from corpus.bpe import train_bpe
-from corpus.dataset import TokenDataset, evenly_spaced_windows
+from corpus.dataset import CorruptShard, TokenDataset, evenly_spaced_windows
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from evaluation.losses import Batch, Losses, Objective, evaluate, language_model_loss
 from model import GPT
+from system import hardware
+from system.errors import UserError
 from system.world import World
 from train import train
 from training.config import TrainConfig
@@ -211,3 +213,34 @@ def test_micro_batches_weigh_as_much_as_their_counts(config: TrainConfig) -> Non
         train(small, objective=of_vowels)
         assert losses(small) == pytest.approx(losses(config), rel=1e-5)
         assert val_losses(small) == pytest.approx(val_losses(config), rel=1e-5)
+
+
+def test_tokens_are_sent_to_the_device_without_waiting_for_it(
+    model: GPT, data: TokenDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[torch.Tensor] = []
+    monkeypatch.setattr(hardware, "to_device", lambda tokens, _device: sent.append(tokens) or tokens)
+    measured(model, data, np.arange(6), size=4)
+    assert [tuple(tokens.shape) for tokens in sent] == [(4, model.config.block_size)] * 4
+
+
+def test_nothing_to_score_is_one_line(model: GPT, data: TokenDataset) -> None:
+    """As in pairs whose completions all begin after block_size tokens: not all pairs, but those that are sampled."""
+    nothing = (torch.zeros(()), torch.zeros((), dtype=torch.int64))
+    with pytest.raises(
+        UserError,
+        match=r"^eval_windows=3: none of these .* has a token to score: use more, or a larger --block_size$",
+    ):
+        measured(model, data, np.arange(3), objective=lambda _model, _batch: nothing)
+
+
+def test_corrupt_shard_of_another_process_ends_the_evaluation_in_all(model: GPT, data: TokenDataset) -> None:
+    class OneOfTwo(World):
+        """One of two processes; the other one found an invalid token."""
+
+        def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+            return tensor + torch.tensor([9.0, 9.0, 9.0, 1.0])
+
+    with pytest.raises(CorruptShard, match=r"^another process found a corrupt shard"):
+        measured(model, data, np.arange(3), world=OneOfTwo(0, 2, CPU))
+    assert model.training

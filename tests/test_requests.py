@@ -182,14 +182,14 @@ def test_a_request_to_save_is_answered_once(config: TrainConfig, monkeypatch: py
         if save:
             saves.append(step)
             for requests in pair.requests:
-                requests.saved(step)
+                requests.tried_to_save()
         now += 10.0
     assert saves == [7, 14, 21, 28], "60 seconds are over at step 6, which all know at step 7"
 
 
 def test_no_process_leaves_an_exchange_that_others_wait_for(config: TrainConfig) -> None:
     pair = Pair(config)
-    for end in (lambda requests: requests.saved(1), lambda requests: requests.finish(1, print)):
+    for end in (lambda requests: requests.tried_to_save(), lambda requests: requests.finish(1, print)):
         pair.agreed()
         for requests in pair.requests:
             last = len(pair.told[requests.world.rank]) - 1
@@ -218,7 +218,7 @@ def test_what_is_due_when(config: TrainConfig) -> None:
     for step in range(9):
         found.append(requests.due(step))
         if found[-1].save:
-            requests.saved(step)
+            requests.tried_to_save()
     assert [step for step, due in enumerate(found) if due.evaluate] == [2, 3, 4, 6, 8]
     assert [step for step, due in enumerate(found) if due.save] == [3, 6, 8]
     assert [step for step, due in enumerate(found) if due.stop] == [8]
@@ -226,6 +226,8 @@ def test_what_is_due_when(config: TrainConfig) -> None:
     requests.signals.received.name = "SIGTERM"
     assert requests.due(0) == Due(evaluate=False, save=False, stop=True)
     assert requests.due(1) == Due(evaluate=False, save=True, stop=True)
+    requests.tried_to_save()
+    assert requests.due(1).save, "the disk may have been full"
 
 
 def test_saved_by_the_clock(config: TrainConfig, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ from conftest import (
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import train as train_module
-from checkpointing import checkpoint
+from checkpointing import checkpoint, pretrained
 from checkpointing.checkpoint import Progress
 from corpus.dataset import TokenDataset, batch
 from evaluation.losses import Losses
@@ -427,6 +427,14 @@ def test_a_run_has_one_writer(config: TrainConfig) -> None:
     with locked(Path(config.out_dir)), pytest.raises(UserError, match="another process is training in"):
         train(config)
     assert train(config).step == config.max_steps
+
+
+def test_commands_multiply_in_the_precision_that_they_say(config: TrainConfig) -> None:
+    """float32 is not TF32, in training and in sampling."""
+    for command in (lambda: train(replace(config, max_steps=1)), lambda: pretrained.load(config.out_dir)):
+        torch.set_float32_matmul_precision("high")
+        command()
+        assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_running_out_of_memory_is_one_line(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

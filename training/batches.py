@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from checkpointing.checkpoint import Progress
-from corpus.dataset import batch
+from corpus.dataset import CorruptShard, batch
 from evaluation.losses import Batch
 from model import IGNORED
-from system.errors import UserError
+from system.hardware import to_device
 from system.world import World
 from training.learner import Learner
 from training.run import Run
@@ -33,7 +33,7 @@ def micro_batches(
         try:
             # Compiled code is for one shape: another one would be compiled again, and round differently.
             inputs, targets = batch(run.data.train, starts, T, cut=not learner.is_compiled)
-        except UserError as error:  # a token that the tokenizer does not have
+        except CorruptShard as error:
             check.report(error.problem)
             inputs = np.zeros((len(starts), T), dtype=np.int64)
             targets = np.full_like(inputs, IGNORED)
@@ -41,10 +41,3 @@ def micro_batches(
             torch.manual_seed(random.Random(f"dropout {config.seed} {first}").getrandbits(63))
         tokens = (to_device(torch.from_numpy(part), world.device) for part in (inputs, targets))
         yield (next(tokens), next(tokens)), first + learner.micro_batch_size == end
-
-
-def to_device(tokens: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Send tokens to the device without waiting for it."""
-    if device.type == "cuda":
-        return tokens.pin_memory().to(device, non_blocking=True)
-    return tokens.to(device)

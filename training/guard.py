@@ -111,7 +111,9 @@ class Guard:
         found = torch.stack([skip, self.ended, loss, own_loss, grad_norm, mean, deviation, *figures.values()])
         is_cuda = found.is_cuda
         found = found.to("cpu", non_blocking=is_cuda)  # into pinned memory, while the device continues
-        done = torch.cuda.current_stream().record_event() if is_cuda else time.perf_counter()
+        done = torch.cuda.Event(blocking=True) if is_cuda else time.perf_counter()  # others keep a core busy
+        if not isinstance(done, float):
+            done.record()
         self.held.append((step, progress.sequences, found, done, tuple(figures)))
         return skip
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import NoReturn
 
 import torch
 from torch import nn
 
 from checkpointing import checkpoint
+from corpus.dataset import CorruptShard
 from evaluation.losses import Losses, Objective, evaluate
 from model import GPT, choose_attention
 from system import hardware
@@ -37,7 +38,7 @@ def build_learner(run: Run, world: World) -> Learner:
     """Build the model and the optimizer: new, from the checkpoint to resume, or from the model of `init_from`."""
     config, device = run.config, world.device
     hardware.be_deterministic(device)
-    dtype, dtype_reason = hardware.choose_precision(config.precision, device)
+    dtype, dtype_reason = hardware.set_precision(config.precision, device)
     try:
         attention = choose_attention(config.attention, config.model, device, dtype)
     except ValueError as error:
@@ -64,7 +65,7 @@ def build_learner(run: Run, world: World) -> Learner:
         network = world.wrap(model)
     description = ", ".join(
         [
-            f"{str(dtype).removeprefix('torch.')} ({dtype_reason})",
+            f"{'tf32' if config.precision == 'tf32' else str(dtype).removeprefix('torch.')} ({dtype_reason})",
             "compiled" if is_compiled else f"eager ({obstacle})",
             f"attention {attention}",
         ]
@@ -89,20 +90,22 @@ def own_flops(model: GPT, run: Run, world: World) -> float:
     return model.flops_per_token(round(T)) * n_tokens / world.size
 
 
-def make_validation(run: Run, learner: Learner, world: World, objective: Objective) -> Callable[[], Losses]:
-    """Return the function that evaluates the model on the run's validation windows, with all processes."""
+def make_validation(
+    run: Run, learner: Learner, world: World, objective: Objective, reject_data: Callable[[str], NoReturn]
+) -> Callable[[], Losses]:
+    """Return the function that evaluates the model on the run's validation windows, with all processes.
+
+    If it finds a corrupt shard, it calls `reject_data` with the damage, in all of them.
+    """
     data, config = run.data, run.config
     starts = data.val.validation_starts(config.model.block_size, config.eval_windows or None)
-    token_bytes = data.tokenizer.token_byte_lengths()
-    return partial(
-        evaluate,
-        learner.model,
-        data.val,
-        starts,
-        learner.micro_batch_size,
-        token_bytes,
-        world,
-        learner.dtype,
-        objective,
-        learner.is_compiled,
-    )
+    token_bytes, micro_batch_size = data.tokenizer.token_byte_lengths(), learner.micro_batch_size
+    how = (starts, micro_batch_size, token_bytes, world, learner.dtype, objective, learner.is_compiled)
+
+    def validate() -> Losses:
+        try:
+            return evaluate(learner.model, data.val, *how)
+        except CorruptShard as error:
+            reject_data(error.problem)
+
+    return validate

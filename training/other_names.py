@@ -5,7 +5,7 @@ _EPOCHS = (
     "max_steps, as training is measured in steps: an epoch has tokens / (batch_size * block_size) of them"
 )
 _DATA = "data_dir, a folder that prepare_data.py has written"
-_PRECISION = "precision, float32 or bfloat16"
+_PRECISION = "precision, float32, tf32 or bfloat16"
 _LAUNCHER = "an option of torchrun: write it before train.py"
 _PREPARES = "a setting of prepare_data.py"
 _SAMPLES = "a setting of sample.py"

@@ -7,7 +7,7 @@ others what it wants over a side channel on the CPU and reads the sum one step l
 import shlex
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -35,7 +35,7 @@ class Requests:
     def __init__(self, run: Run, world: World, signals: Signals) -> None:
         self.run, self.world, self.signals = run, world, signals
         self.check = ShardCheck(run.config.data_dir, run.data.train.manifest, active=world.local_rank == 0)
-        self.saved_step, self.saved_at = run.progress.step, time.monotonic()
+        self.tried_at = time.monotonic()  # when the last save was tried
         self.channel = world.side_channel()
         self.pending: tuple[torch.Tensor, dist.Work] | None = None
         self.n_check_waits = 0  # for the rest of the shard check
@@ -50,17 +50,19 @@ class Requests:
         wants_stop, wants_save = self.agreed()
         stop = wants_stop or step == config.max_steps
         scheduled = step > 0 and (step == config.max_steps or step % config.checkpoint_interval == 0)
-        if step == self.saved_step and (stop or self.run.resumes):
-            return Due(evaluate=False, save=False, stop=stop)  # done before this command, or before this step
-        save = scheduled or ((stop or wants_save) and step > self.saved_step)
+        is_first = step == self.run.progress.step
+        if is_first and (stop or self.run.resumes):
+            return Due(
+                evaluate=False, save=False, stop=stop
+            )  # nothing was done yet, or it was before this command
+        save = scheduled or ((stop or wants_save) and not is_first)
         evaluate = scheduled or (step > 0 and step % config.eval_interval == 0)
-        before_training = self.run.starts_trained and step == self.run.progress.step
-        return Due(evaluate=evaluate or before_training, save=save, stop=stop)
+        return Due(evaluate=evaluate or (is_first and self.run.starts_trained), save=save, stop=stop)
 
     def agreed(self) -> tuple[bool, bool]:
         """Return whether any process got a signal to stop, and whether the main one's clock asks to save."""
         save_seconds = 60 * self.run.config.checkpoint_minutes
-        is_late = 0 < save_seconds <= time.monotonic() - self.saved_at
+        is_late = 0 < save_seconds <= time.monotonic() - self.tried_at
         own = torch.zeros(3)
         own[STOP], own[SAVE], own[DAMAGED] = (
             bool(self.signals.name),
@@ -85,10 +87,10 @@ class Requests:
         self.channel.wait(work)
         return total
 
-    def saved(self, step: int) -> None:
-        """Note that `step` is saved: the clock starts again, and pending requests are dropped."""
+    def tried_to_save(self) -> None:
+        """Restart the clock and drop pending requests, whether or not the disk took the checkpoint."""
         self.finish_exchange()
-        self.saved_step, self.saved_at, self.pending = step, time.monotonic(), None
+        self.tried_at, self.pending = time.monotonic(), None
 
     def finish_exchange(self) -> None:
         """Wait for the last exchange, so that no process leaves while another still waits for it."""
@@ -126,8 +128,9 @@ class Requests:
             self.reject_data()
         return not n_running or n_signals > 0
 
-    def reject_data(self) -> None:
+    def reject_data(self, damage: str = "") -> NoReturn:
         """Set aside the checkpoints that may have learned from corrupt data, and raise UserError in all processes."""
+        self.check.report(damage)
         if self.world.is_main:
             checkpoint.set_aside(self.run.out_dir, self.run.fallback)
         self.finish_exchange()
