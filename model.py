@@ -94,16 +94,26 @@ def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) 
         return f"it needs a CUDA device, not {device.type}"
     if dtype not in (torch.float16, torch.bfloat16):
         return f"it needs bfloat16 or float16, not {str(dtype).removeprefix('torch.')}"
-    H, K, T, D = config.n_head, config.kv_heads, min(config.block_size, 128), config.head_size
-    q = torch.zeros(1, H, T, D, device=device, dtype=dtype, requires_grad=True)
-    k = torch.zeros(1, K, T, D, device=device, dtype=dtype, requires_grad=True)
     with warnings.catch_warnings(record=True) as reasons, sdpa_kernel(FUSED_KERNELS):
         warnings.simplefilter("always")
         try:
-            fused_attention(q, k, k, config.dropout).sum().backward()
+            attend_once(config, device, dtype)
         except RuntimeError as error:
-            return "; ".join([f"head size {D}: {error}", *(str(reason.message) for reason in reasons)])
+            size = f"head size {config.head_size}"
+            return "; ".join([f"{size}: {error}", *(str(reason.message) for reason in reasons)])
     return ""
+
+
+def attend_once(config: GPTConfig, device: torch.device, dtype: torch.dtype) -> None:
+    """Run one attention layer forward and backward as training does: at block_size, on views of one projection."""
+    with torch.device("meta"):  # draws no random numbers
+        layer = CausalSelfAttention(config, "sdpa")
+    layer.to_empty(device=device)
+    T = config.block_size
+    x = torch.zeros(2, T, config.n_embd, device=device, requires_grad=True)  # (B, T, C)
+    with torch.autocast(device.type, dtype):
+        y = layer(x, rotary_angles(config, T, device) if config.position == "rotary" else None)
+    y.sum().backward()
 
 
 def choose_attention(

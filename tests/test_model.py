@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
+import model as model_module
 from checkpointing.huggingface_weights import from_huggingface
 from model import GPT, IGNORED, CausalSelfAttention, GPTConfig, choose_attention, rotary_angles
 
@@ -223,6 +224,24 @@ def test_flash_without_support_is_an_error_with_the_reason():
     )
     assert choose_attention("auto", SMALL, cuda, torch.float32) == "sdpa"
     assert choose_attention("math", SMALL, cpu, torch.float32) == "math"
+
+
+@pytest.mark.parametrize("config", FAMILIES, ids=["gpt2", "qwen3"])
+def test_flash_is_tried_on_what_training_gives_it(config, monkeypatch):
+    """Kernels differ in the lengths, strides and dropout that they take."""
+    config, calls = dataclasses.replace(config, dropout=0.1, n_layer=1, block_size=160), []
+    fused = model_module.fused_attention
+
+    def noted(q, k, v, dropout):
+        calls.append([(x.shape, x.stride(), x.dtype, x.requires_grad) for x in (q, k, v)] + [dropout])
+        return fused(q, k, v, dropout)
+
+    monkeypatch.setattr(model_module, "fused_attention", noted)
+    model_module.attend_once(config, torch.device("cpu"), torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        GPT(config, attention="sdpa")(torch.zeros(2, 160, dtype=torch.int64))
+    assert calls[0] == calls[1]
+    assert calls[0][0][0][2] == 160
 
 
 @pytest.mark.parametrize("tied", [True, False])
