@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,26 @@ def test_background_check_pauses_until_it_is_hurried(config: TrainConfig, slow_c
     check.check_for(60)
     assert not check.is_running
     assert check.damage == ""
+
+
+def test_check_that_fails_is_not_taken_for_intact_data(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever fails, in the thread or at the end of the run, which it does not harm."""
+
+    def failing(*_arguments: object) -> Iterator[str]:
+        yield ""
+        raise MemoryError("no room for a chunk\nlong story")
+
+    monkeypatch.setattr(shard_check, "check_shards", failing)
+    train(config)
+    said = capsys.readouterr()
+    assert said.out.count("the check of the shards failed (MemoryError: no room for a chunk)\n") == 1
+    advice = (
+        f"some shards are not checked: run `python prepare_data.py --verify --out_dir={config.data_dir}`\n"
+    )
+    assert said.out.count(advice) == 1
+    assert not said.err
 
 
 def test_only_the_active_process_checks(copy: TrainConfig) -> None:

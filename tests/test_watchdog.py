@@ -174,16 +174,18 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )  # the SystemExit of `exits`
+@pytest.mark.parametrize(("step", "doing"), [(6, "step 7"), (None, "the start of training")])
 def test_process_that_hangs_exits_and_says_where(
-    exits: list[int], capsys: pytest.CaptureFixture[str]
+    exits: list[int], capsys: pytest.CaptureFixture[str], step: int | None, doing: str
 ) -> None:
     with Watchdog(World(1, 2, CPU), minutes=0.005) as watchdog:
-        watchdog.observe(lambda: (6, None), lambda: None)
+        if step is not None:
+            watchdog.observe(lambda: (step, None), lambda: None)
         watchdog.thread.join(60)
     assert exits == [1]
     line = capsys.readouterr().err
     found = (
-        r"step 7 has been running for 0.005 minutes, now in test_watchdog.py:\d+: another process may hang"
+        rf"{doing} has been running for 0.005 minutes, now in test_watchdog.py:\d+: another process may hang"
     )
     assert re.match(rf"error: rank 1 of 2 on \S+: {found}", line)
     assert line.count("\n") == 1
@@ -220,8 +222,8 @@ SEE = "look for its error line (a killed process prints none)"
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (RuntimeError("[/third_party/gloo/tcp/pair.cc:547] Connection closed by peer [10.0.0.1]:99. This error"), f"lost another process in step 1 (Connection closed by peer [10.0.0.1]:99): {SEE}; {RESUME}"),
-        (torch.distributed.DistBackendError("NCCL error in: x.cpp:1, invalid usage\nlong story"), f"lost another process in step 1 (NCCL error in: x.cpp:1, invalid usage): {SEE}; NCCL_DEBUG=INFO prints more; {RESUME}"),
+        (RuntimeError("[/third_party/gloo/tcp/pair.cc:547] Connection closed by peer [10.0.0.1]:99. This error"), f"lost another process in the start of training (Connection closed by peer [10.0.0.1]:99): {SEE}; {RESUME}"),
+        (torch.distributed.DistBackendError("NCCL error in: x.cpp:1, invalid usage\nlong story"), f"lost another process in the start of training (NCCL error in: x.cpp:1, invalid usage): {SEE}; NCCL_DEBUG=INFO prints more; {RESUME}"),
         (UserError("no\nroom"), "no room"),
     ],
     ids=["gloo", "nccl", "user"],

@@ -39,6 +39,7 @@ class Requests:
         self.channel = world.side_channel()
         self.pending: tuple[torch.Tensor, dist.Work] | None = None
         self.n_check_waits = 0  # for the rest of the shard check
+        self.is_unchecked = False  # whether a part of the data still is, on any machine
         self.stopped_by = ""  # the signal that stopped the run
 
     def due(self, step: int) -> Due:
@@ -109,7 +110,7 @@ class Requests:
             say("checking the rest of the shards")
         while not self.data_is_checked(seconds=5.0):
             self.n_check_waits += 1
-        if self.check.is_running:
+        if self.is_unchecked:
             data_dir = self.run.config.data_dir
             say(
                 f"some shards are not checked: run `python prepare_data.py --verify --out_dir={shlex.quote(data_dir)}`"
@@ -118,14 +119,16 @@ class Requests:
     def data_is_checked(self, seconds: float) -> bool:
         """Check shards for this long; return whether all are checked on all machines, or a signal says to leave it."""
         self.check.check_for(seconds)
+        check = self.check
         found = torch.tensor(
-            [self.check.damage != "", self.check.is_running, self.signals.name != ""]
+            [check.damage != "", check.is_running, check.has_failed, self.signals.name != ""]
         ).float()
         if self.world.has_group:
             self.channel.sum(found)
-        n_damaged, n_running, n_signals = found.tolist()
+        n_damaged, n_running, n_failed, n_signals = found.tolist()
         if n_damaged:
             self.reject_data()
+        self.is_unchecked = n_running + n_failed > 0
         return not n_running or n_signals > 0
 
     def reject_data(self, damage: str = "") -> NoReturn:

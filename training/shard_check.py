@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from corpus.manifest import Manifest, check_shards, remedy
-from system.errors import UserError
+from system.errors import UserError, say
 
 SHARE = 0.05  # of one core's time, while the run trains
 
@@ -20,6 +20,7 @@ class ShardCheck:
         self.data_dir = Path(data_dir)
         self.damage = ""  # what is wrong with the first corrupt shard
         self.is_running = active
+        self.has_failed = False  # before all shards were checked
         self.chunks = check_shards(self.data_dir, manifest)
         self.hurry = threading.Event()
         self.thread = threading.Thread(target=self.check_slowly, daemon=True)
@@ -47,7 +48,13 @@ class ShardCheck:
 
     def check_chunk(self) -> None:
         """Check the next chunk; the first damage ends the check."""
-        damage = next(self.chunks, None)
+        try:
+            damage = next(self.chunks, None)
+        except Exception as error:  # of any kind, out of memory included: it says nothing about the data
+            say(
+                f"the check of the shards failed ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+            )
+            damage, self.has_failed = None, True
         if damage:
             self.report(damage)
         self.is_running = damage == ""

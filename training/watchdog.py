@@ -27,7 +27,7 @@ class Watchdog:
     def __init__(self, world: World, minutes: float) -> None:
         """`minutes` is the longest that a step, an evaluation or a checkpoint may take."""
         self.world, self.seconds = world, 60 * minutes
-        self.place: Callable[[], tuple[int, object]] = lambda: (0, None)
+        self.place: Callable[[], tuple[int | None, object]] = lambda: (None, None)  # no step while it starts
         self.lost_contact: Callable[[], RuntimeError | None] = lambda: None
         self.exiting = threading.Lock()
         self.is_over = threading.Event()
@@ -35,7 +35,7 @@ class Watchdog:
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def observe(
-        self, place: Callable[[], tuple[int, object]], lost_contact: Callable[[], RuntimeError | None]
+        self, place: Callable[[], tuple[int | None, object]], lost_contact: Callable[[], RuntimeError | None]
     ) -> None:
         """Start observing: `place` returns the step and anything else that changes as training proceeds."""
         self.place, self.lost_contact = place, lost_contact
@@ -70,7 +70,7 @@ class Watchdog:
         """Exit because another process is lost."""
         more = "; NCCL_DEBUG=INFO prints more" if isinstance(error, DistBackendError) else ""
         self.exit(
-            f"lost another process in step {self.place()[0] + 1} ({first_sentence(error)}): look for its error line (a killed"
+            f"lost another process in {doing(self.place()[0])} ({first_sentence(error)}): look for its error line (a killed"
             f" process prints none){more}; {RESUME}",
             status=2,
         )
@@ -86,7 +86,7 @@ class Watchdog:
                 seen, since = self.place(), time.monotonic()
             elif time.monotonic() - since > self.seconds:
                 self.exit(
-                    f"step {seen[0] + 1} has been running for {self.seconds / 60:g} minutes, now in {self.line()}:"
+                    f"{doing(seen[0])} has been running for {self.seconds / 60:g} minutes, now in {self.line()}:"
                     " another process may hang; if steps are just slow, set a longer --timeout_minutes;"
                     f" {RESUME}",
                     status=1,
@@ -98,6 +98,11 @@ class Watchdog:
         while frame and ROOT not in Path(frame.f_code.co_filename).parents[:2]:  # at the top, or in a room
             frame = frame.f_back
         return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else "an unknown line"
+
+
+def doing(step: int | None) -> str:
+    """Return what follows `step` finished steps, for messages; None: training has not begun."""
+    return "the start of training" if step is None else f"step {step + 1}"
 
 
 def first_sentence(error: BaseException) -> str:
