@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("signals_of_choice")]
         (signal.SIGTERM, signal.SIGTERM, False),
         (signal.SIGUSR1, signal.SIGTERM, False),
         (signal.SIGUSR1, signal.SIGUSR1, False),
+        (signal.SIGHUP, signal.SIGTERM, False),
     ],
 )
 def test_second_interrupt_stops_at_once(
