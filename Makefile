@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: setup demo test test-gpu faults check clean
+.PHONY: setup demo test test-gpu gpu-report faults check clean
 
 setup: .venv/run  ## what training and sampling need
 
@@ -38,6 +38,9 @@ test: check  ## every check and every test that needs no GPU: in parallel, then 
 
 test-gpu: .venv/dev  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu
+
+gpu-report: .venv/dev  ## what this GPU reaches, in at most 9 minutes: writes docs/gpu.md; ARGS="--nanogpt=FOLDER" compares
+	$(BIN)/python -m tools.gpu_report $(ARGS)
 
 faults: .venv/run  ## what a long run must survive: kills, signals, full disks, damage; 5 to 10 minutes
 	$(BIN)/python -m tools.faults

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
+
 from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
@@ -210,6 +212,8 @@ class RunLog:
         """Write all records, draw the losses and say how the run ended."""
         self.flush()
         if self.active:
+            if torch.cuda.is_initialized():
+                say(f"at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of GPU memory were in use")
             say_plot(run.out_dir)
             say(outcome(run, progress, stopped_by))
 

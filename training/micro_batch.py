@@ -86,6 +86,7 @@ def headroom_left(device: torch.device) -> Iterator[None]:
     yield
     torch.cuda.set_per_process_memory_fraction(1.0, device)
     torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)  # the log tells the peak of the run, not of the probes
 
 
 @contextmanager
