@@ -253,7 +253,6 @@ def offline_runs(folder: str | Path) -> list[str]:
     return [path.name for path in Path(folder).rglob("offline-run-*") if path.is_dir()]
 
 
-@pytest.mark.serial
 def test_real_package_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path) -> None:
     config = replace(config, wandb="offline", max_steps=5)
     longer = replace(config, max_steps=6, extend=True)
@@ -288,7 +287,6 @@ def stuck_server() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.serial
 def test_real_package_without_a_network_stays_offline(config: TrainConfig) -> None:
     key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     output = complete(replace(config, wandb="online", max_steps=5), **key)
@@ -296,7 +294,6 @@ def test_real_package_without_a_network_stays_offline(config: TrainConfig) -> No
     assert len(offline_runs(config.out_dir)) == 1
 
 
-@pytest.mark.serial
 def test_real_package_with_a_stuck_server_stays_offline(config: TrainConfig, stuck_server: str) -> None:
     key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": stuck_server}
     output = complete(replace(config, wandb="online", max_steps=5), **key)
