@@ -28,7 +28,7 @@ from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from corpus.workers import WorkerPool
 from corpus.writer import SHARD_NAME, DatasetWriter, Journal, remove_journal, token_dtype, write_text
-from system.command_line import parse_config
+from system.command_line import agrees_twice, can_ask, parse_config
 from system.errors import UserError, run_command
 from system.files import only_writer
 from system.settings import PathsText, PathText, checked
@@ -120,12 +120,8 @@ def prepare(config: PrepareConfig) -> None:
 def confirm_overwrite(out_dir: Path) -> None:
     """Ask twice before data are deleted, if someone is there to answer. Raises UserError unless both answers are yes."""
     size = sum(path.stat().st_size for path in shards_in(out_dir)) / 1e6
-    if not size or not (sys.stdin and sys.stdin.isatty()):
-        return
-    for question in (f"delete {size:,.1f} MB of tokens in {out_dir}?", "are you sure?"):
-        print(f"{question} [y/N] ", end="", flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise UserError(f"{out_dir} is unchanged: choose another --out_dir")
+    if size and can_ask() and not agrees_twice(f"delete {size:,.1f} MB of tokens in {out_dir}?"):
+        raise UserError(f"{out_dir} is unchanged: choose another --out_dir")
 
 
 def shards_in(out_dir: Path) -> list[Path]:

@@ -30,6 +30,7 @@ from training.learner import Learner, build_learner, make_validation
 from training.log import announce, open_log, print_outcome
 from training.micro_batch import memory_for
 from training.optim import clip_gradients, gradient_norm, learning_rate, set_learning_rate, update
+from training.overwrite import overwrite
 from training.requests import Requests
 from training.run import Run, open_together
 from training.saving import save_checkpoint
@@ -44,6 +45,8 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
     result does not depend on how many of either there are. No line of a step waits for the device.
     Raises UserError if the config, the data or the run's folder do not fit together.
     """
+    if config.overwrite:
+        overwrite(config)
     world = start_world(config.device, config.timeout_minutes)
     with Signals() as signals, Watchdog(world, config.timeout_minutes) as watchdog:
         with announced(f"reading {config.data_dir} and {config.out_dir}", world.is_main):

@@ -79,8 +79,9 @@ def find(spec: str, check: bool = True) -> Pretrained:
     """
     folder = hub.find_folder(spec)
     if not folder.exists() and folder.name == spec:
+        name = spec if spec.startswith("gpt2") else "gpt2"
         raise UserError(
-            f"no folder {spec}: use a run's folder, or a hub name with its owner, such as openai-community/gpt2"
+            f"no folder {spec}: use a run's folder, or a hub name with its owner, such as openai-community/{name}"
         )
     if hub.is_model_folder(folder):
         return Pretrained(spec, folder, huggingface_config.read_config(folder), is_ours=False)

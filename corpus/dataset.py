@@ -114,8 +114,13 @@ class TokenDataset:
         indices = np.arange(first, first + count, dtype=np.uint64)
         return self.pair_starts[shuffled(indices, len(self.pair_starts), seed)[0]]
 
+    def in_order_of_length(self, starts: np.ndarray) -> np.ndarray:
+        """Return the places in `starts` (count,) of the pairs that begin there, shortest pair first, int64 (count,)."""
+        index = np.searchsorted(self.pair_starts, starts)
+        return np.argsort(self.pair_ends[index] - starts, kind="stable")
+
     def validation_starts(self, block_size: int, count: int | None) -> np.ndarray:
-        """Return the starts of `count` (None: all) evenly spaced sequences, int64."""
+        """Return the starts of `count` (None: all) evenly spaced sequences, int64; pairs come shortest first."""
         if not self.manifest.has_pairs:
             return evenly_spaced_windows(self.n_tokens, block_size, count)
         n_pairs = self.manifest.splits[self.split].documents
@@ -124,7 +129,8 @@ class TokenDataset:
                 f"no {self.split} pairs: prepare {self.data_dir} with a larger --validation_fraction"
             )
         count = n_pairs if count is None else min(count, n_pairs)
-        return self.pair_starts[np.arange(count, dtype=np.int64) * n_pairs // max(count, 1)]
+        starts = self.pair_starts[np.arange(count, dtype=np.int64) * n_pairs // max(count, 1)]
+        return starts[self.in_order_of_length(starts)]
 
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer of the data. Raises UserError if its file is damaged or not the manifest's."""

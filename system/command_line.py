@@ -68,6 +68,20 @@ def read_command(parse: Callable[[Sequence[str], str], Config], description: str
     return configs[0]
 
 
+def can_ask() -> bool:
+    """Return whether someone at a terminal can see a question on stderr and answer it."""
+    return all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def agrees_twice(question: str) -> bool:
+    """Return whether the user answers yes to a question, and again to whether that is sure."""
+    for words in (question, "are you sure?"):
+        print(f"{words} [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            return False
+    return True
+
+
 def _settings(
     argv: Sequence[str], hints: dict[str, Any], other_names: Mapping[str, str], main_setting: str
 ) -> dict[str, Any]:

@@ -1,18 +1,17 @@
 """What tests share: a tiny data folder, a tiny config on it, the commands as processes, the files of a run."""
 
-import importlib
+import io
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import hypothesis
 import pytest
@@ -33,8 +32,6 @@ ROOT = Path(__file__).parent.parent
 WORDS = "the river runs north past old stone walls where café owners learn 数字 and sing".split()
 CPU = torch.device("cpu")
 ALONE = World(0, 1, CPU)
-# What starts a script in two processes.
-TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
 hypothesis.settings.register_profile("few", max_examples=100, derandomize=True, deadline=None, database=None)
@@ -136,11 +133,6 @@ def command_environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": ""}
 
 
-def command(config: TrainConfig, *launcher: str) -> list[str]:
-    """Return the words of the training command, for one process or for those that `launcher` starts."""
-    return [*(launcher or (sys.executable,)), str(ROOT / "train.py"), *arguments(config)]
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """A function that runs one of the project's commands in a process of its own, in an empty folder."""
@@ -191,24 +183,43 @@ Ranks = Callable[..., list[Command]]
 
 
 @pytest.fixture
-def ranks(start: Start) -> Ranks:
+def ranks(tmp_path: Path) -> Iterator[Ranks]:
     """A function that trains each config in a process of its own, all together, without an agent that ends them."""
+    started: list[Command] = []
 
-    def start_together(*configs: TrainConfig, **script: Path) -> list[Command]:
-        importlib.import_module(
-            "torch._dynamo"
-        )  # takes seconds, and DDP imports it: once for all that are forked
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(len(configs))}
-        numbers = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(len(configs))]
-        return [start(config, **script, **place, **own) for config, own in zip(configs, numbers, strict=True)]
+    def start_together(*configs: TrainConfig, script: Path = ROOT / "train.py") -> list[Command]:
+        outputs = [
+            [tmp_path / f"rank_{len(started) + rank}.{name}" for rank in range(len(configs))]
+            for name in ("out", "err")
+        ]
+        argvs = [[str(script), *arguments(config)] for config in configs]
+        commands = Command.fork_together(argvs, *outputs)
+        started.extend(commands)
+        return commands
 
-    return start_together
+    yield start_together
+    for command in started:
+        command.kill()
+        command.status()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Terminal(io.StringIO):
+    """A terminal where someone types these lines."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def types(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Terminal]:
+    """A function that types these lines at a terminal, and returns what the terminal shows."""
+
+    def type_lines(lines: str) -> Terminal:
+        monkeypatch.setattr(sys, "stdin", Terminal(lines))
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        return cast(Terminal, sys.stderr)
+
+    return type_lines
 
 
 def wait_for_step(command: Command, step: int) -> None:

@@ -114,6 +114,8 @@ def test_a_file_may_compute_and_take_whole_numbers_for_fractions(tmp_path: Path)
         ("config = TrainConfig(optimizer=OptimizerConfig(learning_rate='fast'))", ":2: learning_rate='fast': must be a finite number", ""),
         ("config = TrainConfig(optimizer=OptimizerConfig(weight_decay=float('nan')))", ":2: weight_decay=nan: must be a finite number", ""),
         ("config = TrainConfig(max_steps=0)", ":2: max_steps=0: must be at least 1", ""),
+        ("config = TrainConfig(init_from='scratch')", ":2: init_from=scratch: leave it out to start from random weights", ""),
+        ("config = TrainConfig(init_from='resume')", ":2: init_from=resume: leave it out to start from the run's last checkpoint, if it has one", ""),
         ("config = TrainConfig(batch_size=1, batch_tokens=1024)", ":2: batch_size=1, batch_tokens=1024: set one of the two and leave the other at 0", ""),
         ("config = TrainConfig(batch_size=(4", ":2: '(' was never closed", ""),
         ("from training.config import TrainConf", ":2: cannot import name 'TrainConf'", ")"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, elsewhere, final_files, losses, records
+from conftest import ALONE, CPU, elsewhere, final_files, losses, records
 from preparing import prepare, write_jsonl
 from torch.nn import functional as F
 
@@ -19,9 +19,13 @@ from checkpointing.pretrained import find, load_model
 from corpus.dataset import IGNORED, NO_LOSS, TokenDataset, batch, verify
 from model import GPT
 from system.errors import UserError
+from system.world import World
 from train import train
 from training import batches
+from training.batches import own_sequences
 from training.config import TrainConfig
+from training.learner import build_learner
+from training.run import open_data, open_run
 
 ROWS = [{"id": str(i), "prompt": f"{i} and {i} is", "completion": f" {2 * i}. é"} for i in range(60)]
 
@@ -146,7 +150,7 @@ def test_the_losses_are_of_the_completions_alone(pair_dir: Path, config: TrainCo
     nats, n_scored = nats_and_tokens(model, held_out)
     assert last["val_loss"] == pytest.approx(nats / n_scored, rel=1e-5)
     assert len(validation.validation_starts(32, 5)) == 5
-    assert validation.validation_starts(32, None).tolist() == validation.pair_starts.tolist()
+    assert sorted(validation.validation_starts(32, None)) == validation.pair_starts.tolist()
 
 
 def test_training_on_pairs_learns_completions_and_no_prompts(pair_dir: Path, config: TrainConfig) -> None:
@@ -183,7 +187,7 @@ def test_cut_pairs_train_as_padded_ones_do(
 
     monkeypatch.setattr(GPT, "forward", noting)
     train(cut)
-    assert {columns for _, columns in shapes} == {24}, "the longest pair has 20 targets"
+    assert {columns for _, columns in shapes} == {16, 24}, "the longest pair has 20 targets"
     again = elsewhere(cut, "again")
     shutil.copytree(cut.out_dir, again.out_dir)
     (Path(again.out_dir) / "last").write_text("step_00000005\n")
@@ -196,6 +200,28 @@ def test_cut_pairs_train_as_padded_ones_do(
     assert shapes[-1] == (8, 64)
     for ours, theirs in zip(records(cut), records(padded), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_pairs_of_like_length_share_a_micro_batch(
+    pair_dir: Path, config: TrainConfig, n_processes: int
+) -> None:
+    """Each process computes short ones while the others do, and together they compute the step's pairs once."""
+    config = replace(config, data_dir=str(pair_dir), micro_batch_size=2)
+    run = open_run(config, open_data(config.data_dir))
+    learner = build_learner(run, ALONE)
+    members = [World(rank, n_processes, CPU) for rank in range(n_processes)]
+    numbers, starts = zip(*(own_sequences(run, learner, 16, member) for member in members), strict=True)
+    assert sorted(np.ravel(numbers)) == list(range(16, 24))
+    data = run.data.train
+    assert (
+        data.training_starts(16, config.seed, 16, 8)[np.ravel(numbers) - 16].tolist()
+        == np.ravel(starts).tolist()
+    )
+    lengths = dict(zip(data.pair_starts.tolist(), data.pair_ends - data.pair_starts, strict=True))
+    in_time = np.vectorize(lengths.get)(np.swapaxes(starts, 0, 1)).ravel()
+    assert in_time.tolist() == sorted(in_time)
+    assert in_time[0] < in_time[-1]
 
 
 def test_tokens_of_pairs_are_counted_without_padding(pair_dir: Path) -> None:

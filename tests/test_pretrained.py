@@ -202,7 +202,8 @@ def test_names_without_a_model_say_what_to_do(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
     for spec, words in (
-        ("gpt2", r"no folder gpt2: .* such as openai-community/gpt2"),
+        ("gpt2-xl", r"no folder gpt2-xl: .* such as openai-community/gpt2-xl"),
+        ("gtp2", r"no folder gtp2: .* such as openai-community/gpt2$"),
         ("out/demo", "no checkpoint folder out/demo: run `make demo` first"),
         ("out", "no finished checkpoint in out"),
     ):

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -16,11 +15,11 @@ from conftest import (
     ALONE,
     CPU,
     ROOT,
-    TWO,
     Ranks,
     Start,
-    command,
+    arguments,
     command_environment,
+    completed,
     elsewhere,
     final_files,
     outcome,
@@ -36,7 +35,7 @@ from checkpointing import checkpoint
 from system.errors import UserError
 from system.signals import SIGNALS, Signals
 from system.world import SideChannel, World
-from tools.faults.commands import Command
+from tools.faults.commands import TWO, Command
 from train import train
 from training import learner
 from training.config import TrainConfig
@@ -240,28 +239,23 @@ def test_saved_by_the_clock(config: TrainConfig, capsys: pytest.CaptureFixture[s
     assert records(timed) == records(config)
 
 
-def stopped_at(started: Command, step: int, stop: Callable[[Command], None]) -> tuple[int, str]:
-    """Do `stop` to a command once it has said that `step` is done; return its status and output."""
-    wait_for_step(started, step)
-    stop(started)
-    return started.status(), started.output()
-
-
 @pytest.mark.serial
 def test_signals_to_two_processes(config: TrainConfig, ranks: Ranks, tmp_path: Path) -> None:
-    """One to either, then Ctrl-C to torchrun, which passes it on; then, without torchrun, to the end."""
+    """One to either, then Ctrl-C to torchrun, which passes it on; then to the end."""
     config = replace(
         with_dropout(config), max_steps=200, checkpoint_interval=80, eval_interval=80, log_interval=5
     )
     undisturbed = elsewhere(config, "undisturbed")
-    words = command(config, *TWO)
-    started = Command.start(words, tmp_path / "first")
-    status, said = stopped_at(started, 20, lambda started: os.kill(started.ranks()[1], signal.SIGTERM))
-    assert status == 0, said
+    first, second = ranks(config, config)
+    wait_for_step(first, 20)
+    os.kill(second.pid, signal.SIGTERM)
+    said = completed(first) + completed(second)
     assert said.count("rerun the same command to resume") == 1
-    assert "by a signal to another process after step" in said or "by SIGTERM after step" in said
-    started = Command.start(words, tmp_path / "second")
-    status, said = stopped_at(started, 90, lambda started: os.kill(started.pid, signal.SIGINT))
+    assert "by a signal to another process after step" in said
+    started = Command.torchrun([*TWO, str(ROOT / "train.py"), *arguments(config)], tmp_path / "output")
+    wait_for_step(started, 90)
+    os.kill(started.pid, signal.SIGINT)
+    status, said = started.status(), started.output()
     assert status == 1, "torchrun's own"
     assert "by SIGINT after step" in said
     assert "Traceback" not in said.split("rerun the same command to resume")[0]
@@ -278,9 +272,8 @@ def test_output_that_is_lost_costs_no_step(config: TrainConfig, harm: str) -> No
     """As after Ctrl-C in `train.py | tee log`, which ends tee too."""
     config = replace(config, max_steps=100_000, checkpoint_interval=100_000, eval_interval=100_000)
     output = os.open("/dev/full", os.O_WRONLY) if harm == "full" else subprocess.PIPE
-    with subprocess.Popen(
-        command(config), env=command_environment(), stdout=output, stderr=subprocess.PIPE
-    ) as process:
+    words = [sys.executable, str(ROOT / "train.py"), *arguments(config)]
+    with subprocess.Popen(words, env=command_environment(), stdout=output, stderr=subprocess.PIPE) as process:
         try:
             metrics = Path(config.out_dir) / "metrics.jsonl"
             wait_for(lambda: metrics.is_file() and metrics.read_text().count("\n") > 20)
@@ -314,7 +307,7 @@ def test_ends_though_a_library_does_not(config: TrainConfig, seed: int, status: 
     """As Weights & Biases, whose own process may hang, and which waits for it: after a finished run, a UserError, and any other error."""
     if seed != 3:
         train(config)
-    words = [*command(replace(config, seed=seed))[1:]]
+    words = [str(ROOT / "train.py"), *arguments(replace(config, seed=seed))]
     done = subprocess.run(
         [sys.executable, "-c", SLOW_TO_END, *words],
         env=command_environment() | {"PYTHONPATH": str(ROOT)},
@@ -372,6 +365,9 @@ def test_damage_is_told_to_all_and_set_aside_by_the_first(
 def test_interrupted_in_a_terminal(config: TrainConfig, start: Start) -> None:
     """Ctrl-C reaches the whole foreground group: here the command alone."""
     config = replace(config, max_steps=100_000, checkpoint_interval=100_000)
-    status, said = stopped_at(start(config), 50, lambda started: os.killpg(started.pid, signal.SIGINT))
+    started = start(config)
+    wait_for_step(started, 50)
+    os.killpg(started.pid, signal.SIGINT)
+    status, said = started.status(), started.output()
     assert status == 0
     assert said.splitlines()[-1].endswith("which is saved: rerun the same command to resume")

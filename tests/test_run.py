@@ -143,7 +143,7 @@ def test_another_run_is_rejected_with_the_differing_keys(begun: TrainConfig) -> 
         assert words in message
     assert "eval_interval" not in message
     assert "n_layer" not in message
-    fix = f"choose another --out_dir, or start a new run from it with --branch_from={begun.out_dir} --out_dir=..."
+    fix = f"choose another --out_dir or delete that run with --overwrite, or start a new run from it with --branch_from={begun.out_dir} --out_dir=..."
     assert message.endswith(fix)
 
 
@@ -151,11 +151,15 @@ def test_branching_is_advised_only_where_it_works(begun: TrainConfig) -> None:
     other = replace(begun, seed=9, max_steps=5)
     assert rejection(other).endswith(f"--branch_from={begun.out_dir} --out_dir=... --max_steps=... (above 5)")
     for changes in ({"model": replace(begun.model, n_layer=3)}, {"init_from": begun.out_dir}):
-        assert rejection(replace(begun, seed=9, **changes)).endswith(": choose another --out_dir")
+        assert rejection(replace(begun, seed=9, **changes)).endswith(
+            ": choose another --out_dir or delete that run with --overwrite"
+        )
     (Path(begun.out_dir) / "last").unlink()
     (Path(begun.out_dir) / "best").unlink()
     shutil.rmtree(Path(begun.out_dir) / "step_00000005")
-    assert rejection(other).endswith(": choose another --out_dir"), "there is no checkpoint to branch from"
+    assert rejection(other).endswith(": choose another --out_dir or delete that run with --overwrite"), (
+        "there is no checkpoint to branch from"
+    )
 
 
 def test_other_data_are_rejected_by_a_short_hash(begun: TrainConfig) -> None:

@@ -129,6 +129,7 @@ MISTAKES = {
     "prepare_data.py": "--num_proc=2",
     "tools.exact_match": "x",
     "tools.export_hf": "x",
+    "tools.faults": "--x",
     "tools.plot": "--x",
 }
 

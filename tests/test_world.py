@@ -21,7 +21,6 @@ from conftest import (
     completed,
     elsewhere,
     final_files,
-    free_port,
     losses,
     records,
     wait_for,
@@ -31,6 +30,7 @@ from torch import distributed, nn
 
 from system.errors import UserError
 from system.world import is_from_collective, start_world
+from tools.faults.commands import free_port
 from train import train
 from training.config import TrainConfig
 

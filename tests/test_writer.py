@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import flip_a_bit
+from conftest import Terminal, flip_a_bit
 from preparing import ROOT, InProcess, content, prepare, some_articles, write_jsonl
 
 import prepare_data
@@ -248,15 +249,8 @@ def test_a_changed_shard_or_a_missing_journal_is_named(tmp_path: Path, saves_oft
         prepare(tmp_path / "out", tmp_path / "a.jsonl")
 
 
-class Keyboard(io.StringIO):
-    """A terminal where someone types these lines."""
-
-    def isatty(self) -> bool:
-        return True
-
-
 def test_overwriting_asks_twice_on_a_terminal_and_leaves_nothing_of_the_old_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], saves_often: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, types: Callable[[str], Terminal], saves_often: None
 ) -> None:
     out_dir, source = tmp_path / "out", tmp_path / "a.jsonl"
     write_jsonl(source, some_articles(200))
@@ -264,17 +258,16 @@ def test_overwriting_asks_twice_on_a_terminal_and_leaves_nothing_of_the_old_data
     (out_dir / "notes").write_text("not ours")
     before = content(out_dir)
     for typed in ("\n", "y\nn\n", "y\n"):  # the last one ends with Ctrl-D
-        monkeypatch.setattr(sys, "stdin", Keyboard(typed))
+        types(typed)
         with pytest.raises(UserError, match="out is unchanged: choose another --out_dir"):
             prepare(out_dir, source, overwrite=True)
-    monkeypatch.setattr(sys, "stdin", Keyboard("y\nyes\n"))
+    types("y\nyes\n")
     with pytest.raises(UserError, match="no tokenizer named 'mistyped'"):
         prepare(out_dir, source, overwrite=True, tokenizer="mistyped")
     assert content(out_dir) == before
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "stdin", Keyboard("y\nyes\n"))
+    shown = types("y\nyes\n")
     prepare(out_dir, source, overwrite=True, tokenizer="bpe:300")
-    assert re.match(r"delete 0\.1 MB of tokens in .*out\? \[y/N\] are you sure\? ", capsys.readouterr().out)
+    assert re.match(r"delete 0\.1 MB of tokens in .*out\? \[y/N\] are you sure\? ", shown.getvalue())
     prepare(tmp_path / "new", source, tokenizer="bpe:300")
     assert content(out_dir) == {**content(tmp_path / "new"), "notes": b"not ours"}
     monkeypatch.setattr(sys, "stdin", io.StringIO())  # no terminal: nobody to ask

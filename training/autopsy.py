@@ -24,6 +24,7 @@ from model import GPT, IGNORED
 from system import hardware
 from system.errors import UserError
 from system.world import World
+from training.batches import own_sequences
 from training.guard import Guard, Verdict
 from training.learner import Learner
 from training.log import RunLog
@@ -35,9 +36,9 @@ MAX_AUTOPSIES = 3  # of skipped steps in a run: the first ones tell enough
 
 @dataclass(frozen=True)
 class StepBatch:
-    """This process's sequences of one step: the first one's number, token positions, inputs and targets (n, T)."""
+    """This process's sequences of one step: their numbers, token positions, inputs and targets (n, T)."""
 
-    first: int
+    numbers: list[int]
     starts: list[int]
     inputs: np.ndarray
     targets: np.ndarray
@@ -105,10 +106,9 @@ def write_autopsy(verdict: Verdict, run: Run, learner: Learner, world: World, ex
 
 def step_batch(verdict: Verdict, run: Run, learner: Learner, world: World) -> StepBatch:
     """Load this process's sequences of the step."""
-    data, T = run.data.train, run.config.model.block_size
-    first = verdict.sequences + world.rank * learner.share
-    starts = data.training_starts(T, run.config.seed, first, learner.share)
-    return StepBatch(first, starts.tolist(), *batch(data, starts, T))
+    numbers, starts = (part.ravel() for part in own_sequences(run, learner, verdict.sequences, world))
+    inputs, targets = batch(run.data.train, starts, run.config.model.block_size)
+    return StepBatch(numbers.tolist(), starts.tolist(), inputs, targets)
 
 
 def examine(model: GPT, sequences: StepBatch, device: torch.device, dtype: torch.dtype) -> Findings:
@@ -164,7 +164,7 @@ def write(
     """Write `report.json` and this process's sequences, `batch.jsonl`; with several processes, named by rank."""
     suffix = f"_rank_{world.rank}" if world.size > 1 else ""
     sequences: list[dict[str, Any]] = [
-        {"number": number, "start": start} for number, start in enumerate(batch.starts, batch.first)
+        {"number": number, "start": start} for number, start in zip(batch.numbers, batch.starts, strict=True)
     ]
     report = {"reason": verdict.reason, **asdict(verdict), "rank": world.rank, "processes": world.size}
     del report["finished_at"]  # means nothing outside this process

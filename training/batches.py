@@ -26,10 +26,10 @@ def micro_batches(
     A corrupt shard is reported to `check`, which stops the run in all processes; its batch is not scored.
     """
     config, T = run.config, run.config.model.block_size
+    _, starts_of_share = own_sequences(run, learner, progress.sequences, world)
     begin = progress.sequences + world.rank * learner.share
     end = begin + learner.share
-    for first in range(begin, end, learner.micro_batch_size):
-        starts = run.data.train.training_starts(T, config.seed, first, learner.micro_batch_size)
+    for first, starts in zip(range(begin, end, learner.micro_batch_size), starts_of_share, strict=True):
         try:
             # Compiled code is for one shape: another one would be compiled again, and round differently.
             inputs, targets = batch(run.data.train, starts, T, cut=not learner.is_compiled)
@@ -41,3 +41,19 @@ def micro_batches(
             torch.manual_seed(random.Random(f"dropout {config.seed} {first}").getrandbits(63))
         tokens = (to_device(torch.from_numpy(part), world.device) for part in (inputs, targets))
         yield (next(tokens), next(tokens)), first + learner.micro_batch_size == end
+
+
+def own_sequences(run: Run, learner: Learner, first: int, world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Return this process's sequences of the step whose first one is number `first`: their numbers and their starts.
+
+    Both are int64 (accumulation, micro_batch_size). Pairs of like length share a micro-batch, at the same time in all
+    processes: a pair is padded to the longest beside it. The step is a sum over all of them, so its result is the same.
+    """
+    config, data = run.config, run.data.train
+    count, size = config.sequences_per_step, learner.micro_batch_size
+    starts = data.training_starts(config.model.block_size, config.seed, first, count)
+    if data.manifest.has_pairs:
+        own = data.in_order_of_length(starts).reshape(-1, world.size, size)[:, world.rank]
+    else:
+        own = np.arange(count).reshape(world.size, -1, size)[world.rank]
+    return first + own, starts[own]

@@ -88,6 +88,7 @@ class TrainConfig:
     extend: bool = False  # allow a larger max_steps than the run in out_dir has
     init_from: PathText = ""  # start with these weights: a checkpoint, a Hugging Face folder or a hub name
     branch_from: PathText = ""  # start a new run in out_dir from this checkpoint, with its optimizer state
+    overwrite: bool = False  # delete the run in out_dir first, after asking twice on a terminal
 
     other_names = OTHER_NAMES
 
@@ -109,6 +110,14 @@ class TrainConfig:
             if getattr(self, name) != "auto" and getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
 
+        if self.init_from in ("scratch", "resume"):  # nanoGPT's words
+            starts = (
+                "random weights"
+                if self.init_from == "scratch"
+                else "the run's last checkpoint, if it has one"
+            )
+            raise ValueError(f"init_from={self.init_from}: leave it out to start from {starts}")
+
     @property
     def sequences_per_step(self) -> int:
         """The global batch in sequences, whichever way it was set."""
@@ -119,7 +128,7 @@ class TrainConfig:
 OPERATIONAL = frozenset(
     """data_dir out_dir micro_batch_size eval_interval eval_windows checkpoint_interval checkpoint_minutes keep_checkpoints
     log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project extend
-    branch_from""".split()
+    branch_from overwrite""".split()
 )
 
 

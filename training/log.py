@@ -17,7 +17,7 @@ from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system import hardware
 from system.errors import UserError, say
-from system.files import append_to_file, only_writer, replace_file
+from system.files import append_to_file, replace_file
 from system.progress import announced, bar, say_above_bars
 from system.world import World
 from training.config import TrainConfig
@@ -25,7 +25,7 @@ from training.guard import Verdict
 from training.learner import Learner
 from training.optim import learning_rate
 from training.plot import METRICS, PLOT, plot_losses, read_metrics
-from training.run import Run, write_config
+from training.run import Run, only_trainer, write_config
 from training.wandb_run import WandbRun
 
 
@@ -35,8 +35,7 @@ def open_log(run: Run, learner: Learner, world: World) -> Iterator["RunLog"]:
     peak = hardware.peak_flops(world.device, learner.dtype)
     T = run.data.train.tokens_per_sequence(run.config.model.block_size)
     flops = learner.model.flops_per_token(round(T))
-    busy = f"another process is training in {run.out_dir}: wait for it, or choose another --out_dir"
-    with only_writer(run.out_dir, busy) if world.is_main else nullcontext():
+    with only_trainer(run.out_dir) if world.is_main else nullcontext():
         log = RunLog(run.config, flops, peak and peak * world.size, active=world.is_main)
         for line in header(run, learner, world):
             log.say(line)

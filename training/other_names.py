@@ -59,7 +59,7 @@ OTHER_NAMES = {
     "num_train_epochs": _EPOCHS,
     "optim": "not available: the optimizer is AdamW",
     "output_dir": "out_dir",
-    "overwrite_output_dir": "not available: choose another out_dir, or delete the run",
+    "overwrite_output_dir": "overwrite",
     "per_device_eval_batch_size": _MICRO_BATCH,
     "per_device_train_batch_size": _MICRO_BATCH,
     "report_to": "wandb, which is online, offline or disabled",

@@ -3,11 +3,13 @@
 It holds config.json (config, identity, versions), metrics.jsonl (log.py) and the checkpoints (checkpointing/checkpoint.py).
 """
 
+import contextlib
 import json
 import platform
 import shlex
 import subprocess
 import uuid
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +25,7 @@ from corpus.tokenizer import Tokenizer
 from model import GPTConfig
 from system import hub
 from system.errors import UserError
-from system.files import cannot_write, replace_file
+from system.files import cannot_write, only_writer, replace_file
 from system.world import World
 from training.config import OPERATIONAL, TrainConfig, identity
 from training.micro_batch import share_batch
@@ -232,6 +234,22 @@ def with_network(config: TrainConfig, network: GPTConfig) -> TrainConfig:
         raise UserError(str(error)) from None
 
 
+def is_run(out_dir: Path) -> bool:
+    """Return whether there is a run of ours in the folder, whole or corrupt."""
+    with contextlib.suppress(OSError):
+        if any((folder / checkpoint.INFO).exists() for folder in out_dir.glob("step_*")):
+            return True
+        return '"run_id"' in (out_dir / CONFIG).read_text(errors="replace")
+    return False
+
+
+def only_trainer(out_dir: Path) -> AbstractContextManager[None]:
+    """Lock a run's folder, so that no other process trains there in the block. Raises UserError if one does."""
+    return only_writer(
+        out_dir, f"another process is training in {out_dir}: wait for it, or choose another --out_dir"
+    )
+
+
 def write_config(run: Run) -> None:
     """Write the run's config.json, by which later commands know whose folder it is."""
     try:
@@ -337,7 +355,7 @@ def _reject_other_run(
         )
     listed = ", ".join(f"{key}={_short(theirs.get(key))} (not {_short(ours[key])})" for key in differing)
     fixes = {"max_steps": "add --extend to train it longer", "data": "use the data_dir it started with"}
-    fix = fixes.get(",".join(differing), "choose another --out_dir")
+    fix = fixes.get(",".join(differing), "choose another --out_dir or delete that run with --overwrite")
     branch = _branching(out_dir, differing, ours["max_steps"], folder)
     raise UserError(f"{out_dir} holds another run, with {listed}: {fix}{branch}")
 
@@ -360,7 +378,7 @@ def _recorded_identity(config: TrainConfig) -> dict[str, Any]:
 
 def _changes(earlier: dict[str, Any], about: dict[str, Any]) -> list[str]:
     """Return a note on the operational settings that differ from last time."""
-    settings = OPERATIONAL - {"extend", "branch_from"}  # these two ask for something once
+    settings = OPERATIONAL - {"extend", "branch_from", "overwrite"}  # these ask for something once
     before = {key: value for key, value in earlier["config"].items() if key in settings}
     now = dict(about["config"])
     for key in ("processes", "threads"):  # sums in another order: equal up to rounding, no longer bit for bit

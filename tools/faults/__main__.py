@@ -13,28 +13,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from system.command_line import parse_config
+from system.command_line import parse_config, read_command
+from tools.faults.config import FaultsConfig
+
+if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
+    CONFIG = read_command(partial(parse_config, FaultsConfig()), __doc__ or "")
+
 from system.errors import UserError, run_command
 from tools.faults import damage
-from tools.faults.commands import Command, NotSurvived, expect, wait_until
+from tools.faults.commands import TWO, Command, NotSurvived, expect, wait_until
 from tools.faults.runs import Lab, Run, Tally
 
 RESUME = "rerun the same command to resume"
-TWO = ("--standalone", "--nproc_per_node=2")
-
-
-@dataclass(frozen=True)
-class FaultsConfig:
-    """How many faults, and which."""
-
-    seed: int = 0  # random seed for when and where faults strike; 0: pick and print one
-    only: str = ""  # comma-separated words; run only faults whose name has one of them
-    kills: int = 50  # SIGKILLs at random instants
-    rank_signals: int = 10  # SIGTERMs to one of two processes
-    agent_signals: int = 5  # SIGTERMs to torchrun itself
 
 
 def repeat(
@@ -63,7 +56,7 @@ def repeat(
                     too_late = tries and "is finished" in command.output()  # torchrun has its own status
                     if not too_late:
                         command.expect_success()
-            run.expect_same(lab.undisturbed(launcher))
+            run.expect_same(lab.undisturbed(2 if launcher else 1))
             tally.survived += n_injected
         except (NotSurvived, UserError) as error:
             tally.tried += n_injected == 0
@@ -153,15 +146,15 @@ def signal_to_agent(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
 
 def lost_rank(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
     """Kill one of two processes under `torchrun --max_restarts`: the run resumes by itself."""
-    run, reference = lab.run(), lab.undisturbed(TWO)
-    command = run.start((*TWO, "--max_restarts=3"))
-    for count in (1, 2):
+    run, reference = lab.run(), lab.undisturbed(2)
+    command = run.start((*TWO, f"--max_restarts={config.losses + 1}"))
+    for count in range(1, config.losses + 1):
         with tally.attempt(f"{run.out_dir}, process lost, number {count}"):
             _wait_for_start(command, count)
             time.sleep(lab.chooser.uniform(0, 0.5))
             os.kill(lab.chooser.choice(command.ranks()), signal.SIGKILL)
             _wait_for_start(command, count + 1)
-            if count == 2:
+            if count == config.losses:
                 command.expect_success()
                 run.expect_same(reference)
 
@@ -172,8 +165,10 @@ def _wait_for_start(command: Command, number: int) -> None:
 
 def number_of_processes(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
     """Resume with another number of processes: the same losses, up to rounding."""
-    settings = {"dropout": 0.0}  # which is drawn for each micro-batch
-    run, reference = lab.run(None, **settings), lab.undisturbed((), **settings)
+    run, reference = (
+        lab.run(None, dropout=0.0),
+        lab.undisturbed(dropout=0.0),
+    )  # dropout is drawn for each micro-batch
     with tally.attempt(f"{run.out_dir}, 2 -> 1 -> 2 processes"):
         for launcher, change in ((TWO, ""), ((), "processes 2 -> 1"), (TWO, "processes 1 -> 2")):
             command = run.start(launcher)
@@ -218,7 +213,7 @@ def poisoned_batch(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
             else:
                 expect(status != 0 and run.last_step() == step - 1, f"status {status}: {output[-2000:]}")
                 run.start(TWO).expect_success()
-                run.expect_same(lab.undisturbed(TWO))
+                run.expect_same(lab.undisturbed(2))
 
 
 FAULTS: dict[str, Callable[[Lab, Tally, FaultsConfig], None]] = {
@@ -238,8 +233,7 @@ FAULTS: dict[str, Callable[[Lab, Tally, FaultsConfig], None]] = {
 }
 
 
-def main() -> None:
-    config = parse_config(FaultsConfig(), sys.argv[1:], __doc__ or "")
+def main(config: FaultsConfig) -> None:
     seed = config.seed or random.SystemRandom().randrange(1, 10**6)
     words = config.only.split(",")
     chosen = {name: fault for name, fault in FAULTS.items() if any(word in name for word in words)}
@@ -279,4 +273,4 @@ def print_table(tallies: dict[str, Tally]) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(lambda: main(CONFIG))

@@ -1,9 +1,11 @@
 """Training commands in processes of their own: forked, new or under torchrun; what they print, and how they end."""
 
+import importlib
 import os
 import re
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,15 +16,25 @@ from pathlib import Path
 # Loaded here so that a run forked from this process starts at once.
 import matplotlib.backends.backend_agg  # noqa: F401
 import torch
+import torch.distributed.run
 
 import train  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
+TWO = ("--standalone", "--nproc_per_node=2")  # arguments of torchrun, for two processes
 PATIENCE = 120.0  # seconds: no part of a run takes that long
 
 
 class NotSurvived(Exception):
     """A fault has done damage that it must not do; the message says what."""
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def expect(condition: object, message: str) -> None:
@@ -57,6 +69,22 @@ class Command:
             os.posix_spawn(words[0], words, {**os.environ, **settings}, file_actions=actions, setpgroup=0),
             log,
         )
+
+    @classmethod
+    def torchrun(cls, words: list[str], log: Path) -> "Command":
+        """Run `torchrun words`, whose agent is forked from this process; the processes that it starts are new ones."""
+        return cls.fork([torch.distributed.run.__file__, *words], log)
+
+    @classmethod
+    def fork_together(cls, argvs: list[list[str]], logs: list[Path], errors: list[Path]) -> list["Command"]:
+        """Run scripts as the processes of one torchrun command, forked, without an agent that ends them."""
+        importlib.import_module(
+            "torch._dynamo"
+        )  # takes seconds, and DDP imports it: once for all that are forked
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(len(argvs))}
+        numbers = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(len(argvs))]
+        each = zip(argvs, logs, errors, numbers, strict=True)
+        return [cls.fork(argv, log, error_log, **{**place, **own}) for argv, log, error_log, own in each]
 
     @classmethod
     def fork(cls, argv: list[str], log: Path, error_log: Path | None = None, **environment: str) -> "Command":

@@ -68,15 +68,28 @@ class Run:
 
         A forked one has torch loaded already; it does the same.
         """
-        argv = [script, f"--out_dir={self.out_dir}", *(f"--{key}={self.settings[key]}" for key in self.settings)]  # fmt: skip
-        log = self.logs / f"{self.out_dir.name}.{len(self.commands)}.log"
-        if fork and not launcher:
-            command = Command.fork(argv, log)
+        argv, log = self.argv(script), self.next_log()
+        if launcher:
+            command = Command.torchrun([*launcher, str(ROOT / argv[0]), *argv[1:]], log)
         else:
-            through = ["-m", "torch.distributed.run", *launcher] if launcher else []
-            command = Command.start([sys.executable, *through, *argv], log)
+            command = Command.fork(argv, log) if fork else Command.start([sys.executable, *argv], log)
         self.commands.append(command)
         return command
+
+    def start_together(self, n_processes: int) -> list[Command]:
+        """Start the command as torchrun would, in processes forked from this one."""
+        logs = [self.next_log(rank) for rank in range(n_processes)]
+        started = Command.fork_together([self.argv("train.py")] * n_processes, logs, logs)
+        self.commands += started
+        return started
+
+    def argv(self, script: str) -> list[str]:
+        """Return the words of the run's command, after `python`."""
+        return [script, f"--out_dir={self.out_dir}", *(f"--{key}={self.settings[key]}" for key in self.settings)]  # fmt: skip
+
+    def next_log(self, rank: int = 0) -> Path:
+        """Return the file for what the next command prints."""
+        return self.logs / f"{self.out_dir.name}.{len(self.commands) + rank}.log"
 
     def last_step(self) -> int:
         """Return the step of the last checkpoint, 0 without one; raise NotSurvived if `last` or `best` names a corrupt one."""
@@ -169,13 +182,13 @@ class Lab:
         path.write_text(SCRIPT.format(root=str(ROOT), patch=patch))
         return str(path)
 
-    def undisturbed(self, launcher: tuple[str, ...] = (), **settings: object) -> Run:
+    def undisturbed(self, n_processes: int = 1, **settings: object) -> Run:
         """Return the finished run without faults; it is trained once."""
-        key = (launcher, *settings.items())
+        key = (n_processes, *settings.items())
         if key not in self.undisturbed_runs:
             run = self.run(None, **settings)
-            command = run.start(launcher)
-            expect(command.status() == 0, f"the undisturbed run failed: {command.output()}")
+            for command in run.start_together(n_processes) if n_processes > 1 else [run.start()]:
+                command.expect_success()
             self.undisturbed_runs[key] = run
         return self.undisturbed_runs[key]
 
