@@ -39,6 +39,11 @@ hypothesis.settings.register_profile("many", max_examples=100_000, deadline=None
 hypothesis.settings.load_profile("few")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start long tests first, so that no process is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Compute with one thread, as the processes that `run` starts do: tiny models are fastest so."""

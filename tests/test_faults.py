@@ -1,14 +1,11 @@
 """A small part of the suite of faults (`make faults` is the whole), and that the suite sees what is not survived."""
 
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, command_environment
 
 from checkpointing import checkpoint
 from system.errors import UserError
@@ -19,20 +16,12 @@ from tools.faults.runs import Lab, Tally
 
 
 @pytest.mark.serial
-def test_faults_are_survived() -> None:
+def test_faults_are_survived(capsys: pytest.CaptureFixture[str]) -> None:
     seed = random.SystemRandom().randrange(1, 10**6)
-    words = ["--only=SIGKILL,lost", "--kills=1", "--losses=1", f"--seed={seed}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.faults", *words],
-        cwd=ROOT,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"seed {seed}" in done.stdout
-    assert done.stdout.splitlines()[-1] == "faults: 2 tried, 2 survived"
+    faults.main(faults.FaultsConfig(only="SIGKILL,lost", kills=1, losses=1, seed=seed))
+    output = capsys.readouterr().out
+    assert f"seed {seed}" in output
+    assert output.splitlines()[-1] == "faults: 2 tried, 2 survived", output
 
 
 def test_unknown_fault_is_an_error() -> None:

@@ -460,6 +460,7 @@ def assert_compiled_agrees(config: GPTConfig, **options: Any) -> None:
         torch.testing.assert_close(parameter.grad, other.grad, rtol=1e-3, atol=1e-3, msg=name)
 
 
+@pytest.mark.long
 def test_compiles_as_one_graph():
     """One family to machine code, where there is a C++ compiler: it takes seconds."""
     assert_compiled_agrees(dataclasses.replace(FAMILIES[0], n_layer=1), backend="eager")

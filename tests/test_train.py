@@ -133,6 +133,7 @@ def test_killed_before_the_first_checkpoint(config: TrainConfig, start: Start) -
     assert records(killed) == records(undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("g++"), reason="compiling for the CPU needs a C++ compiler, here g++")
 def test_killed_and_continued_compiled(config: TrainConfig, start: Start) -> None:
     model = replace(config.model, n_layer=1, dropout=0.2)

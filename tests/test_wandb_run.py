@@ -3,7 +3,6 @@
 import http.server
 import json
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -14,10 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import ROOT, arguments, command_environment
+from conftest import arguments, completed
 
 from checkpointing.checkpoint import Progress
 from system.errors import UserError
+from tools.faults.commands import Command
 from training import wandb_run
 from training.config import TrainConfig
 from training.guard import Verdict
@@ -238,22 +238,37 @@ run_command(train_all, os._exit)
 """
 
 
-def complete(*configs: TrainConfig, **environment: str) -> str:
-    """Train these configs in a process of their own, with the real package and little patience; return the output."""
+Complete = Callable[..., str]
+
+
+@pytest.fixture
+def complete(tmp_path: Path) -> Iterator[Complete]:
+    """A function that trains configs in one forked process, with the real package and little patience; returns the output."""
     pytest.importorskip("wandb")
-    environment = command_environment() | {"WANDB_SILENT": "true", "PYTHONPATH": str(ROOT), **environment}
-    command = [sys.executable, "-c", TRAIN, json.dumps([arguments(config) for config in configs])]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" is finished: step ") == len(configs)
-    return done.stdout
+    script, log = tmp_path / "train_all.py", tmp_path / "output"
+    script.write_text(TRAIN)
+    started: list[Command] = []
+
+    def train_all(*configs: TrainConfig, **environment: str) -> str:
+        words = json.dumps([arguments(config) for config in configs])
+        started.append(Command.fork([str(script), words], log, WANDB_SILENT="true", **environment))
+        output = completed(started[0])
+        assert output.count(" is finished: step ") == len(configs)
+        return output
+
+    yield train_all
+    for command in started:
+        command.kill()
 
 
 def offline_runs(folder: str | Path) -> list[str]:
     return [path.name for path in Path(folder).rglob("offline-run-*") if path.is_dir()]
 
 
-def test_real_package_keeps_the_runs_id_offline(config: TrainConfig, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_real_package_keeps_the_runs_id_offline(
+    config: TrainConfig, complete: Complete, tmp_path: Path
+) -> None:
     config = replace(config, wandb="offline", max_steps=5)
     longer = replace(config, max_steps=6, extend=True)
     complete(config, longer, WANDB_DIR=str(tmp_path))
@@ -287,14 +302,18 @@ def stuck_server() -> Iterator[str]:
     server.server_close()
 
 
-def test_real_package_without_a_network_stays_offline(config: TrainConfig) -> None:
+@pytest.mark.long
+def test_real_package_without_a_network_stays_offline(config: TrainConfig, complete: Complete) -> None:
     key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     output = complete(replace(config, wandb="online", max_steps=5), **key)
     assert "WANDB is offline (http://127.0.0.1:9 does not answer): `wandb sync" in output
     assert len(offline_runs(config.out_dir)) == 1
 
 
-def test_real_package_with_a_stuck_server_stays_offline(config: TrainConfig, stuck_server: str) -> None:
+@pytest.mark.long
+def test_real_package_with_a_stuck_server_stays_offline(
+    config: TrainConfig, complete: Complete, stuck_server: str
+) -> None:
     key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": stuck_server}
     output = complete(replace(config, wandb="online", max_steps=5), **key)
     assert re.search(r"WANDB is offline \((?!http).*\): `wandb sync", output)
