@@ -73,7 +73,6 @@ def flip_a_valid_token(_lab: Lab, shard: Path) -> None:
     tokens.tofile(shard)
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize(
     ("weaken", "fault", "found"),
     [
@@ -100,7 +99,6 @@ def test_what_is_not_survived_is_counted(
     assert found in output
 
 
-@pytest.mark.serial
 def test_comparison_sees_gaps_and_other_weights(lab: Lab) -> None:
     run, other = lab.undisturbed(max_steps=15), lab.undisturbed(max_steps=15, seed=2)
     run.expect_same(run)

@@ -76,7 +76,6 @@ CASES = [(moment, signal.SIGTERM) for moment in MOMENTS] + [
 ]
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize(
     ("moment", "number"), CASES, ids=[f"{moment}, {number.name}" for moment, number in CASES]
 )
@@ -106,7 +105,6 @@ def test_stopped_and_continued_is_undisturbed(
     assert [record["step"] for record in records(config)] == list(range(1, 11))
 
 
-@pytest.mark.serial
 def test_run_stopped_before_it_did_a_step_stays_where_it_was(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +115,6 @@ def test_run_stopped_before_it_did_a_step_stays_where_it_was(
         assert "after step 3, which is saved: rerun the same command to resume" in capfd.readouterr().out
 
 
-@pytest.mark.serial
 def test_full_disk_at_the_last_save_is_an_error(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
@@ -266,7 +263,6 @@ def test_signals_to_two_processes(config: TrainConfig, ranks: Ranks, tmp_path: P
     assert records(config) == records(undisturbed)
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize("harm", ["nobody reads", "full"])
 def test_output_that_is_lost_costs_no_step(config: TrainConfig, harm: str) -> None:
     """As after Ctrl-C in `train.py | tee log`, which ends tee too."""
@@ -301,7 +297,6 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.serial
 @pytest.mark.parametrize(("seed", "status"), [(1, 0), (2, 2), (3, 1)])
 def test_ends_though_a_library_does_not(config: TrainConfig, seed: int, status: int) -> None:
     """As Weights & Biases, whose own process may hang, and which waits for it: after a finished run, a UserError, and any other error."""
