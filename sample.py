@@ -18,9 +18,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from corpus.encodings import marked_encoding
 from sampling.config import SampleConfig
 from system.command_line import parse_config
 from system.errors import UserError, run_command, say
+from system.files import reject_lfs_pointer
 
 
 def read_prompts(config: SampleConfig) -> list[str]:
@@ -38,8 +40,9 @@ def read_prompts(config: SampleConfig) -> list[str]:
         piped = config.prompt_file == "-"
         if piped and not sys.stdin:
             raise UserError(f"{setting}: standard input is closed: pipe prompts into it")
+        reject_lfs_pointer(Path(config.prompt_file))
         content = sys.stdin.buffer.read() if piped else Path(config.prompt_file).read_bytes()
-        lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+        lines = content.decode(marked_encoding(content)).replace("\r\n", "\n").split("\n")
     except (UnicodeEncodeError, UnicodeDecodeError) as error:
         raise UserError(f"{setting}: not UTF-8 at position {error.start}: write it in UTF-8") from None
     except OSError as error:

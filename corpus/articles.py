@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from corpus.input_files import decoded, decompressed, json_fix, lines, open_file, reading, uncompressed_name
+from corpus.encodings import GUESS_BYTES, decoded, lines, not_utf8
+from corpus.input_files import decompressed, file_ending, json_fix, open_file, reading
 from corpus.sources import Source, SourceFile
 from system.errors import UserError
 
@@ -129,9 +130,9 @@ def _rows(path: str, kind: str) -> Iterator[Row]:
         return ((_pair(row, place), place, part) for row, place, part in _jsonl_objects(path, PAIR_KEYS))
     if path == "builtin":
         return _builtin_rows()
-    if path.endswith(".parquet"):
+    if path.lower().endswith(".parquet"):
         return _parquet_rows(path)
-    if uncompressed_name(path).endswith(".txt"):
+    if file_ending(path) == ".txt":
         return _text_rows(path, is_alone=kind == "text")
     return ((_article(row, place), place, part) for row, place, part in _jsonl_objects(path, ("text",)))
 
@@ -189,10 +190,10 @@ def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str,
             place = f"{path}:{number}"
             try:
                 row = json.loads(line)
+            except UnicodeDecodeError as error:
+                raise not_utf8(path, error.object + content.read(GUESS_BYTES), error.start, place) from None
             except (ValueError, RecursionError) as error:
-                raise UserError(
-                    f"{place} is not valid JSON in UTF-8 ({error}): {json_fix(path, line)}"
-                ) from None
+                raise UserError(f"{place} is not valid JSON ({error}): {json_fix(path, line)}") from None
             missing = [key for key in keys if not isinstance(row, dict) or key not in row]
             if missing:
                 found = f"only {', '.join(row)}" if isinstance(row, dict) else f"it is a {type(row).__name__}"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus import articles
-from corpus.input_files import decoded
+from corpus.encodings import decoded
 from corpus.sources import Source, SourceFile
 from prepare_data import PrepareConfig
 from sample import read_prompts

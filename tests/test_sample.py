@@ -19,6 +19,7 @@ from sampling import engine
 from sampling.engine import Sampling, continuations
 from system.command_line import parse_config
 from system.errors import UserError
+from system.files import LFS_POINTER
 from train import train
 from training.config import TrainConfig
 
@@ -156,6 +157,10 @@ def test_a_missing_checkpoint_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_p
             r"prompt_file=.*prompts.txt: No such file or directory: must be a file with one prompt per line",
         ),
         (b"\n \n", "prompt_file=.*prompts.txt: no prompts in it: write one per line"),
+        (
+            LFS_POINTER + b"v1\n",
+            "prompts.txt is a Git LFS pointer, not the file itself: run `git lfs pull` in",
+        ),
         (b"the \xff", "prompt_file=.*prompts.txt: not UTF-8 at position 4: write it in UTF-8"),
     ],
 )
@@ -209,6 +214,8 @@ def test_prompts_are_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "prompts.txt"
     path.write_bytes("\ufeffone\u2028still one \r\n\n \n two\x0c".encode())
     assert read_prompts(SampleConfig(prompt_file=str(path))) == ["one\u2028still one ", " two\x0c"]
+    path.write_bytes("one\r\ncafé\r\n".encode("utf-16"))  # as PowerShell's > writes it
+    assert read_prompts(SampleConfig(prompt_file=str(path))) == ["one", "café"]
 
 
 def test_a_prompt_that_is_not_text_is_an_error() -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,6 +29,7 @@ from preparing import (
 from corpus import articles, input_files, sources
 from corpus.articles import read_batches
 from corpus.dataset import TokenDataset
+from corpus.encodings import LEGACY_ENCODINGS, UNMARKED_ENCODINGS
 from system.errors import UserError
 from system.files import LFS_POINTER
 
@@ -94,33 +96,79 @@ def test_text_files_may_have_a_byte_order_mark_and_be_compressed(tmp_path: Path)
     assert all(rows == [(None, None, text)] for rows in found.values())
 
 
-@pytest.mark.parametrize(
-    ("encoding", "text"),
-    [
-        (
-            "cp1252",
-            "The caf\xe9 was naively called a na\xefve place \u2014 by \u201cexperts\u201d, of all people.",
-        ),
-        ("cp1252", "caf\xe9"),
-        ("koi8-r", "Привет, как дела? Это обычный русский текст. " * 3),
-        ("gb18030", "这是一些中文文本用于测试编码的识别。" * 3),
-        ("utf-16le", "Text without a mark, from a program that writes none."),
-        ("utf-16be", "Text without a mark, from a program that writes none."),
-    ],
-)
+TEXTS = {
+    "English": "The caf\xe9 was naively called a na\xefve place \u2014 by \u201cexperts\u201d, of all people.\n",
+    "short": "caf\xe9",
+    "Czech": "Příliš žluťoučký kůň úpěl ďábelské ódy. Praha je hlavní město České republiky.\n" * 3,
+    "Turkish": "Türkiye'nin başkenti Ankara'd\u0131r. İstanbul ise en büyük şehridir, \u0131ğüşöç.\n" * 3,
+    "French": "Le café était très agréable, à côté de la forêt. L'été nous allons à Besançon.\n" * 3,
+    "Russian": "Привет, как дела? Это обычный русский текст.\n" * 3,
+    "Hebrew": "זהו טקסט רגיל בעברית לצורך בדיקה. ירושלים היא עיר הבירה של ישראל.\n" * 3,
+    "Chinese": "这是一些中文文本用于测试编码的识别。\n北京是中华人民共和国的首都。\n" * 3,
+    "Japanese": "日本語の文章です。これは文字コードの判定を試すための普通の文です。\n" * 3,
+    "Korean": "한국어 문장입니다. 이것은 문자 인코딩을 시험하기 위한 평범한 글입니다.\n" * 3,
+}
+NAMED = {  # language and encoding: what is named
+    **{("English", name): name for name in ("cp1252", *UNMARKED_ENCODINGS)},
+    ("short", "cp1252"): "cp1252, cp1250 or cp1251",
+    ("Czech", "iso-8859-2"): "cp1250, iso-8859-2 or cp1258",
+    ("Turkish", "cp1254"): "cp1254, cp1250 or cp1252",
+    ("French", "macintosh"): "macintosh",
+    **{("Russian", name): name for name in ("koi8-r", "cp1251", "cp866", "utf-16le", "utf-16be")},
+    ("Hebrew", "cp1255"): "cp1255",
+    **{("Chinese", name): name for name in ("gb18030", "utf-16le", "utf-16be")},
+    **{("Japanese", name): name for name in ("cp932", "euc-jp")},
+    ("Korean", "cp949"): "cp949",
+}
+
+
+@pytest.mark.parametrize(("language", "encoding"), NAMED)
 def test_another_encoding_is_named_with_the_command_that_converts_it(
-    tmp_path: Path, encoding: str, text: str
+    tmp_path: Path, language: str, encoding: str
 ) -> None:
-    path = tmp_path / "my text.txt"
+    path, text, named = tmp_path / "my text.txt", TEXTS[language], NAMED[language, encoding]
     path.write_bytes(text.encode(encoding))
     with pytest.raises(
-        UserError, match=f"my text.txt is not UTF-8 .* but probably {encoding}: conv"
+        UserError, match=f"my text.txt is not UTF-8 .* but probably {named}.*: run `"
     ) as error:
         read(path)
-    command = str(error.value).partition("`")[2].rstrip("`")
+    command = str(error.value).split("`")[1].replace(named.split(",")[0].upper(), encoding.upper())
     if shutil.which("iconv"):
         subprocess.run(command, shell=True, check=True)
-        assert read(path) == [(None, None, text)]
+        assert read(tmp_path / "my text.utf8.txt") == [(None, None, text)]
+    assert path.read_bytes() == text.encode(encoding), "as it was"
+    (tmp_path / "a.jsonl").write_bytes(
+        json.dumps({"text": text}, ensure_ascii=False).encode(encoding) + b"\n"
+    )
+    if encoding != "utf-16be":  # which json.loads reads
+        with pytest.raises(UserError, match=r"a\.jsonl:1 is not UTF-8 .*`iconv .*a\.utf8\.jsonl`"):
+            read(tmp_path / "a.jsonl")
+
+
+def test_iconv_and_python_know_the_encodings_that_are_named() -> None:
+    known = [codecs.lookup(name).name for name in (*LEGACY_ENCODINGS, *UNMARKED_ENCODINGS)]
+    assert len(set(known)) == len(LEGACY_ENCODINGS) + 4
+    if shutil.which("iconv"):
+        listed = subprocess.run(["iconv", "-l"], capture_output=True, text=True, check=True).stdout
+        assert {name.upper() for name in (*LEGACY_ENCODINGS, *UNMARKED_ENCODINGS)} <= set(
+            re.split(r"[\s/,]+", listed)
+        )
+
+
+@pytest.mark.parametrize(
+    "text", ["中文 字\n" * 5, "it\u2019s \u2018fine\u2019\n", "Le café est très bon.\n" * 9]
+)
+def test_a_stray_byte_in_utf8_is_not_another_encoding(tmp_path: Path, text: str) -> None:
+    content = text.encode() + b"a \xff b\n" + text.encode()
+    (tmp_path / "a.txt").write_bytes(content)
+    place = rf"an invalid byte 0xff at position {len(text.encode()) + 2}: fix or delete it"
+    with pytest.raises(UserError, match=rf"a\.txt is UTF-8 with {place}"):
+        read(tmp_path / "a.txt")
+    (tmp_path / "a.jsonl").write_bytes(
+        b'{"text": "x"}\n{"text": "\xff"}\n' + b'{"text": "%b"}\n' % text.strip().encode()
+    )
+    with pytest.raises(UserError, match=r"a\.jsonl:2 is UTF-8 with an invalid byte 0xff at position 10: fix"):
+        read(tmp_path / "a.jsonl")
 
 
 UNREADABLE = {
@@ -321,7 +369,7 @@ BAD_LINES = {
         r"a\.jsonl:3 has a lone surrogate",
     ),
     "cut off": ('{"id": "2", "text"', r"a\.jsonl:3 is not valid JSON"),
-    "not UTF-8": (b'{"text": "caf\xe9"}', r"a\.jsonl:3 is not valid JSON in UTF-8"),
+    "not UTF-8": (b'{"text": "caf\xe9"}', r"a\.jsonl:3 is not UTF-8 \(invalid byte 0xe9 at .*iconv"),
     "nested without end": ("[" * 100_000, r"a\.jsonl:3 is not valid JSON"),
     "no text": ('{"id": "2", "titel": "b"}', r"a\.jsonl:3 has no key 'text', only id, titel"),
     "a list": ("[1, 2]", r"a\.jsonl:3 has no key 'text', it is a list"),
