@@ -6,6 +6,7 @@ An article has `id, title, text`, the schema of wikimedia/wikipedia; a pair has 
 import hashlib
 import json
 import math
+import numbers
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -87,6 +88,9 @@ def has_text(article: Article) -> bool:
 def tail_start(text: str, fraction: float) -> int:
     """Return where the last `fraction` of a text starts: at a line, if one starts at most TAIL_SHIFT characters earlier."""
     start = len(text) - math.ceil(len(text) * fraction)
+    if not text[start:].strip():  # blank lines are not a document
+        end = len(text.rstrip())
+        start = end - math.ceil(end * fraction)
     return text.rfind("\n", max(0, start - TAIL_SHIFT), start) + 1 or start
 
 
@@ -239,7 +243,7 @@ def _text(row: dict[str, Any], key: str, place: str) -> str | None:
             ) from None
     if _is_nan(value):  # as pandas writes what is missing
         return None
-    if key == "title" and type(value) in (int, float):
+    if key == "title" and isinstance(value, numbers.Number) and not isinstance(value, bool):
         return str(value).removesuffix(".0")  # which numbers have where some of the titles are missing
     if value is not None and not isinstance(value, str):
         raise UserError(f"{place}: '{key}' must be text, but is {type(value).__name__} {value!r:.40}")

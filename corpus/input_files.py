@@ -73,8 +73,12 @@ def json_fix(path: str, line: bytes | str) -> str:
     start, name = start.strip(), uncompressed_name(path)
     if start.startswith("<doc "):
         return "run wikiextractor again with --json"
-    whole = {"[": "'.[]'", "{": "."}.get(start[:1]) if start in "[{" or start.startswith("[{") else None
-    if whole and name == path:  # JSON over several lines, or objects in one list
+    whole = ""
+    if start[:1] == "[" and start[1:].lstrip()[:1] in ("", "{"):  # objects in one list
+        whole = "'.[]'"
+    elif start[:1] == "{" and start[-1] in "{[,":  # an object over several lines
+        whole = "."
+    if whole and name == path:
         target = f"{os.path.splitext(path)[0]}.lines.jsonl"
         return f"write one object per line with `jq -c {whole} {shlex.quote(path)} > {shlex.quote(target)}`"
     if "." not in os.path.basename(name):

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from corpus.input_files import DECOMPRESSED, uncompressed_name
+from corpus.input_files import DECOMPRESSED, file_ending, uncompressed_name
 from system import hub
 from system.errors import UserError
 from system.network import reachable
@@ -19,8 +19,9 @@ SPLIT = "train"
 ALTERNATIVES = "use --source=builtin, --source='a/local/*.parquet', or HF_HUB_OFFLINE=1 with a dataset in the hub's cache"
 PAIRS = "pairs:"  # before the globs of prompts and completions
 # What a file's name ends in without the ending of a compressed one; or it has none, as wikiextractor's wiki_00.
-TEXT_FILES, OBJECT_FILES = (".txt",), (".jsonl", ".json", ".ndjson")
+PARQUET, OBJECT_FILES, TEXT_FILES = ".parquet", (".jsonl", ".json", ".ndjson"), (".txt",)
 DUMP = re.compile(r"\.xml(-p\d+p\d+)?(\.(bz2|gz|xz|zst|7z))?$")
+DUMP_INDEX = "-multistream-index"
 
 
 class SourceFile(NamedTuple):
@@ -74,7 +75,7 @@ def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source
         paths += [path for path in found if path not in paths]
     for path in paths:
         _check_name(path, kind)
-    if len(paths) == 1 and uncompressed_name(paths[0]).endswith(TEXT_FILES):
+    if len(paths) == 1 and file_ending(paths[0]) in TEXT_FILES:
         kind = "text"
     return Source(kind, tuple(SourceFile(path, _size(path)) for path in paths), {})
 
@@ -82,20 +83,31 @@ def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source
 def _check_name(path: str, kind: str) -> None:
     """Raise UserError if the name is not one of a file that this kind of source reads."""
     if DUMP.search(path):
+        raise UserError(_dump_hint(path))
+    if DUMP_INDEX in os.path.basename(path):
+        raise UserError(f"{path} is the index of a Wikipedia dump, not its text: leave it out")
+    if not _is_readable(path, kind):
+        endings = OBJECT_FILES if kind == "pairs" else (PARQUET, *OBJECT_FILES, *TEXT_FILES)
+        option, which = ("--source=pairs:", "") if kind == "pairs" else ("--source", f" all but {PARQUET}")
         raise UserError(
-            f"{path} is a Wikipedia dump: extract its text with `pip install wikiextractor` and"
-            f" `wikiextractor --json --html-safe '' -o extracted {shlex.quote(path)}`, then run"
-            " `python prepare_data.py --source='extracted/*/wiki_*'` with your other settings"
+            f"cannot read {path}: {option} must name files that end in {', '.join(endings)};"
+            f" {', '.join(DECOMPRESSED)} may follow{which}"
         )
-    name = uncompressed_name(path)
-    has_no_ending = "." not in os.path.basename(name) and os.path.isfile(path)
-    endings = OBJECT_FILES if kind == "pairs" else (*OBJECT_FILES, *TEXT_FILES)
-    if has_no_ending or name.endswith(endings) or (kind == "files" and path.endswith(".parquet")):
-        return
-    option, known = ("--source=pairs:", endings) if kind == "pairs" else ("--source", (".parquet", *endings))
-    raise UserError(
-        f"cannot read {path}: {option} must name files that end in {', '.join(known)},"
-        f" or {', '.join(DECOMPRESSED)} after these"
+
+
+def _is_readable(path: str, kind: str) -> bool:
+    """Return whether the name is one of a file that this kind of source reads."""
+    if kind == "files" and (path.lower().endswith(PARQUET) or file_ending(path) in TEXT_FILES):
+        return DUMP_INDEX not in os.path.basename(path)
+    has_no_ending = "." not in os.path.basename(uncompressed_name(path)) and os.path.isfile(path)
+    return has_no_ending or file_ending(path) in OBJECT_FILES
+
+
+def _dump_hint(path: str) -> str:
+    return (
+        f"{path} is a Wikipedia dump: extract its text with `pip install wikiextractor` and"
+        f" `wikiextractor --json --html-safe '' -o extracted {shlex.quote(path)}`, then run"
+        " `python prepare_data.py --source='extracted/*/wiki_*'` with your other settings"
     )
 
 
@@ -107,7 +119,7 @@ def _source_hint(pattern: str) -> str:
     if hub.NAME.fullmatch(pattern) and not os.path.exists(os.path.dirname(pattern)):
         return f"for a dataset on the hub, set --source=hub --dataset={pattern}"
     if glob.has_magic(pattern):
-        return f"check it with `ls {pattern}`, and quote globs"
+        return "check the pattern and the folder that it names, and quote globs"
     return f"there is no file or folder of this name in {os.getcwd()}" if pattern else "set a folder or files"
 
 
@@ -130,15 +142,25 @@ def with_current_sizes(source: Source, current: int) -> Source:
 
 
 def _folder_hint(folder: str) -> str:
-    """Return the fix for a folder that is not laid out like a hub dataset: globs of the files in it."""
-    endings = (".parquet", *OBJECT_FILES, *TEXT_FILES)
-    names = [f"*{ending}{packed}" for ending in endings for packed in ("", *DECOMPRESSED)]
-    globs = [f"{folder}/{place}{name}" for place in ("", "**/") for name in (*names, "wiki_*")]
-    found = next((pattern for pattern in globs if _matching(pattern)), None)
-    if not found:
-        return "it has no files to read: set another --source"
-    subset = "set another --subset, or " if found.endswith(".parquet") else ""
-    return f"{subset}set --source={shlex.quote(found)}"
+    """Return the fix for a folder that is not laid out like a hub dataset: a glob of files in it, the top ones first."""
+    folder = folder.rstrip("/") or "/"
+    order = (PARQUET, *OBJECT_FILES, *TEXT_FILES, "")
+    paths = _matching(f"{glob.escape(folder)}/**")
+    named = [path for path in paths if file_ending(path) or os.path.basename(path).startswith("wiki_")]
+    ranked = {
+        path: (os.path.dirname(path) != folder, order.index(file_ending(path)))
+        for path in named
+        if _is_readable(path, "files")
+    }
+    if not ranked:
+        dump = next(filter(DUMP.search, paths), None)
+        return _dump_hint(dump) if dump else "it has no files to read: set another --source"
+    first = min(ranked, key=ranked.__getitem__)
+    ending = first.removeprefix(os.path.splitext(uncompressed_name(first))[0])
+    place, start = "**/" if ranked[first][0] else "", "" if file_ending(first) else "wiki_"
+    pattern = f"{glob.escape(folder)}/{place}{start}*{ending}"
+    subset = "set another --subset, or " if file_ending(first) == PARQUET else ""
+    return f"{subset}set --source={shlex.quote(pattern)}"
 
 
 def _matching(pattern: str) -> list[str]:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +65,16 @@ def test_every_kind_of_file_gives_the_same_articles(tmp_path: Path) -> None:
     assert len(found) == 13
 
 
+def test_endings_may_be_in_capitals(tmp_path: Path) -> None:
+    rows = [{"id": "1", "title": "t", "text": "x"}]
+    (tmp_path / "A.JSONL.GZ").write_bytes(gzip.compress(json.dumps(rows[0]).encode()))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "A.PARQUET")
+    assert read(tmp_path / "A.JSONL.GZ") == read(tmp_path / "A.PARQUET") == [("1", "t", "x")]
+    (tmp_path / "NOVEL.TXT").write_text("once")
+    assert sources.find_source(f"{tmp_path}/NOVEL.TXT", "", "", 0).kind == "text"
+    assert read(tmp_path / "NOVEL.TXT") == [(None, None, "once")]
+
+
 def zstd(content: bytes) -> bytes:
     return pyarrow.compress(content, codec="zstd", asbytes=True)
 
@@ -84,6 +95,9 @@ def test_titles_and_ids_may_be_numbers_and_missing_ones_nan(tmp_path: Path) -> N
         (None, None, "c"),
         (None, None, None),
     ]
+    table = pyarrow.table({"title": [Decimal("19.84")], "text": ["a"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == [(None, "19.84", "a")]
 
 
 def test_text_files_may_have_a_byte_order_mark_and_be_compressed(tmp_path: Path) -> None:
@@ -188,6 +202,18 @@ UNREADABLE = {
         r"it is a list: write one object per line with `jq -c '\.\[\]'",
     ),
     "one.json": (b'{\n  "text": "a"\n}', r"one object per line with `jq -c \. "),
+    "blank.json": (b'[ {"text": "a"},\n {"text": "b"}]', r"one object per line with `jq -c '\.\[\]'"),
+    "pretty.json": (b'{"id": 1,\n "text": "a"}', r"one object per line with `jq -c \. "),
+    "cut.json": (b'{"id": 1, "te', r"cut\.json:1 is not valid JSON .*: fix or delete the line"),
+    "a.parquet.gz": (b"", r"in \.parquet, .*\.txt; \.gz, .* may follow all but \.parquet"),
+    "enwiki-20240101-pages-articles-multistream-index.txt.bz2": (
+        b"",
+        "is the index of a Wikipedia dump, not its text",
+    ),
+    "enwiki-20240101-pages-articles-multistream-index1.txt-p1p41.bz2": (
+        b"",
+        "is the index of a Wikipedia dump",
+    ),
     "wiki_00": (b'<doc id="12" url="u" title="t">\nt\n</doc>\n', "run wikiextractor again with --json"),
     "README": (b"plain text", "fix or delete the line, or if the file is plain text, rename it to .txt"),
     "enwiki-20240101-pages-articles1.xml-p1p2.bz2": (
@@ -248,13 +274,38 @@ def test_a_source_that_is_not_there_has_a_hint(source: str, hint: str) -> None:
         sources.find_source(source, "", "", 0)
 
 
-def test_a_folder_of_other_files_is_answered_with_their_glob(tmp_path: Path) -> None:
-    (tmp_path / "AA").mkdir()
-    with pytest.raises(UserError, match="it has no files to read: set another --source"):
-        sources.find_source(str(tmp_path), "", "20231101.en", 1)
-    (tmp_path / "AA/wiki_00").write_text("")
-    with pytest.raises(UserError, match=rf"set --source='{tmp_path}/\*\*/wiki_\*'"):
-        sources.find_source(str(tmp_path), "", "20231101.en", 1)
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        ([], "it has no files to read: set another --source"),
+        (["AA/wiki_00", "LICENSE"], "set --source='{folder}/**/wiki_*'"),
+        (["wiki_00.bz2"], "set --source='{folder}/wiki_*.bz2'"),
+        (["sub/a.jsonl", "b.txt"], "set --source='{folder}/*.txt'"),
+        (["NOVEL.TXT", "a.parquet.gz"], "set --source='{folder}/*.TXT'"),
+        (["a.parquet.gz"], "it has no files to read: set another --source"),
+        (["x/a.PARQUET"], "set another --subset, or set --source='{folder}/**/*.PARQUET'"),
+        (
+            [
+                "enwiki-20240101-pages-articles-multistream.xml.bz2",
+                "enwiki-20240101-pages-articles-multistream-index.txt.bz2",
+            ],
+            r"multistream.xml.bz2 is a Wikipedia dump: extract its text with `pip install wikiextractor`",
+        ),
+    ],
+)
+def test_a_folder_of_other_files_is_answered_with_their_glob(
+    tmp_path: Path, names: list[str], hint: str
+) -> None:
+    folder = tmp_path / "my [data]"
+    folder.mkdir()
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    with pytest.raises(UserError) as error:
+        sources.find_source(f"{folder}/", "", "20231101.en", 1)
+    assert hint.format(folder=f"{tmp_path}/my [[]data]") in str(error.value)
+    if "--source='" in hint:
+        assert sources.find_source(str(error.value).split("'")[-2], "", "", 0).files
 
 
 def test_the_tail_of_a_single_text_is_for_validation(tmp_path: Path) -> None:
@@ -269,6 +320,7 @@ def test_the_tail_of_a_single_text_is_for_validation(tmp_path: Path) -> None:
         assert val.startswith("Line 900 ")
     assert articles.tail_start("x" * 10_000, 0.1) == 9_000  # without a line end near
     assert articles.tail_start("\n" + "x" * 10_000, 0.1) == 9_000
+    assert articles.tail_start("x" * 10_000 + "\n" * 5_000, 0.1) == 9_000
     (tmp_path / "short.txt").write_text("x")
     with pytest.raises(UserError, match="too short to be cut into training and validation text"):
         prepare(tmp_path / "out", tmp_path / "short.txt")
