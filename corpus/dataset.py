@@ -10,6 +10,7 @@ from corpus.manifest import MANIFEST_FILE, NO_LOSS, SPLITS, Manifest, Shard, che
 from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
 from corpus.windows import evenly_spaced_windows, n_training_windows, shuffled, training_windows
 from system.errors import UserError
+from system.files import reject_lfs_pointer
 
 PAIR_LENGTH_STEP = (
     8  # pairs are cut at a multiple of this many tokens: hardware likes it, and lengths are few
@@ -135,6 +136,7 @@ class TokenDataset:
     def tokenizer(self) -> Tokenizer:
         """Return the tokenizer of the data. Raises UserError if its file is damaged or not the manifest's."""
         path = self.data_dir / TOKENIZER_FILE
+        reject_lfs_pointer(path)
         try:
             tokenizer = Tokenizer.load(path)
         except UserError as error:
@@ -180,6 +182,8 @@ def batch(
 def verify(data_dir: Path) -> Manifest:
     """Check the hashes of all shards and of the tokenizer. Raises UserError that lists every damaged file."""
     manifest = Manifest.read(data_dir)
+    for shard in manifest.shards:
+        reject_lfs_pointer(data_dir / shard.name)
     damage = [found for found in check_shards(data_dir, manifest) if found]
     if damage:
         raise UserError(f"{'; '.join(damage)}: {remedy(data_dir)}")
@@ -193,6 +197,7 @@ def _open_shard(path: Path, shard: Shard, dtype: np.dtype) -> np.ndarray:
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}): {remedy(path.parent)}") from None
     if size != shard.bytes or size != shard.tokens * dtype.itemsize:
+        reject_lfs_pointer(path)
         raise UserError(
             f"{path} is corrupt: it has {size} bytes, its manifest says {shard.bytes}: {remedy(path.parent)}"
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from system.errors import UserError
+from system.files import reject_lfs_pointer
 from system.recipes import preparation
 
 MANIFEST_FILE = "manifest.json"
@@ -105,6 +106,7 @@ class Manifest:
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from None
         except (ValueError, KeyError, TypeError, AttributeError):
+            reject_lfs_pointer(path)
             raise UserError(
                 f"{path} is not a manifest written by prepare_data.py: {remedy(data_dir)}"
             ) from None

@@ -224,31 +224,42 @@ def tiktoken_tokenizer(name: str) -> Tokenizer:
     if thread.is_alive() and reachable(VOCABULARY_SERVER):
         thread.join()
     if not outcome or isinstance(outcome[0], Exception):
-        reason = type(outcome[0]).__name__ if outcome else "no answer"
-        corrupt = [
-            str(path) for path in cached - _cached_files()
-        ]  # which tiktoken deletes before it downloads
-        found = (
-            f"the cached {', '.join(corrupt)} was corrupt and" if corrupt else f"tiktoken's vocabulary {name}"
+        # tiktoken deletes a corrupt file before it downloads it again.
+        corrupt = [str(path) for path in cached - _cached_files()]
+        found, fix = (
+            f"tiktoken's vocabulary {name}",
+            "set TIKTOKEN_CACHE_DIR to a folder where tiktoken has cached it",
         )
-        fix = (
-            "copy it there again"
-            if corrupt
-            else "set TIKTOKEN_CACHE_DIR to a folder where tiktoken has cached it"
-        )
+        if corrupt:
+            found, fix = f"the cached {', '.join(corrupt)} was corrupt and", "copy it there again"
+        kept = f", and its copy in {_cache()} is missing or corrupt" if cached and not corrupt else ""
         raise UserError(
-            f"{found} cannot be downloaded from {VOCABULARY_SERVER} ({reason}): {fix}, or train a tokenizer with"
-            " --tokenizer=bpe:8192"
+            f"{found} cannot be downloaded from {VOCABULARY_SERVER} ({_reason(outcome)}){kept}: {fix}, or train a"
+            " tokenizer with --tokenizer=bpe:8192"
         )
     encoding = outcome[0]
     return Tokenizer(name, encoding._mergeable_ranks, encoding._pat_str, encoding._special_tokens)
 
 
+def _reason(outcome: list[tiktoken.Encoding | Exception]) -> str:
+    """Return why tiktoken has no encoding: the system's reason for a file of its cache, else the kind of error."""
+    if not outcome:
+        return "no answer"
+    error = outcome[0]
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return type(error).__name__
+
+
+def _cache() -> str:
+    """Return the folder of tiktoken's cache, "" if the cache is off."""
+    default = os.path.join(tempfile.gettempdir(), "data-gym-cache")
+    return os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR", default))
+
+
 def _cached_files() -> set[Path]:
     """Return what is in tiktoken's cache."""
-    default = os.path.join(tempfile.gettempdir(), "data-gym-cache")
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR", default))
-    return set(Path(folder).glob("*")) if folder else set()  # "" turns the cache off
+    return set(Path(_cache()).glob("*")) if _cache() else set()
 
 
 def text_parts(text: str) -> Iterator[str]:

@@ -28,14 +28,13 @@ from corpus.tokenizer import (
     characters_to_bytes,
     tiktoken_tokenizer,
 )
-from corpus.vocab_merges import VOCABULARY, read_vocab_merges
+from corpus.vocab_merges import SPECIAL_TOKENS, VOCABULARY, read_vocab_merges, token_name
 from system import hub
 from system.errors import UserError
-from system.files import cannot_read
-from system.recipes import training
+from system.files import read_json
+from system.recipes import preparation, training
 
 TOKENIZER_CONFIG, GENERATION_CONFIG = "tokenizer_config.json", "generation_config.json"
-SPECIAL_TOKENS = "special_tokens_map.json"
 # tiktoken and `tokenizers` read regular expressions differently: these patterns mean the same in both.
 KNOWN_PATTERNS = (GPT2_PATTERN, SPLIT_PATTERN, BYTES_PATTERN)
 _CHARACTER_OF_BYTE = {byte: character for character, byte in BYTE_OF_CHARACTER.items()}
@@ -47,8 +46,8 @@ _OFF = dict.fromkeys(("fuse_unk", "byte_fallback", "ignore_merges"), False)
 def open_tokenizer(spec: str) -> Tokenizer:
     """Return the tokenizer that `spec` names.
 
-    `spec` is `bytes`, a tiktoken encoding, a tokenizer file of ours, the folder of one, the folder of a training run,
-    or a model in Hugging Face's layout: a folder or a hub name. Raises UserError if it is none of these.
+    `spec` is `bytes`, a tiktoken encoding, a tokenizer.json of ours or Hugging Face's, the folder of one, the folder of a
+    training run, or a model in Hugging Face's layout: a folder or a hub name. Raises UserError if it is none of these.
     """
     folder = hub.find_folder(spec, weights=False)
     if hub.is_model_folder(folder) or any(
@@ -61,14 +60,17 @@ def open_tokenizer(spec: str) -> Tokenizer:
         return tiktoken_tokenizer(spec)
     path = _tokenizer_path(folder)
     if path.exists():
-        return Tokenizer.load(path)
+        return read_tokenizer(path.parent, spec, path.name) if _is_foreign(path) else Tokenizer.load(path)
     if spec.startswith("bpe:"):
         raise UserError(
             f"tokenizer={spec}: must be trained by prepare_data.py: open the {TOKENIZER_FILE} that it wrote"
         )
+    if spec.endswith(hub.FILE_ENDINGS):
+        raise UserError(f"tokenizer={spec}: no such file: check the path")
     if "/" in spec:
+        command = preparation(spec) if spec.startswith("data/") else training(spec)
         raise UserError(
-            f"tokenizer={spec}: no such file or folder: for a run's tokenizer, run {training(spec)} first"
+            f"tokenizer={spec}: no such file or folder: for the tokenizer in it, run {command} first"
         )
     raise UserError(f"no tokenizer named {spec!r} and no file of that name: {_hint(spec)}")
 
@@ -95,15 +97,22 @@ def _tokenizer_path(path: Path) -> Path:
     return path / TOKENIZER_FILE if path.is_dir() else path
 
 
-def read_tokenizer(folder: Path, name: str) -> Tokenizer:
+def _is_foreign(path: Path) -> bool:
+    """Return whether a file is a tokenizer.json of Hugging Face's, which has a model, and not one of ours."""
+    with contextlib.suppress(UserError):
+        return "model" in read_json(path)
+    return False
+
+
+def read_tokenizer(folder: Path, name: str, file: str = TOKENIZER_FILE) -> Tokenizer:
     """Return the tokenizer of a model's folder in Hugging Face's layout, with `name` as its label.
 
     Raises UserError if it is not byte-level BPE or has no end-of-text token.
     """
-    path = folder / TOKENIZER_FILE
-    settings = _read_json(folder / TOKENIZER_CONFIG, missing={})
+    path = folder / file
+    settings = read_json(folder / TOKENIZER_CONFIG, missing={})
     if path.exists():
-        content = _read_json(path)
+        content = read_json(path)
     else:
         settings = {"eos_token": END_OF_TEXT, **settings}  # the default of transformers' GPT2Tokenizer
         content = read_vocab_merges(folder, settings)
@@ -126,19 +135,21 @@ def read_tokenizer(folder: Path, name: str) -> Tokenizer:
 
 
 def _end_of_text(folder: Path, added: dict[str, int], settings: dict[str, Any]) -> int:
-    """Return the id that ends a text: <|endoftext|> if the model ends with it, else the one that its settings name.
+    """Return the id that ends a text: <|endoftext|> if the model ends with it, else the first that its files name.
 
     Chat models end an answer and a text with different tokens, and list both.
     """
     ends: list[Any] = []
     for file in (GENERATION_CONFIG, hub.CONFIG):
-        found = _read_json(folder / file, missing={}).get("eos_token_id")
+        found = read_json(folder / file, missing={}).get("eos_token_id")
         ends += found if isinstance(found, list) else [found]
     if added.get(END_OF_TEXT, -1) in ends:
         return added[END_OF_TEXT]
     name = settings.get("eos_token")
-    name = name.get("content") if isinstance(name, dict) else name
-    ends.insert(0, added.get(str(name)))
+    ends.insert(0, added.get(token_name(name)))
+    if name in (None, END_OF_TEXT):
+        others = read_json(folder / SPECIAL_TOKENS, missing={})
+        ends += [added.get(token_name(others.get("eos_token"))), added.get(END_OF_TEXT)]
     known = [end for end in ends if end in added.values()]
     if not known:
         raise UserError(
@@ -233,14 +244,3 @@ def _merges(ranks: Mapping[bytes, int]) -> Iterator[tuple[bytes, bytes]]:
 
 def _characters(token: bytes) -> str:
     return "".join(_CHARACTER_OF_BYTE[byte] for byte in token)
-
-
-def _read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if missing is not None:
-            return missing
-        raise UserError(f"{path} is missing: download it again") from None
-    except (OSError, ValueError) as error:
-        raise cannot_read(path, error) from None

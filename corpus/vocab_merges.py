@@ -1,15 +1,18 @@
 """GPT-2's older tokenizer files, vocab.json and merges.txt, as the tokenizer.json that they correspond to."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from corpus.tokenizer import END_OF_TEXT
 from system.errors import UserError
-from system.files import cannot_read
+from system.files import cannot_read, read_json
 
 VOCABULARY, MERGES, ADDED_TOKENS = "vocab.json", "merges.txt", "added_tokens.json"
+SPECIAL_TOKENS = "special_tokens_map.json"
 CLASSES = (None, "GPT2Tokenizer", "GPT2TokenizerFast")
+WRITE_TOKENIZER = "import sys; from transformers import AutoTokenizer as T; d = sys.argv[1]; T.from_pretrained(d).save_pretrained(d)"
 
 
 def read_vocab_merges(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -28,19 +31,18 @@ def read_vocab_merges(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
         )
     kind = settings.get("tokenizer_class")
     if kind not in CLASSES:
-        code = f"from transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')"
         raise UserError(
             f"no tokenizer.json in {folder}, and {VOCABULARY} with {MERGES} suffice for GPT-2's tokenizer only, not for"
-            f' {kind}: write it with `python -c "{code}"`'
+            f' {kind}: write it with `python -c "{WRITE_TOKENIZER}" {shlex.quote(str(folder))}`'
         )
+    ids = read_json(vocabulary)
+    words, others = (read_json(folder / name, missing={}) for name in (ADDED_TOKENS, SPECIAL_TOKENS))
     try:
-        json.loads(vocabulary.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise cannot_read(vocabulary, error) from None
-    try:
+        lines = merges.read_text(encoding="utf-8-sig").split("\n")
+        pairs: Any = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
         prefix = bool(settings.get("add_prefix_space"))
-        found = ByteLevelBPETokenizer(str(vocabulary), str(merges), add_prefix_space=prefix)
-        added = _added_tokens(folder, settings, found.get_vocab())
+        found = ByteLevelBPETokenizer(ids, pairs, add_prefix_space=prefix)
+        added = _added_tokens(settings, others, ids, words)
         found.add_tokens(
             [tokenizers.AddedToken(**{"normalized": False, **added[index]}) for index in sorted(added)]
         )
@@ -54,14 +56,18 @@ def read_vocab_merges(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return json.loads(found.to_str())
 
 
+def token_name(token: Any) -> str:
+    """Return the text of a special token, which settings may describe by an object."""
+    return str(token["content"] if isinstance(token, dict) else token)
+
+
 def _added_tokens(
-    folder: Path, settings: dict[str, Any], vocabulary: dict[str, int]
+    settings: dict[str, Any], others: dict[str, Any], vocabulary: dict[str, int], words: dict[str, int]
 ) -> dict[int, dict[str, Any]]:
-    """Return the tokens that no merge makes, by id: the end of text, and what the folder's other files list."""
-    end = settings.get("eos_token") or END_OF_TEXT
-    names = {name: vocabulary[name] for name in (END_OF_TEXT, str(end)) if name in vocabulary}
-    if (folder / ADDED_TOKENS).is_file():
-        names |= json.loads((folder / ADDED_TOKENS).read_text(encoding="utf-8"))
+    """Return the tokens that no merge makes, by id: the end of text, and those that the folder's other files list."""
+    ends = {token_name(settings.get("eos_token") or END_OF_TEXT), END_OF_TEXT} & vocabulary.keys()
+    ends = ends or {token_name(others.get("eos_token"))} & vocabulary.keys()
+    names = {name: vocabulary[name] for name in ends} | words
     listed = settings.get("added_tokens_decoder") or {}
     special = {index: {"content": name, "special": True} for name, index in names.items()}
     return special | {int(index): item for index, item in listed.items()}

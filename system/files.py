@@ -4,9 +4,11 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from system.errors import UserError
 
@@ -87,10 +89,29 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot write to {path} ({error.strerror})", fix)
 
 
-def cannot_read(path: Path, reason: object, fix: str = "it may be truncated, download it again") -> UserError:
-    """Return the error for a file that cannot be read or parsed."""
+def cannot_read(path: Path, reason: object, fix: str = "") -> UserError:
+    """Return the error for a file that cannot be read or parsed, with the fix that fits the reason unless one is set."""
     reject_lfs_pointer(path)
-    return UserError(f"cannot read {path} ({reason})", fix)
+    if isinstance(reason, OSError) and reason.strerror:  # the system's, about a file that may be whole
+        reason, usual_fix = reason.strerror, "fix that, then run the command again"
+    else:
+        usual_fix = "it may be truncated, download it again"
+    return UserError(f"cannot read {path} ({reason})", fix or usual_fix)
+
+
+def read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the object in a downloaded JSON file, or `missing` without the file. Raises UserError."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        if missing is not None:
+            return missing
+        raise UserError(f"{path} is missing", "download it again") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise cannot_read(path, error) from None
+    if not isinstance(content, dict):
+        raise cannot_read(path, f"it holds a {type(content).__name__}, not an object")
+    return content
 
 
 def reject_lfs_pointer(path: Path) -> None:

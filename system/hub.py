@@ -15,6 +15,8 @@ OUR_FOLDERS = ("out", "data", "hf", "configs")
 CONFIG = "config.json"
 # All that is downloaded; many models also have pickles, which we never open.
 FILES = [CONFIG, "generation_config.json", "tokenizer*.json", "vocab.json", "merges.txt"]
+FILES += ["added_tokens.json", "special_tokens_map.json"]
+FILE_ENDINGS = (".json", ".pt", ".safetensors")  # of paths, not of names on the hub
 WEIGHT_FILES = ["*.safetensors", "*.safetensors.index.json"]
 
 
@@ -40,12 +42,12 @@ def is_model_folder(folder: Path) -> bool:
 def is_hub_name(spec: str) -> bool:
     """Return whether `spec` names a model on the hub, owner/name, and not a path.
 
-    It is a path if there is a folder `owner`, or if it begins with a folder that our commands write to.
+    It is a path if there is a folder `owner`, if it begins with a folder that our commands write to, or ends as a file.
     """
     owner = spec.partition("/")[0]
-    return (
-        bool(NAME.fullmatch(spec)) and owner.strip(".") not in ("", *OUR_FOLDERS) and not Path(owner).exists()
-    )
+    if not NAME.fullmatch(spec) or spec.endswith(FILE_ENDINGS):
+        return False
+    return owner.strip(".") not in ("", *OUR_FOLDERS) and not Path(owner).exists()
 
 
 def find_folder(spec: str, weights: bool = True) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from system import files
 from system.errors import UserError
-from system.files import append_to_file, cannot_write, only_writer, replace_file
+from system.files import append_to_file, cannot_read, cannot_write, only_writer, replace_file
 
 
 def test_a_new_folder_that_stays_empty_is_removed_again(tmp_path: Path) -> None:
@@ -45,6 +45,23 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: p
         assert str(error.value) == f"cannot write to {tmp_path}/{folder} ({reason}): choose another --out_dir"
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert str(cannot_write(Path("out"), full)) == "cannot write to out (No space left on device): make room"
+
+
+def test_a_file_that_may_not_be_read_is_not_called_truncated(tmp_path: Path) -> None:
+    for reason, fix, words in (
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            "",
+            "(Permission denied): fix that, then run the command again",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            "choose another",
+            "(Permission denied): choose another",
+        ),
+        (ValueError("no JSON"), "", "(no JSON): it may be truncated, download it again"),
+    ):
+        assert str(cannot_read(tmp_path / "file", reason, fix)) == f"cannot read {tmp_path}/file {words}"
 
 
 def test_a_file_system_without_locks_is_used_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,9 @@ def test_a_name_is_a_path_or_a_hub_name(cache: Path) -> None:
         "x/",
         "x",
         "a/b/c",
+        "a/tokenizer.json",
+        "a/ckpt.pt",
+        "a/model.safetensors",
         "a b/c",
         "",
     ):
@@ -90,6 +93,7 @@ def test_errors_of_the_hub_say_what_to_do(
     def failing(*_names: str, allow_patterns: list[str], local_files_only: bool) -> None:
         assert not local_files_only
         assert not any(file.endswith((".bin", ".safetensors")) for file in allow_patterns)
+        assert {"added_tokens.json", "special_tokens_map.json"} <= set(allow_patterns)
         if error is OSError:
             raise OSError("No space left\nand more")
         raise error("not for you", response=SimpleNamespace(headers={}, request=None))

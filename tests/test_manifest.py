@@ -9,8 +9,10 @@ from conftest import flip_a_bit
 from preparing import write_dataset
 
 from corpus import manifest
+from corpus.dataset import TokenDataset, verify
 from corpus.manifest import Manifest, check_shards
 from system.errors import UserError
+from system.files import LFS_POINTER
 
 
 def test_a_missing_manifest_says_what_to_run(tmp_path: Path) -> None:
@@ -36,6 +38,17 @@ def test_a_manifest_of_another_kind_is_rejected(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(UserError, match="not a manifest"):
             Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "tokenizer.json", "train_00001.bin"])
+def test_a_git_lfs_pointer_is_no_damage(tmp_path: Path, name: str) -> None:
+    write_dataset(tmp_path, np.arange(100, dtype="<u2"), shard_tokens=40)
+    (tmp_path / name).write_bytes(LFS_POINTER + b"v1\noid sha256:00\n")
+    for read in (verify, lambda folder: TokenDataset(folder).tokenizer()):
+        with pytest.raises(UserError) as error:
+            read(tmp_path)
+        fix = f"run `git lfs pull` in {tmp_path}"
+        assert str(error.value) == f"{tmp_path}/{name} is a Git LFS pointer, not the file itself: {fix}"
 
 
 def test_every_damaged_shard_is_named_while_the_others_are_checked(tmp_path: Path) -> None:

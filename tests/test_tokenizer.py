@@ -141,6 +141,7 @@ def test_a_corrupt_copy_in_the_cache_is_named(tmp_path: Path, monkeypatch: pytes
         raise ConnectionError("no route")
 
     monkeypatch.setattr(tiktoken.load, "read_file", no_network)
+    monkeypatch.setattr(tiktoken.registry, "ENCODINGS", {})  # those that other tests have loaded
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     url = f"{VOCABULARY_SERVER}gpt-2/encodings/main/vocab.bpe"
     path = tmp_path / hashlib.sha1(url.encode()).hexdigest()
@@ -153,6 +154,24 @@ def test_a_corrupt_copy_in_the_cache_is_named(tmp_path: Path, monkeypatch: pytes
         UserError, match="tiktoken's vocabulary gpt2 cannot be downloaded"
     ):  # it is deleted now
         tiktoken_tokenizer("gpt2")
+
+
+def test_a_corrupt_copy_in_a_cache_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    (tmp_path / "copy").touch()
+    for error, reason in (
+        (ConnectionError("no route"), "ConnectionError"),
+        (
+            PermissionError(13, "Permission denied", f"{tmp_path}/x.tmp"),
+            f"{tmp_path}/x.tmp: Permission denied",
+        ),
+    ):
+        monkeypatch.setattr(tiktoken, "get_encoding", lambda name, error=error: (_ for _ in ()).throw(error))
+        found = f"cannot be downloaded from .* \\({reason}\\), and its copy in {tmp_path} is missing or corrupt: set TIKTOKEN"
+        with pytest.raises(UserError, match=found):
+            tiktoken_tokenizer("gpt2")
 
 
 def test_a_download_without_an_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,8 @@ def test_vocab_and_merges_are_the_same_tokenizer(tokenizers, tmp_path):
 def test_vocab_and_merges_that_cannot_be_read_are_named(tokenizers, tmp_path):
     write_vocab_merges(tokenizers["like gpt2"], tmp_path, tokenizer_class="Qwen2Tokenizer")
     with pytest.raises(
-        UserError, match="suffice for GPT-2's tokenizer only, not for Qwen2Tokenizer: write it with"
+        UserError,
+        match=rf"suffice for GPT-2's tokenizer only, not for Qwen2Tokenizer: write it with .*\" {tmp_path}`",
     ):
         open_tokenizer(str(tmp_path))
     (tmp_path / "tokenizer_config.json").unlink()
@@ -146,6 +147,53 @@ def test_vocab_and_merges_that_cannot_be_read_are_named(tokenizers, tmp_path):
     (tmp_path / "merges.txt").unlink()
     with pytest.raises(UserError, match=r"no tokenizer.json in .*, nor vocab.json with merges.txt"):
         open_tokenizer(str(tmp_path))
+
+
+def test_the_end_of_vocab_and_merges_may_be_an_object_or_in_the_map_of_special_tokens(tokenizers, tmp_path):
+    write_vocab_merges(tokenizers["like gpt2"], tmp_path)
+    vocabulary = json.loads((tmp_path / "vocab.json").read_text())
+    vocabulary["</s>"] = vocabulary.pop(END_OF_TEXT)
+    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8-sig")
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        for end in ("</s>", {"content": "</s>", "lstrip": False}):
+            (tmp_path / name).write_text(json.dumps({"eos_token": end}))
+            opened = open_tokenizer(str(tmp_path))
+            assert opened.special_tokens == {"</s>": opened.end_of_text} == {"</s>": vocabulary["</s>"]}
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "name", ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"]
+)
+@pytest.mark.parametrize(
+    ("content", "words"), [("[1]", r"\(it holds a list, not an object\): it may be"), ("{", "download it")]
+)
+def test_a_broken_file_beside_the_merges_is_named(name, content, words, tmp_path):
+    for file in ("vocab.json", "merges.txt"):
+        (tmp_path / file).write_text("{}" if file == "vocab.json" else "")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=f"cannot read {tmp_path}/{name} .*{words}"):
+        open_tokenizer(str(tmp_path))
+
+
+def test_a_tokenizer_json_alone_is_read(tokenizers, tmp_path, monkeypatch):
+    """As `hf download openai-community/gpt2 tokenizer.json` leaves it, or under another name."""
+    ours = tokenizers["like gpt2"]
+    write_tokenizer(ours, tmp_path)
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        (tmp_path / name).unlink()
+    assert open_tokenizer(str(tmp_path)).hash == ours.hash
+    (tmp_path / "tokenizer.json").rename(tmp_path / "mine.json")
+    assert open_tokenizer(str(tmp_path / "mine.json")).hash == ours.hash
+
+
+def test_a_path_that_is_not_there_is_no_name_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for spec in ("mine/tokenizer.json", "data/x/tokenizer.json"):
+        with pytest.raises(UserError, match=f"^tokenizer={spec}: no such file: check the path$"):
+            open_tokenizer(spec)
+    with pytest.raises(UserError, match=r"run `python prepare_data\.py --out_dir=data/x` first"):
+        open_tokenizer("data/x")
 
 
 def test_unknown_names_get_a_hint():
@@ -392,9 +440,13 @@ def test_merges_in_another_order_stay_foreign(tokenizers, tmp_path):
 
 def test_a_tokenizer_without_an_end_is_rejected(tokenizers, tmp_path):
     write_tokenizer(tokenizers["bytes"], tmp_path)
-    (tmp_path / "tokenizer_config.json").unlink()
-    with pytest.raises(UserError, match="end-of-text token"):
-        read_tokenizer(tmp_path, "a name")
+    token = json.loads((tmp_path / "tokenizer.json").read_text())["added_tokens"][0]
+    changed(tmp_path, added_tokens=[{**token, "content": "<|end|>"}])
+    (tmp_path / "special_tokens_map.json").unlink()
+    for settings in ({}, {"eos_token": END_OF_TEXT}, {"eos_token": "<|none|>"}):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+        with pytest.raises(UserError, match="end-of-text token"):
+            read_tokenizer(tmp_path, "a name")
     (tmp_path / "config.json").write_text('{"eos_token_id": [256, 255]}')
     assert read_tokenizer(tmp_path, "a name").end_of_text == 256
     (tmp_path / "tokenizer.json").unlink()
