@@ -9,6 +9,7 @@ The steps: find the files (corpus/sources.py), open or train the tokenizer (toke
 (articles.py), tokenize them in processes (workers.py) and write the tokens in order (writer.py).
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ from corpus.writer import SHARD_NAME, DatasetWriter, Journal, remove_journal, to
 from system.command_line import agrees_twice, can_ask, parse_config
 from system.errors import UserError, run_command
 from system.files import only_writer
+from system.progress import announced
 from system.settings import PathsText, PathText, checked
 
 MIN_SHARD_TOKENS = 10_000  # puts all of English Wikipedia in fewer than a million files
@@ -100,14 +102,15 @@ def prepare(config: PrepareConfig) -> None:
     out_dir = Path(config.out_dir)
     busy = f"another preparation is writing to {out_dir}: wait for it, or choose another --out_dir"
     with only_writer(out_dir, busy):
-        if config.overwrite:
-            confirm_overwrite(out_dir)
-        elif (out_dir / MANIFEST_FILE).exists():
+        if (out_dir / MANIFEST_FILE).exists() and not config.overwrite:
             check_finished(config, out_dir)
             return
+        unfinished = find_unfinished(config, out_dir)
+        if config.overwrite and not unfinished:
+            confirm_overwrite(out_dir)
         started = time.perf_counter()
         with WorkerPool(config.workers) as pool:
-            journal, tokenizer = start_or_resume(config, out_dir)
+            journal, tokenizer = resume(unfinished, out_dir) if unfinished else start(config, out_dir)
             has_pairs = journal.source["kind"] == "pairs"  # whose tokens have the NO_LOSS bit
             dtype = token_dtype(NO_LOSS if has_pairs else tokenizer.vocab_size)
             with DatasetWriter(out_dir, dtype, config.shard_tokens, journal) as writer:
@@ -174,29 +177,52 @@ def source_has_changed(config: PrepareConfig, manifest: Manifest) -> bool:
     if config.source == "hub":
         return False  # the manifest has the revision, whose files never change
     try:
-        source = find_source(config.source, config.dataset, config.subset, config.n_shards)
+        return source_of(config).to_dict() != manifest.source
     except UserError:
         return True
-    return source.to_dict() != manifest.source
 
 
-def start_or_resume(config: PrepareConfig, out_dir: Path) -> tuple[Journal, Tokenizer]:
-    """Return journal and tokenizer of the unfinished preparation in the folder, or of a new one.
+def source_of(config: PrepareConfig) -> Source:
+    """Return the files to read."""
+    with announced(f"finding the files of {config.dataset if config.source == 'hub' else config.source}"):
+        return find_source(config.source, config.dataset, config.subset, config.n_shards)
+
+
+def find_unfinished(config: PrepareConfig, out_dir: Path) -> Journal | None:
+    """Return the journal to resume from, None to start. Raises UserError if it has other options.
 
     A journal without a batch is replaced, so that a command that failed early can be rerun with other options.
     """
-    options = content_options(config)
-    journal = None if config.overwrite else Journal.read(out_dir)
-    if journal and journal.batch:
-        check_options(out_dir, journal.options, options)
-        return resume(journal, out_dir)
+    if config.overwrite:
+        return None if (out_dir / MANIFEST_FILE).exists() else find_same(config, out_dir)
+    journal = Journal.read(out_dir)
+    if not journal or not journal.batch:
+        return None
+    check_options(out_dir, journal.options, content_options(config))
+    return journal
+
+
+def find_same(config: PrepareConfig, out_dir: Path) -> Journal | None:
+    """Return the journal that the same command left, None if what it has read may have changed since."""
+    with contextlib.suppress(UserError, OSError):
+        journal = Journal.read(out_dir)
+        if journal and journal.batch and journal.options == content_options(config):
+            source = with_current_sizes(Source.from_dict(journal.source), journal.file)
+            begun = (out_dir / TOKENIZER_FILE).stat().st_mtime
+            local = source.files[: journal.file + 1] if source.kind not in ("hub", "builtin") else ()
+            return journal if all(os.path.getmtime(file.path) < begun for file in local) else None
+    return None
+
+
+def start(config: PrepareConfig, out_dir: Path) -> tuple[Journal, Tokenizer]:
+    """Return journal and tokenizer of a new preparation."""
     strays = shards_in(out_dir)
-    if strays and not journal and not config.overwrite:
+    if strays and not config.overwrite and not Journal.read(out_dir):
         raise UserError(
             f"{out_dir} has {strays[0].name} but neither {MANIFEST_FILE} nor {JOURNAL_FILE}: choose another --out_dir,"
             " or add --overwrite to replace it"
         )
-    source = find_source(config.source, config.dataset, config.subset, config.n_shards)
+    source = source_of(config)
     size = sum(file.bytes for file in source.files)
     is_builtin = source.kind == "builtin"
     what = "the built-in corpus" if is_builtin else f"{len(source.files)} file(s), {size / 1e6:,.1f} MB"
@@ -205,7 +231,7 @@ def start_or_resume(config: PrepareConfig, out_dir: Path) -> tuple[Journal, Toke
     if config.overwrite:  # only now: source and tokenizer exist; the writer deletes the shards
         (out_dir / MANIFEST_FILE).unlink(missing_ok=True)
     write_text(out_dir / TOKENIZER_FILE, tokenizer.to_json())
-    journal = Journal(options, source.to_dict(), tokenizer.hash)
+    journal = Journal(content_options(config), source.to_dict(), tokenizer.hash)
     journal.save(out_dir)
     return journal, tokenizer
 
@@ -282,7 +308,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         main_setting="source",
     )
     if config.verify:
-        manifest = verify(Path(config.out_dir))
+        with announced(f"comparing the files of {config.out_dir} with their hashes"):
+            manifest = verify(Path(config.out_dir))
         print(
             f"{config.out_dir} is whole: {len(manifest.shards)} shard(s) and the tokenizer match their hashes"
         )

@@ -30,9 +30,10 @@ def preparation(data_dir: str | Path) -> str:
 
     The config file on this command line says it, or one in configs/ that reads the folder.
     """
-    option = f"--out_dir={shlex.quote(os.path.normpath(data_dir))}"
+    folder = _from_here(data_dir)
+    option = f"--out_dir={shlex.quote(folder)}"
     # Without a config file, train.py reads what prepare_data.py writes by default.
-    shipped = _shipped() if Path(data_dir) != DEFAULT_DATA else []
+    shipped = _shipped() if Path(folder) != DEFAULT_DATA else []
     for config_file in [*(Path(word) for word in sys.argv[1:] if word.endswith(".py")), *shipped]:
         lines = commands(config_file)
         for number, line in enumerate(lines, start=1):
@@ -43,13 +44,19 @@ def preparation(data_dir: str | Path) -> str:
 
 def training(out_dir: str | Path) -> str:
     """Return what to run for a run in `out_dir`: with the config in configs/ that writes there, if there is one."""
-    setting = f'out_dir="{os.path.normpath(out_dir)}",\n'
+    setting = f'out_dir="{_from_here(out_dir)}",\n'
     for config_file in _shipped():
-        if setting in config_file.read_text(encoding="utf-8"):
-            return next(
-                f"`{line}`" for line in commands(config_file) if re.search(r"\btrain\.py|^make", line)
-            )
+        lines = commands(config_file) if setting in config_file.read_text(errors="replace") else []
+        for line in lines:
+            if re.search(r"\btrain\.py|^make", line):
+                return f"`{line}`"
     return f"`python train.py --out_dir={shlex.quote(str(out_dir))}`"
+
+
+def _from_here(folder: str | Path) -> str:
+    """Return the path that commands and config files have for a folder inside the current one, else as it is."""
+    path = os.path.relpath(Path(folder))
+    return os.path.normpath(folder) if path.startswith("..") else path
 
 
 def _shipped() -> list[Path]:

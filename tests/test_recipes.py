@@ -11,6 +11,7 @@ from checkpointing import pretrained
 from corpus.manifest import Manifest
 from corpus.tokenizer_json import open_tokenizer
 from prepare_data import PrepareConfig
+from system import recipes
 from system.command_line import parse_config
 from system.errors import UserError
 from system.recipes import commands, preparation, training
@@ -45,6 +46,7 @@ def test_the_first_mistake_gets_the_right_fix(tmp_path: Path, monkeypatch: pytes
         (["configs/debug.py"], "data/demo", f"`{DEMO}`"),
         (["configs/demo.py"], "data/demo", f"`{DEMO}`"),
         (["--data_dir=data/demo"], "data/demo/", f"`{DEMO}`"),
+        ([], str(tmp_path / "data/demo"), f"`{DEMO}`"),
         ([], "data/wikipedia", f"`{wikipedia}`"),
         (
             ["configs/gpt2_124m.py"],
@@ -66,12 +68,22 @@ def test_the_first_mistake_gets_the_right_fix(tmp_path: Path, monkeypatch: pytes
     )
     for spec, fix in (
         ("out/demo", "make demo"),
+        (str(tmp_path / "out/demo"), "make demo"),
         ("out/debug", "python train.py configs/debug.py"),
         ("my out/x", "python train.py --out_dir='my out/x'"),
     ):
         for find in (pretrained.find, open_tokenizer):
             with pytest.raises(UserError, match=f"run `{fix}` first"):
                 find(spec)
+
+
+def test_a_config_of_ones_own_need_not_have_commands_or_be_utf8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "CONFIGS", tmp_path)
+    (tmp_path / "mine.py").write_bytes(b'config = TrainConfig(\n    out_dir="out/mine",\n)  # caf\xe9')
+    assert training("out/mine") == "`python train.py --out_dir=out/mine`"
+    assert preparation("data/mine") == "`python prepare_data.py --out_dir=data/mine`"
 
 
 def test_a_config_without_commands_has_none(tmp_path: Path) -> None:

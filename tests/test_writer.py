@@ -24,6 +24,7 @@ from corpus import articles, report, writer
 from corpus.dataset import TokenDataset
 from corpus.report import ProgressPrinter
 from corpus.writer import DatasetWriter, Journal
+from system import progress
 from system.errors import INTERRUPTED, INTERRUPTED_STATUS, UserError
 from system.files import only_writer
 
@@ -274,6 +275,45 @@ def test_overwriting_asks_twice_on_a_terminal_and_leaves_nothing_of_the_old_data
     prepare_three_batches(out_dir, source, overwrite=True, shard_tokens=10_000)
     prepare(out_dir, source, shard_tokens=10_000)  # resumes: the old manifest is gone
     assert content(out_dir) == before
+
+
+def test_overwriting_resumes_what_the_same_command_began(
+    tmp_path: Path, types: Callable[[str], Terminal], saves_often: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out_dir, source = tmp_path / "out", tmp_path / "a.jsonl"
+    write_jsonl(source, some_articles(50))
+    prepare(tmp_path / "new", source)
+    for written_at, stopped, resumes in (
+        (1, {}, True),
+        (2**33, {}, False),  # it may have changed since
+        (1, {"validation_fraction": 0.3}, False),
+    ):
+        os.utime(source, (written_at, written_at))
+        types("y\ny\n")
+        prepare_three_batches(out_dir, source, overwrite=True, **stopped)
+        shown = types("" if resumes else "y\ny\n")
+        capsys.readouterr()
+        prepare(out_dir, source, overwrite=True)
+        assert ("resuming in" in capsys.readouterr().out) == resumes == (not shown.getvalue())
+        assert content(out_dir) == content(tmp_path / "new")
+
+
+def test_what_may_take_long_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def slow(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: time.sleep(0.1) or function(*arguments)
+
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+    for name in ("find_source", "verify"):
+        monkeypatch.setattr(prepare_data, name, slow(getattr(prepare_data, name)))
+    write_jsonl(tmp_path / "a.jsonl", some_articles(50))
+    prepare(tmp_path / "out", tmp_path / "a.jsonl")
+    assert capsys.readouterr().out.startswith(f"finding the files of {tmp_path}/a.jsonl ...\n")
+    prepare_data.main(["--verify", f"--out_dir={tmp_path}/out"])
+    assert capsys.readouterr().out.startswith(
+        f"comparing the files of {tmp_path}/out with their hashes ...\n"
+    )
 
 
 def test_a_second_preparation_of_a_folder_is_rejected(tmp_path: Path) -> None:
