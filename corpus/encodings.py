@@ -69,7 +69,7 @@ def not_utf8(path: str, content: bytes, position: int, place: str = "") -> UserE
     place, where = place or path, f"invalid byte {content[position]:#04x} at position {position}"
     valid = content.decode(errors="ignore")
     n_invalid = len(content.decode(errors="replace")) - len(valid)
-    if sum(not character.isascii() for character in valid) > n_invalid:
+    if len(valid.encode()) - len(valid) > n_invalid:  # more characters of several bytes than invalid ones
         return UserError(f"{place} is UTF-8 with an {where}: fix or delete it")
     start = content.rfind(b"\n", 0, max(0, position - GUESS_BYTES // 2)) + 1
     sample = content[start : start + GUESS_BYTES]
