@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from checkpointing.tensors import load_tensors
 from corpus.tokenizer import Tokenizer
 from model import GPT, GPTConfig
 from system.errors import UserError
@@ -215,7 +216,8 @@ def find(spec: str | Path) -> Path:
     if path.is_file():
         raise UserError(f"{path} is a file: pass the folder it is in")
     if not path.is_dir():
-        raise UserError(f"no checkpoint folder {path}: run {training(path)} first")
+        out_dir = path.parent if NAME.fullmatch(path.name) else path
+        raise UserError(f"no checkpoint folder {path}: run {training(out_dir)} first")
     raise UserError(
         f"no finished checkpoint in {path}: a run writes its first one after checkpoint_interval steps; another model is a"
         " folder with config.json and model.safetensors"
@@ -354,7 +356,7 @@ def _optimizer_tensors(model: GPT, optimizer: torch.optim.Optimizer) -> dict[str
 
 def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
-        return load_file(path)
+        return load_tensors(path)
     except (OSError, SafetensorError) as error:
         raise cannot_read(path, error, OTHER) from None
 

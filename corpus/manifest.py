@@ -77,11 +77,14 @@ class Manifest:
         files = [file["path"] for file in self.source["files"]]
         origin = [self.source[key] for key in ("dataset", "subset", "revision") if key in self.source]
         is_builtin = self.source["kind"] == "builtin"
-        # A file name that is not UTF-8 is only shown here, and what shows it may not accept surrogates.
-        first = Path(files[0]).name.encode(errors="surrogateescape").decode(errors="replace")
-        names = files if is_builtin else [f"{len(files)} file(s), {first} first"]
+        names = files if is_builtin else [f"{len(files)} file(s), {Path(files[0]).name} first"]
         counts = {f"{name}_tokens": split.tokens for name, split in self.splits.items()}
-        return {"source": " ".join([*origin, *names]), "tokenizer": self.tokenizer["name"], **counts}
+        texts = {"source": " ".join([*origin, *names]), "tokenizer": self.tokenizer["name"]}
+        # A path that is not UTF-8 is only shown here, and what shows it may not accept surrogates.
+        shown = {
+            key: text.encode(errors="surrogateescape").decode(errors="replace") for key, text in texts.items()
+        }
+        return {**shown, **counts}
 
     def to_json(self) -> str:
         """Return the text of the file."""

@@ -235,14 +235,18 @@ def test_an_existing_folder_is_not_overwritten(config, tokenizer):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_full_disk_leaves_nothing_behind(monkeypatch, config, tokenizer):
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(OSError(28, "No space left on device"), UserError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_a_full_disk_or_an_interrupt_leaves_nothing_behind(error, raised, monkeypatch, config, tokenizer):
     checkpointed(config, tokenizer)
 
-    def full(*_arguments: object, **_options: object) -> None:
-        raise OSError(28, "No space left on device")
+    def ended(*_arguments: object, **_options: object) -> None:
+        raise error
 
-    monkeypatch.setattr("tools.export_hf.tokenizer_json.write_tokenizer", full)
-    with pytest.raises(UserError, match="No space left"):
+    monkeypatch.setattr("tools.export_hf.tokenizer_json.write_tokenizer", ended)
+    with pytest.raises(raised, match="No space left" if raised is UserError else None):
         exported(config)
     assert not list(Path(config.out_dir).parent.glob("hf*"))
 

@@ -90,6 +90,22 @@ def test_both_layouts_load_the_same_model(trained: TrainConfig, tmp_path: Path) 
         pretrained.load(trained.out_dir, "warp")
 
 
+def test_folders_with_names_that_are_not_utf8_are_read_as_others(
+    trained: TrainConfig, tmp_path: Path
+) -> None:
+    """\udce9 is the byte e9 of such a name."""
+    config = replace(trained, out_dir=f"{tmp_path}/caf\udce9", max_steps=11, extend=True)
+    shutil.copytree(trained.out_dir, config.out_dir)
+    assert train(config).step == 11
+    export(ExportConfig(config.out_dir, f"{tmp_path}/hf \udce9"))
+    assert f'from_pretrained("{tmp_path}/hf \\udce9")' in Path(f"{tmp_path}/hf \udce9/README.md").read_text()
+    texts = []
+    for folder in (config.out_dir, f"{tmp_path}/hf \udce9"):
+        model, tokenizer, dtype = pretrained.load(folder, "cpu", "float32")
+        texts.append(continuations(model, tokenizer, "the river", Sampling(max_new_tokens=20), dtype))
+    assert texts[0] == texts[1]
+
+
 def test_a_run_resumes_after_its_origin_is_gone(trained: TrainConfig) -> None:
     config = initialized_from(trained.out_dir, trained, max_steps=8, checkpoint_interval=4, eval_interval=4)
     undisturbed = replace(config, out_dir=str(Path(trained.out_dir).parent / "undisturbed"))

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -365,7 +366,8 @@ def test_a_file_name_need_not_be_utf8(tmp_path: Path, capsys: pytest.CaptureFixt
         f"{tmp_path}/中文.txt",
     ]
     assert "中文".encode() in (tmp_path / "out/manifest.json").read_bytes()
-    assert manifest.summary()["source"] == "21 file(s), caf\ufffd 0.txt first"
+    named = replace(manifest, tokenizer={**manifest.tokenizer, "name": "hf/\udce9"}).summary()
+    assert (named["source"], named["tokenizer"]) == ("21 file(s), caf\ufffd 0.txt first", "hf/\ufffd")
     prepare(tmp_path / "out", source)
     assert "have changed" not in capsys.readouterr().out
 

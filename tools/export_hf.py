@@ -5,6 +5,7 @@ logits.
 """
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def export(config: ExportConfig) -> None:
     out_dir = Path(config.out_dir)
     found = pretrained.find(config.checkpoint)
     family = huggingface_config.family(found.config)
-    if out_dir.exists():
+    if os.path.exists(out_dir):  # unlike Path.exists, also for a path that may not be looked up
         raise UserError(f"out_dir={out_dir} exists: delete it, or choose another --out_dir")
     tokenizer, model = found.tokenizer(), GPT(found.config)
     found.load_weights(model)
@@ -75,13 +76,17 @@ def export(config: ExportConfig) -> None:
             generation["suppress_tokens"] = rows_without_token
         _write_json(partial / tokenizer_json.GENERATION_CONFIG, generation)
         tokenizer_json.write_tokenizer(tokenizer, partial)
-        (partial / CARD).write_text(card(found, model, tokenizer, out_dir), encoding="utf-8")
+        text = card(
+            found, model, tokenizer, out_dir
+        )  # where a path that is not UTF-8 has \udce9, as in Python
+        (partial / CARD).write_bytes(text.encode(errors="backslashreplace"))
         open_to_readers(partial)
         partial.rename(out_dir)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         fix = "free disk space, or choose another --out_dir"
         raise UserError(f"cannot write {out_dir} ({error}): {fix}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     print(f"exported {found.folder} to {out_dir}: {family}, {model.n_params():,} parameters")
     print(gguf_note(tokenizer))
 
