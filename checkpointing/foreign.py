@@ -1,8 +1,9 @@
 """What a folder holds that is not a model in a supported layout, and the command that turns it into one.
 
-Pickles are never opened here: loading one can run any code. The commands load weights only, which runs none.
+Pickles are never loaded here: loading one can run any code. The commands load weights only, which runs none.
 """
 
+import contextlib
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,9 @@ from system import hub
 from system.errors import UserError
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+PICKLE_STARTS = (b"PK", b"\x80")  # a zip file, as torch.save writes, or a bare pickle
+# What trainers save beside a model.
+NOT_MODELS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state)\b.*|rng_state_\d+.*")
 NANOGPT = "ckpt.pt"
 # nanoGPT's layers are Linear, GPT-2's in transformers Conv1D: transposed. Those without a bias get one of zeros.
 FROM_NANOGPT = (
@@ -27,13 +31,16 @@ FROM_TRANSFORMERS = (
     "import sys; from transformers import AutoModelForCausalLM as M; d = sys.argv[1];"
     " M.from_pretrained(d).save_pretrained(d)"
 )
+FROM_HUB = (
+    "import sys; from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; s, d = sys.argv[1:];"
+    " [c.from_pretrained(s).save_pretrained(d) for c in (M, T)]"
+)
 
 
 def reject_foreign(path: Path) -> None:
     """Raise UserError if `path` is another project's checkpoint, or a folder of models; it says what to use instead."""
-    if path.is_file() and any(path.match(pattern) for pattern in PICKLES):
-        raise UserError(_pickle(path))
-    pickles = sorted(file for pattern in PICKLES for file in path.glob(pattern))
+    files = [path, *sorted(path.glob("*"))]
+    pickles = [file for file in files if _is_pickle(file)]
     if pickles and not any(path.glob("*.safetensors")):
         raise UserError(_pickle(pickles[0]))
     models = [inner for inner in path.glob("*/") if _holds_model(inner)]
@@ -44,10 +51,28 @@ def reject_foreign(path: Path) -> None:
         raise UserError(f"{path} holds {found}: use one of {', '.join(map(str, models[-5:]))}")
 
 
+def reject_pickled(spec: str, folder: Path) -> None:
+    """Raise UserError if a hub model came to `folder` without weights: it has pickles only, which are not downloaded."""
+    if hub.is_hub_name(spec) and not any(folder.glob("*.safetensors*")):
+        here = f"hf/{spec.partition('/')[2]}"
+        raise UserError(
+            f'{folder} has no safetensors: while online, write them with `python -c "{FROM_HUB}" {spec} {here}`, then use'
+            f" {here}"
+        )
+
+
 def _holds_model(folder: Path) -> bool:
-    return hub.is_model_folder(folder) or any(
-        (folder / name).is_file() for name in ("last", "checkpoint.json")
-    )
+    """Return whether a folder is a model or a run of ours. Checkpoints do not count, as their run names those to use."""
+    return hub.is_model_folder(folder) or (folder / "last").is_file()
+
+
+def _is_pickle(file: Path) -> bool:
+    """Return whether a file is a pickle that may hold a model."""
+    if NOT_MODELS.fullmatch(file.name) or not any(file.match(pattern) for pattern in PICKLES):
+        return False
+    with contextlib.suppress(OSError), open(file, "rb") as content:
+        return content.read(2).startswith(PICKLE_STARTS)
+    return False
 
 
 def _pickle(file: Path) -> str:

@@ -2,16 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from checkpointing.foreign import reject_foreign
 from checkpointing.huggingface_config import family
+from checkpointing.tensors import load_tensors
 from model import GPT, GPTConfig
 from system.errors import UserError
 from system.files import cannot_read
@@ -37,8 +37,10 @@ QWEN3_NAMES = {
 # Constants that old files hold beside the weights.
 CONSTANTS = re.compile(r".*\.attn\.(bias|masked_bias)|.*\.rotary_emb\.inv_freq")
 
-# What torch.compile, DDP, FSDP and activation checkpointing add to the names of what they wrap.
-WRAPPERS = re.compile(r"\b(_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# What torch.compile, DDP, DeepSpeed, FSDP and activation checkpointing add to the names of what they wrap.
+WRAPPERS = re.compile(
+    r"\b(_orig_mod|module|_forward_module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
 SHARDS = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 
 
@@ -67,24 +69,16 @@ def from_huggingface(config: GPTConfig, tensors: dict[str, Tensor]) -> Iterator[
 
     Raises ValueError if a name is missing or unexpected, or a shape is wrong.
     """
-    gpt2, n_tensors = family(config) == "gpt2", len(tensors)
-    tensors = {WRAPPERS.sub("", name): tensor for name, tensor in tensors.items()}
-    if len(tensors) < n_tensors:
-        raise ValueError(
-            "some weights are there twice, with and without a wrapper's prefix: leave one of them"
-        )
-    if gpt2:  # some files, the hub's GPT-2 among them, leave out the prefix
-        tensors = {
-            name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}": tensor
-            for name, tensor in tensors.items()
-        }
+    gpt2 = family(config) == "gpt2"
     pieces = layout(config)
     expected = {part: shape for shapes in pieces.values() for part, shape in shapes.items()}
+    tensors = _renamed(tensors, set(expected), gpt2)
     unexpected = {name for name in tensors.keys() - expected.keys() if not CONSTANTS.fullmatch(name)}
     if config.tie_embeddings and "lm_head.weight" in unexpected:
-        embedding = tensors.get(next(iter(pieces["transformer.wte.weight"])))
-        if embedding is not None and torch.equal(tensors["lm_head.weight"], embedding):
-            unexpected.remove("lm_head.weight")  # a second copy of the tied matrix
+        [embedding] = pieces["transformer.wte.weight"]
+        # A second copy of the tied matrix, or the only one.
+        if torch.equal(tensors["lm_head.weight"], tensors.setdefault(embedding, tensors["lm_head.weight"])):
+            unexpected.remove("lm_head.weight")
     missing = expected.keys() - tensors.keys()
     if missing or unexpected:
         differences = f"missing {_few(missing)}, unexpected {_few(unexpected)}"
@@ -95,6 +89,30 @@ def from_huggingface(config: GPTConfig, tensors: dict[str, Tensor]) -> Iterator[
     for name, shapes in pieces.items():
         weight = _joined([tensors[part] for part in shapes])
         yield name, _transposed(name, weight) if gpt2 else weight
+
+
+def _renamed(tensors: dict[str, Tensor], expected: set[str], gpt2: bool) -> dict[str, Tensor]:
+    """Return the tensors by their usual names, without what wrappers and other trainers put before them."""
+    names = {name: WRAPPERS.sub("", name) for name in tensors}
+    # Lightning's `model.`, for example; Qwen3's own names may all begin with it too.
+    while expected.isdisjoint(names.values()) and (prefix := _common_prefix(names.values())):
+        names = {name: new.removeprefix(prefix) for name, new in names.items()}
+    if gpt2:  # some files, the hub's GPT-2 among them, leave out the prefix
+        names = {
+            name: new if new.startswith(("transformer.", "lm_head.")) else f"transformer.{new}"
+            for name, new in names.items()
+        }
+    if len(set(names.values())) < len(names):
+        raise ValueError(
+            "some weights are there twice, with and without a wrapper's prefix: leave one of them"
+        )
+    return {names[name]: tensor for name, tensor in tensors.items()}
+
+
+def _common_prefix(names: Iterable[str]) -> str:
+    """Return the names' first part with its dot, "" if they begin with different ones."""
+    prefixes = {"".join(name.partition(".")[:2]) for name in names}
+    return prefixes.pop() if len(prefixes) == 1 and all("." in prefix for prefix in prefixes) else ""
 
 
 def to_huggingface(config: GPTConfig, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -129,7 +147,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     if (folder / WEIGHTS).is_file():
         return _read_file(folder, WEIGHTS)
     if not (folder / INDEX).is_file():
-        files = _shards(folder) or [WEIGHTS]
+        files = _shards(folder) or _only_file(folder) or [WEIGHTS]
         return {name: tensor for file in files for name, tensor in _read_file(folder, file).items()}
     try:
         file_of = dict(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"])
@@ -160,12 +178,18 @@ def _shards(folder: Path) -> list[str]:
     ]
 
 
+def _only_file(folder: Path) -> list[str]:
+    """Return the name of the folder's safetensors file, if it has a single one."""
+    names = [file.name for file in folder.glob("*.safetensors")]
+    return names if len(names) == 1 else []
+
+
 def _read_file(folder: Path, name: str) -> dict[str, Tensor]:
     path = folder / name
     if not path.is_file():
         reject_foreign(folder)
     try:
-        return load_file(path)
+        return load_tensors(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: download it again") from None
     except (OSError, SafetensorError) as error:

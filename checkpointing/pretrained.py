@@ -84,7 +84,9 @@ def find(spec: str, check: bool = True) -> Pretrained:
             f"no folder {spec}: use a run's folder, or a hub name with its owner, such as openai-community/{name}"
         )
     if hub.is_model_folder(folder):
-        return Pretrained(spec, folder, huggingface_config.read_config(folder), is_ours=False)
+        config = huggingface_config.read_config(folder)
+        foreign.reject_pickled(spec, folder)
+        return Pretrained(spec, folder, config, is_ours=False)
     try:
         folder = checkpoint.find(folder)
     except UserError:

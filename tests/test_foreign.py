@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,12 +24,13 @@ def rejection(path: Path) -> str:
     return str(error.value)
 
 
-def follow(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def follow(message: str, monkeypatch: pytest.MonkeyPatch, *expected: str) -> None:
     """Run the Python of the command in a message, up to `&&`, as a shell would."""
     [command] = re.findall("`(python .*)`", message)
-    python, option, code, folder = shlex.split(command.partition(" && ")[0])
+    python, option, code, *argv = shlex.split(command.partition(" && ")[0])
     assert (python, option) == ("python", "-c")
-    monkeypatch.setattr(sys, "argv", ["-c", folder])
+    assert not expected or argv == list(expected)
+    monkeypatch.setattr(sys, "argv", ["-c", *argv])
     exec(code, {})
 
 
@@ -78,6 +80,48 @@ def test_a_folder_of_models_names_them(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "last").write_text("step_00000005\n")
     assert f"{tmp_path} holds several models: use one of {tmp_path / 'demo'}, " in rejection(tmp_path)
+
+
+def test_a_hub_model_without_safetensors_says_how_to_write_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pickles are not downloaded."""
+    reference_model("gpt2").config.save_pretrained(tmp_path / "snapshot")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("system.hub.find_folder", lambda spec: tmp_path / "snapshot")
+    message = rejection(Path("some/gpt2.pt"))
+    assert message.startswith(f"{tmp_path}/snapshot has no safetensors: while online, write them with `")
+    assert message.endswith("`, then use hf/gpt2.pt")
+    called: list[str] = []
+    found = SimpleNamespace(save_pretrained=called.append)
+    loader = SimpleNamespace(from_pretrained=lambda spec: called.append(spec) or found)
+    library = SimpleNamespace(AutoModelForCausalLM=loader, AutoTokenizer=loader)
+    monkeypatch.setitem(sys.modules, "transformers", library)
+    follow(message, monkeypatch, "some/gpt2.pt", "hf/gpt2.pt")
+    assert called == ["some/gpt2.pt", "hf/gpt2.pt"] * 2
+
+
+def test_the_pickles_that_trainers_save_beside_a_model_are_not_taken_for_it(tmp_path: Path) -> None:
+    for name in ("training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "rng_state_0.pth"):
+        torch.save({}, tmp_path / name)
+    (tmp_path / "gpt2_124M.bin").write_bytes(b"\xd6\xa5\x34\x01llm.c's own format")
+    assert "no finished checkpoint in" in rejection(tmp_path)
+    assert "is a pickle" not in rejection(tmp_path / "gpt2_124M.bin")
+    for name in ("checkpoint-5", "checkpoint-10"):
+        reference_model("gpt2").config.save_pretrained(tmp_path / name)
+    assert rejection(tmp_path).endswith(f"use one of {tmp_path}/checkpoint-5, {tmp_path}/checkpoint-10")
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    assert "pytorch_model.bin is a pickle" in rejection(tmp_path)
+
+
+def test_a_run_of_ours_gets_its_own_error(tmp_path: Path) -> None:
+    """Not the advice to use a checkpoint that was set aside, or that a kill left half-written."""
+    for name in ("step_00000001.suspect", "step_00000002.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "checkpoint.json").write_text("{}")
+    assert "no finished checkpoint in" in rejection(tmp_path)
+    (tmp_path / "best").write_text("step_00000003\n")
+    assert "best names 'step_00000003', which does not exist" in rejection(tmp_path)
 
 
 def test_other_folders_and_pickles_are_named(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def test_old_files_of_gpt2_are_read(without_prefix: bool, tmp_path: Path) -> Non
     assert largest_difference(opened(tmp_path), theirs, 65, 96) < 1e-5
 
 
-@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
-def test_prefixes_of_torchs_wrappers_are_dropped(prefix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod.", "_forward_module."])
+def test_prefixes_of_wrappers_are_dropped(prefix: str, tmp_path: Path) -> None:
     theirs = reference_model("qwen3", tie_word_embeddings=True)
     theirs.save_pretrained(tmp_path)
     weights = load_file(tmp_path / WEIGHTS)
@@ -107,6 +107,37 @@ def test_shards_are_read_without_their_index(tmp_path: Path) -> None:
     (folder / "model-00001-of-00009.safetensors").touch()
     with pytest.raises(UserError, match=r"has weights of 00009 and of .* files: leave those of one model"):
         opened(folder)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "model._orig_mod.", "net.model."])
+def test_a_prefix_of_all_names_is_dropped(prefix: str, tmp_path: Path) -> None:
+    theirs = reference_model("qwen3", tie_word_embeddings=True)
+    theirs.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / WEIGHTS)
+    save_file({prefix + name: weight for name, weight in weights.items()}, tmp_path / WEIGHTS)
+    assert largest_difference(opened(tmp_path), theirs, 65, 96) < 1e-5
+
+
+@pytest.mark.parametrize("bare", ["transformer.", ""])
+def test_a_tied_matrix_may_have_either_name(bare: str, tmp_path: Path) -> None:
+    """As safetensors' save_model leaves one; Lightning puts `model.` before all names."""
+    theirs = reference_model("gpt2")
+    theirs.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / WEIGHTS)
+    weights["lm_head.weight"] = weights.pop("transformer.wte.weight")
+    renamed = {f"model.{name.replace('transformer.', bare)}": weight for name, weight in weights.items()}
+    save_file(renamed, tmp_path / WEIGHTS)
+    assert largest_difference(opened(tmp_path), theirs, 65, 96) < 1e-5
+
+
+def test_a_single_file_may_have_any_name(tmp_path: Path) -> None:
+    theirs = reference_model("gpt2")
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / WEIGHTS).rename(tmp_path / "pytorch_model-00001-of-00001.safetensors")
+    assert largest_difference(opened(tmp_path), theirs, 65, 96) < 1e-5
+    (tmp_path / "second.safetensors").touch()
+    with pytest.raises(UserError, match=f"{tmp_path / WEIGHTS} is missing: download it again"):
+        opened(tmp_path)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, INDEX, "config.json"])
@@ -206,7 +237,7 @@ def test_a_single_file_goes_before_an_index(tmp_path: Path) -> None:
 def test_weights_of_another_model_are_named_by_a_few(tmp_path: Path) -> None:
     reference_model("qwen3").save_pretrained(tmp_path)
     weights = load_file(tmp_path / WEIGHTS)
-    save_file({f"other.{name}": weight for name, weight in weights.items()}, tmp_path / WEIGHTS)
+    save_file({f"{name}.other": weight for name, weight in weights.items()}, tmp_path / WEIGHTS)
     with pytest.raises(UserError, match=r"missing .* \.\.\. \(\d+\), unexpected .* \.\.\. \(\d+\)") as error:
         opened(tmp_path)
     assert len(str(error.value)) < 600
