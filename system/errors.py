@@ -4,6 +4,7 @@ Our own invariants are `assert`s.
 """
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 INTERRUPTED, INTERRUPTED_STATUS = "interrupted: rerun the same command to resume", 130
+INACCESSIBLE = (errno.EACCES, errno.ENAMETOOLONG)  # Path.exists raises both
 
 
 class UserError(Exception):
@@ -25,12 +27,16 @@ class UserError(Exception):
 def say(line: str, file: TextIO | None = None) -> None:
     """Print a line in one write, so that lines of several processes do not mix, and flush.
 
-    Ignores a closed output, so that the work continues without a reader.
+    Ignores a closed output, so that the work continues without a reader. Prints `\\xe9` for a character that the output's
+    encoding does not have.
     """
     stream = file or sys.stdout
     with contextlib.suppress(OSError):
         if stream:  # Python has none in a process without a terminal
-            stream.write(f"{line}\n")
+            try:
+                stream.write(f"{line}\n")
+            except UnicodeEncodeError as error:
+                stream.write(f"{line}\n".encode(error.encoding, "backslashreplace").decode(error.encoding))
             stream.flush()
 
 
@@ -65,15 +71,24 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
         say(INTERRUPTED, sys.stderr)
         status = INTERRUPTED_STATUS
     except Exception as error:  # any kind: `leave` must run
-        if not isinstance(error, OSError) or output_is_writable():
-            say(traceback.format_exc().rstrip(), sys.stderr)
-            status = 1
-        else:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # drops the buffered rest
-            status = 141 if isinstance(error, BrokenPipeError) else 2  # 141: as if ended by SIGPIPE
-        if status == 2:
-            print_error(error.__context__ or f"cannot write the output ({error})")
+        status = _report(error)
     leave(status)
+
+
+def _report(error: Exception) -> int:
+    """Print an error that is not a `UserError`, with its traceback unless its cause is the system; return the exit status."""
+    if isinstance(error, OSError) and error.filename and error.errno in INACCESSIBLE:
+        fix = "use another path, or change its permissions"
+        print_error(f"cannot access {error.filename} ({error.strerror}): {fix}")
+        return 2
+    if not isinstance(error, OSError) or output_is_writable():
+        say("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
+        return 1
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # drops the buffered rest
+    if isinstance(error, BrokenPipeError):
+        return 141  # as if ended by SIGPIPE
+    print_error(error.__context__ or f"cannot write the output ({error})")
+    return 2
 
 
 def output_is_writable() -> bool:

@@ -66,7 +66,7 @@ def only_writer(folder: Path, busy: str) -> Iterator[None]:
     Makes the folder; removes it again if it was new and the block left it empty. Raises UserError: `busy` if another
     process holds the folder, or the reason why it cannot be made or read.
     """
-    is_new = not folder.exists()
+    is_new = not os.path.exists(folder)  # Path.exists raises where the path may not be looked up
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)

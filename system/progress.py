@@ -1,30 +1,42 @@
 """What is shown while something takes long: a line about it, and on a terminal a bar."""
 
+import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-from tqdm import tqdm
+from typing import Any, TextIO, TypeVar
 
 from system.errors import say
+
+# tqdm reads TQDM_NCOLS and its like as it is imported, and would end the command at an invalid one.
+_settings = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("TQDM_")}
+from tqdm import tqdm  # noqa: E402
+
+os.environ.update(_settings)
 
 PATIENCE_SECONDS = 2.0
 
 T = TypeVar("T")
 
 
-def say_above_bars(line: str) -> None:
+def say_above_bars(line: str, file: TextIO | None = None) -> None:
     """Print a line at once; a bar on the terminal moves below it."""
-    with tqdm.external_write_mode(sys.stdout):
-        say(line)
+    with tqdm.external_write_mode(file or sys.stdout):
+        say(line, file)
 
 
 @contextmanager
-def announced(doing: str, active: bool = True) -> Iterator[None]:
+def announced(doing: str, active: bool = True, file: TextIO | None = None) -> Iterator[None]:
     """Print what the block is doing if it takes longer than `PATIENCE_SECONDS`. The main process is `active`."""
-    timer = threading.Timer(PATIENCE_SECONDS, say_above_bars, [f"{doing} ..."])
+    with _if_slow(lambda: say_above_bars(f"{doing} ...", file), active):
+        yield
+
+
+@contextmanager
+def _if_slow(show: Callable[[], object], active: bool) -> Iterator[None]:
+    """Call `show`, from another thread, if the block takes longer than `PATIENCE_SECONDS`."""
+    timer = threading.Timer(PATIENCE_SECONDS, show)
     timer.daemon = True
     if active:
         timer.start()
@@ -37,7 +49,9 @@ def announced(doing: str, active: bool = True) -> Iterator[None]:
 def tracked(items: Sequence[T], doing: str, active: bool = True) -> Iterator[T]:
     """Yield the items; if that takes longer than `PATIENCE_SECONDS`, say so: with a bar on a terminal, else by a line."""
     steps = bar(active, desc=doing, iterable=items, delay=PATIENCE_SECONDS)
-    with steps, announced(doing, active and steps.disable):
+    # tqdm itself shows a bar once an item is done.
+    waiting = announced(doing, active) if steps.disable else _if_slow(lambda: steps.update(0), active)
+    with steps, waiting:
         yield from steps
 
 

@@ -1,6 +1,7 @@
 """How commands end: a user's error is one line, other errors keep their traceback, a closed output is no error."""
 
 import contextlib
+import errno
 import io
 import os
 import subprocess
@@ -49,6 +50,21 @@ def test_other_errors_keep_their_traceback(error: Exception, capsys: pytest.Capt
     printed = capsys.readouterr().err
     assert printed.startswith("Traceback")
     assert printed.endswith(f"{type(error).__name__}: {error}\n")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG])
+def test_a_path_that_may_not_be_looked_up_is_one_line(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> None:
+        raise OSError(number, os.strerror(number), "out/demo")
+
+    statuses: list[int] = []
+    run_command(main, statuses.append)
+    assert statuses == [2]
+    assert capsys.readouterr().err == (
+        f"error: cannot access out/demo ({os.strerror(number)}): use another path, or change its permissions\n"
+    )
 
 
 def test_an_interrupt_says_how_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,5 +132,6 @@ def test_a_character_that_the_output_does_not_have_is_printed_as_its_number(
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
     statuses: list[int] = []
+    say("café 数 \udce9")  # as from a script that calls train()
     run_command(lambda: print("café 数 \udce9"), statuses.append)
-    assert (out.getvalue(), statuses) == (printed, [0])
+    assert (out.getvalue(), statuses) == (2 * printed, [0])

@@ -1,13 +1,15 @@
 """What takes long says so: by a line in a file, with a bar on a terminal, and not at all if it is over soon."""
 
 import io
+import os
+import subprocess
 import sys
 import time
 from dataclasses import replace
 
 import pytest
 import torch
-from conftest import elsewhere, records
+from conftest import ROOT, elsewhere, records
 
 from model import GPT
 from system import progress
@@ -56,6 +58,29 @@ def test_a_terminal_has_a_bar_that_lines_do_not_break(
     assert "\ra line\n" in found
     assert found.endswith("\r"), "the bar is gone"
     assert bar(active=False).disable
+
+
+def test_a_bar_does_not_wait_for_its_first_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first micro-batch of an evaluation may take a minute, in which code is compiled."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.15)  # tqdm shows nothing in the first 0.1 s
+    seen = []
+    for _ in tracked(range(1), "counting"):
+        time.sleep(0.5)
+        seen.append(terminal.getvalue())
+    assert seen[0].startswith("\rcounting:   0%")
+    assert terminal.getvalue().endswith("\r"), "the bar is gone"
+
+
+def test_invalid_settings_of_tqdm_do_not_matter() -> None:
+    """tqdm reads them as it is imported."""
+    code = "import os, system.progress; print(os.environ['TQDM_NCOLS'], *system.progress.tracked([1], 'counting'))"
+    environment = {**os.environ, "TQDM_NCOLS": "x", "TQDM_MININTERVAL": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "x 1\n", done.stderr
 
 
 def test_training_says_what_it_is_doing(
