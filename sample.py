@@ -9,12 +9,12 @@ Only the checkpoint is needed: it holds its tokenizer. The same from Python:
 """
 
 import contextlib
-import io
+import fcntl
 import os
-import select
 import shlex
 import stat
 import sys
+import termios
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,12 +23,15 @@ from sampling.config import SampleConfig
 from system.command_line import parse_config
 from system.errors import UserError, run_command, say
 from system.files import reject_lfs_pointer
+from system.progress import announced_on_stderr
+
+NANOGPT_FILE = "FILE:"  # before the name of a file, in nanoGPT's --start
 
 
 def read_prompts(config: SampleConfig) -> list[str]:
     """Return the prompt, or the lines of the prompt file, `-` for standard input; raise UserError if they are not text."""
-    named = config.prompt.removeprefix("FILE:")  # as in nanoGPT
-    if named != config.prompt and Path(named).is_file():
+    named = os.path.expanduser(config.prompt.removeprefix(NANOGPT_FILE))
+    if config.prompt.startswith(NANOGPT_FILE) and os.path.isfile(named):
         raise UserError(
             f"prompt={config.prompt!r}: set --prompt_file={shlex.quote(named)} to read prompts from a file, one per line"
         )
@@ -54,7 +57,9 @@ def read_prompts(config: SampleConfig) -> list[str]:
 
 
 def warn(config: SampleConfig, prompts: list[str], special_tokens: Iterable[str]) -> None:
-    """Print on stderr what a user may not expect: names of special tokens are text, piped text is not read."""
+    """Print on stderr what a user may not expect: `FILE:` and special tokens' names are text, piped text is not read."""
+    if config.prompt.startswith(NANOGPT_FILE):
+        say(f"note: {config.prompt!r} is continued as text, as there is no such file", sys.stderr)
     for name in special_tokens:
         if any(name in prompt for prompt in prompts):
             say(
@@ -66,28 +71,36 @@ def warn(config: SampleConfig, prompts: list[str], special_tokens: Iterable[str]
 
 
 def is_piped() -> bool:
-    """Return whether text waits on standard input, from a pipe."""
+    """Return whether text waits on standard input, in a pipe or a file.
+
+    Reads none of it: in `while read line; do python sample.py ...; done < lines.txt` the rest is for the loop.
+    """
     with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be no standard input
-        pipe = sys.stdin.buffer
-        if isinstance(pipe, io.BufferedReader) and stat.S_ISFIFO(os.fstat(pipe.fileno()).st_mode):
-            return bool(select.select([pipe], [], [], 0)[0]) and bool(pipe.peek(1))
+        descriptor = sys.stdin.fileno()
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return os.lseek(descriptor, 0, os.SEEK_CUR) < status.st_size
+        if stat.S_ISFIFO(status.st_mode):
+            return any(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))
     return False
 
 
 def main() -> None:
     config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
-    # Once the command line is read, so that a mistake in it does not wait for torch.
-    from checkpointing import pretrained
-    from sampling.engine import continuations
-
     prompts, n_samples = read_prompts(config), config.sampling.n_samples
-    model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device, config.precision)
+    with announced_on_stderr(f"loading {config.checkpoint}"):
+        # Once the command line is read, so that a mistake in it does not wait for torch.
+        from checkpointing import pretrained
+        from sampling.engine import continuations
+
+        model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device, config.precision)
     warn(config, prompts, tokenizer.special_tokens)
     for index, prompt in enumerate(prompts, start=1):
         if index > 1:
             print()
         which = f"prompt {index} of {len(prompts)}, " if len(prompts) > 1 else ""
-        texts = continuations(model, tokenizer, prompt, config.sampling, dtype)
+        with announced_on_stderr(f"writing up to {config.sampling.max_new_tokens} tokens"):
+            texts = continuations(model, tokenizer, prompt, config.sampling, dtype)
         for number, text in enumerate(texts, start=1):
             if n_samples > 1:
                 print(f"--- {which}sample {number} of {n_samples}")

@@ -281,14 +281,14 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
-def read_checked(folder: Path) -> dict[str, Any]:
-    """Return checkpoint.json, after checking every file of the checkpoint against its hash there.
+def read_checked(folder: Path, optimizer: bool = True) -> dict[str, Any]:
+    """Return checkpoint.json, after checking the files of the checkpoint against their hashes there.
 
-    Raises UserError for a corrupt file or another format.
+    `optimizer=False` leaves out its state, two thirds of the bytes. Raises UserError for a corrupt file or another format.
     """
     info = read_info(folder)
     for name, expected in info["sha256"].items():
-        if name == INFO:
+        if name == INFO or (name == OPTIMIZER and not optimizer):
             continue
         if not (folder / name).is_file():
             raise UserError(f"{folder}: {name} is missing", OTHER)

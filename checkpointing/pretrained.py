@@ -72,7 +72,7 @@ class Pretrained:
 def find(spec: str, check: bool = True) -> Pretrained:
     """Return the model that `spec` names; raise UserError if there is none, or our network cannot load it.
 
-    `check` compares a checkpoint's files with their hashes.
+    `check` compares a checkpoint's files, except the optimizer's state, with their hashes.
 
     A run's folder means its best checkpoint, or its last if none is best. owner/name means a model on the hub, unless
     there is a folder `owner`.
@@ -92,8 +92,8 @@ def find(spec: str, check: bool = True) -> Pretrained:
     except UserError:
         foreign.reject_foreign(folder)
         raise
-    read = checkpoint.read_checked if check else checkpoint.read_info
-    config = checkpoint.network_of(read(folder), folder)
+    info = checkpoint.read_checked(folder, optimizer=False) if check else checkpoint.read_info(folder)
+    config = checkpoint.network_of(info, folder)
     return Pretrained(spec, folder, config, is_ours=True)
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO, TypeVar
 
 from system.errors import say
@@ -33,6 +33,11 @@ def announced(doing: str, active: bool = True, file: TextIO | None = None) -> It
         yield
 
 
+def announced_on_stderr(doing: str) -> AbstractContextManager[None]:
+    """Announce on stderr what the block is doing, if that is a terminal: for commands whose output is a text."""
+    return announced(doing, bool(sys.stderr and sys.stderr.isatty()), sys.stderr)
+
+
 @contextmanager
 def _if_slow(show: Callable[[], object], active: bool) -> Iterator[None]:
     """Call `show`, from another thread, if the block takes longer than `PATIENCE_SECONDS`."""
@@ -46,15 +51,15 @@ def _if_slow(show: Callable[[], object], active: bool) -> Iterator[None]:
         timer.cancel()
 
 
-def tracked(items: Sequence[T], doing: str, active: bool = True) -> Iterator[T]:
+def tracked(items: Sequence[T], doing: str, active: bool = True, file: TextIO | None = None) -> Iterator[T]:
     """Yield the items; if that takes longer than `PATIENCE_SECONDS`, say so: with a bar on a terminal, else by a line."""
-    steps = bar(active, desc=doing, iterable=items, delay=PATIENCE_SECONDS)
+    steps = bar(active, desc=doing, iterable=items, delay=PATIENCE_SECONDS, file=file or sys.stdout)
     # tqdm itself shows a bar once an item is done.
-    waiting = announced(doing, active) if steps.disable else _if_slow(lambda: steps.update(0), active)
+    waiting = announced(doing, active, file) if steps.disable else _if_slow(lambda: steps.update(0), active)
     with steps, waiting:
         yield from steps
 
 
 def bar(active: bool, **options: Any) -> tqdm:
     """Return a tqdm bar that is shown on a terminal only, and leaves no trace there."""
-    return tqdm(**options, file=sys.stdout, leave=False, disable=None if active else True)
+    return tqdm(**{"file": sys.stdout, **options}, leave=False, disable=None if active else True)

@@ -1,15 +1,18 @@
 """sample.py: a checkpoint continues prompts, the same seed gives the same text, and errors are one line."""
 
+import io
 import os
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from commands import run_here
-from conftest import WORDS, one_line_error
+from conftest import WORDS, Terminal, one_line_error
 
 import sample
 from checkpointing import pretrained
@@ -135,6 +138,16 @@ def test_temperature_zero_is_greedy(checkpoint_dir: Path) -> None:
     assert texts(checkpoint_dir, top_p=1e-9, seed=3) == greedy[:1]
 
 
+def test_sampling_does_not_read_the_optimizer(checkpoint_dir: Path, tmp_path: Path) -> None:
+    """Its state is two thirds of a checkpoint."""
+    folder = shutil.copytree(checkpoint_dir / "step_00000150", tmp_path / "step_00000150")
+    (folder / "optimizer.safetensors").unlink()
+    assert texts(folder) == texts(checkpoint_dir)
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match=r"tokenizer.json is corrupt"):
+        texts(folder)
+
+
 def test_any_prompt_and_any_step_can_be_continued(checkpoint_dir: Path) -> None:
     assert texts(checkpoint_dir / "step_00000150") == texts(checkpoint_dir)
     assert texts(checkpoint_dir, prompt="")[0], "an empty prompt starts an article"
@@ -146,6 +159,8 @@ def test_a_missing_checkpoint_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.chdir(tmp_path)
     message = one_line_error(run_here("sample.py", "--checkpoint=out/nothing"))
     assert "no checkpoint folder out/nothing: run `python train.py --out_dir=out/nothing` first" in message
+    message = one_line_error(run_here("sample.py", "--checkpoint=out/demo/step_00000800"))
+    assert message == "no checkpoint folder out/demo/step_00000800: run `make demo` first"
     assert "no folder nobody/nothing" in one_line_error(run_here("sample.py", "--checkpoint=nobody/nothing"))
 
 
@@ -173,7 +188,9 @@ def test_bad_prompt_files_are_one_line(tmp_path: Path, content: bytes | None, wo
     assert "\n" not in str(error.value)
 
 
-def test_prompts_are_read_from_a_pipe(checkpoint_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prompts_are_read_from_a_pipe(
+    checkpoint_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader, writer = os.pipe()
     os.write(writer, "one\ncafé\n".encode())
     os.close(writer)
@@ -182,11 +199,19 @@ def test_prompts_are_read_from_a_pipe(checkpoint_dir: Path, monkeypatch: pytest.
         words = [f"--checkpoint={checkpoint_dir}", "--max_new_tokens=0", *FLOAT32]
         done = run_here("sample.py", *words, "--prompt=the")
         assert "piped text is not read: add --prompt_file=-" in done.stderr
+        assert sample.is_piped(), "what is not read stays there for others"
         done = run_here("sample.py", *words, "--prompt_file=-")
         assert (done.stdout, done.stderr) == ("one\n\ncafé\n", "")
         done = run_here("sample.py", *words, "--prompt=the")
         assert done.stderr == "", "nothing is left in the pipe"
+    (tmp_path / "prompts.txt").write_text("one\ntwo\n")
+    with open(tmp_path / "prompts.txt") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert sample.is_piped()
+        assert stdin.read() == "one\ntwo\n"
+        assert not sample.is_piped()
     monkeypatch.setattr(sys, "stdin", None)
+    assert not sample.is_piped()
     with pytest.raises(UserError, match="prompt_file=-: standard input is closed: pipe prompts into it"):
         read_prompts(SampleConfig(prompt_file="-"))
 
@@ -200,13 +225,38 @@ def test_names_of_special_tokens_in_a_prompt_are_named(checkpoint_dir: Path) -> 
     )
 
 
-def test_a_file_in_the_form_of_nanogpt_is_named(tmp_path: Path) -> None:
+def test_a_file_in_the_form_of_nanogpt_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a b.txt").write_text("the\n")
-    with pytest.raises(
-        UserError, match=f"set --prompt_file='{tmp_path}/a b.txt' to read prompts from a file"
-    ):
-        read_prompts(SampleConfig(prompt=f"FILE:{tmp_path}/a b.txt"))
-    assert read_prompts(SampleConfig(prompt="FILE: a story")) == ["FILE: a story"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in (f"{tmp_path}/a b.txt", "~/a b.txt"):
+        with pytest.raises(
+            UserError, match=f"set --prompt_file='{tmp_path}/a b.txt' to read prompts from a file"
+        ):
+            read_prompts(SampleConfig(prompt=f"FILE:{name}"))
+    for prompt in ("FILE:promtps.txt", "FILE: a story", "FILE:" + 300 * "x"):
+        config = SampleConfig(prompt=prompt)
+        assert read_prompts(config) == [prompt]
+        sample.warn(config, [prompt], [])
+        assert capsys.readouterr().err == f"note: {prompt!r} is continued as text, as there is no such file\n"
+
+
+def test_what_takes_long_is_said_on_a_terminal_and_not_in_the_text(
+    checkpoint_dir: Path, monkeypatch: pytest.MonkeyPatch, types: Callable[[str], Terminal]
+) -> None:
+    monkeypatch.setattr("system.progress.PATIENCE_SECONDS", 0.0)
+    slow = engine.generate
+    monkeypatch.setattr(
+        engine, "generate", lambda *rest, **options: time.sleep(0.1) or slow(*rest, **options)
+    )
+    words = ["sample.py", f"--checkpoint={checkpoint_dir}", "--prompt=the", "--max_new_tokens=0", *FLOAT32]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    terminal = types("")
+    sample.main()
+    assert terminal.getvalue() == f"loading {checkpoint_dir} ...\nwriting up to 0 tokens ...\n"
+    assert sys.stdout.getvalue() == "the\n"
 
 
 def test_prompts_are_whole_lines(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from corpus.articles import read_pairs
 from sampling.config import Sampling
 from system.command_line import parse_config
 from system.errors import run_command
+from system.progress import announced_on_stderr, say_above_bars, tracked
 from system.settings import PathText, checked
 
 
@@ -26,21 +27,22 @@ class MatchConfig:
 
 def main() -> None:
     config = parse_config(MatchConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
-    # Once the command line is read, so that a mistake in it does not wait for torch.
-    from checkpointing import pretrained
-    from sampling.engine import continuations
-
     pairs = read_pairs(config.pairs)
-    model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device)
+    with announced_on_stderr(f"loading {config.checkpoint}"):
+        # Once the command line is read, so that a mistake in it does not wait for torch.
+        from checkpointing import pretrained
+        from sampling.engine import continuations
+
+        model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device)
     n_right = n_wrong = 0
-    for prompt, completion in pairs:
+    for prompt, completion in tracked(pairs, f"completing {len(pairs)} prompts", file=sys.stderr):
         expected = tokenizer.decode(tokenizer.encode(completion))  # some tokenizers normalize text
         greedy = Sampling(max_new_tokens=len(tokenizer.encode(expected)) + 1, temperature=0)
         [text] = continuations(model, tokenizer, prompt, greedy, dtype)
         n_right += text == expected
         n_wrong += text != expected
         if text != expected and n_wrong <= config.show:
-            print(f"wrong: {prompt!r} -> {text!r}, not {expected!r}")
+            say_above_bars(f"wrong: {prompt!r} -> {text!r}, not {expected!r}")
     share = n_right / len(pairs)
     print(
         f"{config.checkpoint} completes {n_right} of {len(pairs)} prompts of {config.pairs} exactly ({share:.1%})"

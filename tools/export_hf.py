@@ -21,6 +21,7 @@ from system import hub
 from system.command_line import parse_config
 from system.errors import UserError, run_command
 from system.files import open_to_readers
+from system.progress import announced_on_stderr
 from system.settings import PathText, checked
 
 if TYPE_CHECKING:
@@ -161,7 +162,9 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    export(parse_config(ExportConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint"))
+    config = parse_config(ExportConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
+    with announced_on_stderr(f"exporting {config.checkpoint}"):
+        export(config)
 
 
 if __name__ == "__main__":
