@@ -29,6 +29,7 @@ OTHER_NAMES = {
     "data_dir": "not needed: a checkpoint holds its tokenizer",
     "tokenizer": "not needed: a checkpoint holds its tokenizer",
     # any
+    "checkpoint_dir": _CHECKPOINT,
     "greedy": "temperature, where 0 always takes the most probable token",
     "length": _LENGTH,
     "max_tokens": _LENGTH,

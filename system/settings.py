@@ -111,8 +111,13 @@ def did_you_mean(name: str, known: Mapping[str, str]) -> str:
 
 
 def _resembles(name: str, other: str) -> bool:
-    """Return whether the names are nearly the same, as a whole or word by word: a wrong hint is worse than none."""
+    """Return whether the names are nearly the same, as a whole or word by word: a wrong hint is worse than none.
+
+    A word more makes another setting: min_learning_rate is not learning_rate, val_batch_size not batch_size.
+    """
     words, others = name.split("_"), other.split("_")
+    if set(words) > set(others):
+        return False
     same_words = len(words) == len(others) and min(map(_likeness, words, others)) >= 0.75
     return same_words or _likeness("".join(words), "".join(others)) >= 0.85
 

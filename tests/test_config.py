@@ -202,7 +202,7 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("cls", "names"),
     [
-        (TrainConfig, "eval_iters num_epochs backend min_lr gradient_accumulation_steps dataset start num_samples dtype"),
+        (TrainConfig, "eval_iters num_epochs backend min_lr no_compile gradient_accumulation_steps dataset start num_samples dtype"),
         (SampleConfig, "compile start num_samples num_return_sequences max_length dtype out_dir init_from device_map"),
         (PrepareConfig, "num_proc num_workers dataset_name split vocab_size test_size val_fraction heads n_heads seed"),
     ],
@@ -226,7 +226,8 @@ def test_names_that_are_nearly_right_get_a_hint_and_others_none() -> None:
     for name, meant in (pair.split(":") for pair in f"{near} lr:learning_rate model.n_layer:n_layer".split()):
         assert did_you_mean(name, known) == f": did you mean {meant}?"
     for name in (
-        "min_lr backend num_epochs eval_iters n_shards val_fraction amp batch stop log_level verbose".split()
+        "min_lr backend num_epochs eval_iters n_shards val_fraction amp batch stop log_level verbose"
+        " min_learning_rate learning_rate_min val_batch_size no_compile no_overwrite".split()
     ):
         assert did_you_mean(name, known) == ""
 

@@ -6,6 +6,7 @@ _EPOCHS = (
 )
 _DATA = "data_dir, a folder that prepare_data.py has written"
 _PRECISION = "precision, float32, tf32 or bfloat16"
+_FINAL_RATE = "final_fraction, as a fraction of learning_rate: nanoGPT's min_lr / learning_rate"
 _LAUNCHER = "an option of torchrun: write it before train.py"
 _PREPARES = "a setting of prepare_data.py"
 _SAMPLES = "a setting of sample.py"
@@ -26,7 +27,7 @@ OTHER_NAMES = {
     "gradient_accumulation_steps": "not needed: each step accumulates batch_size sequences, micro_batch_size at a time",
     "lr_decay_iters": "max_steps, where the schedule always ends",
     "max_iters": "max_steps",
-    "min_lr": "final_fraction, as a fraction of learning_rate: nanoGPT's min_lr / learning_rate",
+    "min_lr": _FINAL_RATE,
     "wandb_log": "wandb, which is online, offline or disabled",
     "wandb_run_name": "not needed: a run is named after its out_dir",
     "warmup_iters": "warmup_steps",
@@ -87,6 +88,9 @@ OTHER_NAMES = {
     "heads": "n_head",
     "iters": "max_steps",
     "layers": "n_layer",
+    "max_learning_rate": "learning_rate",
+    "min_learning_rate": _FINAL_RATE,
+    "no_compile": "use --compile=False",
     "num_heads": "n_head",
     "num_layers": "n_layer",
     "num_steps": "max_steps",
@@ -94,5 +98,6 @@ OTHER_NAMES = {
     "save_interval": "checkpoint_interval",
     "seq_len": "block_size",
     "steps": "max_steps",
+    **dict.fromkeys(("eval_batch_size", "val_batch_size"), _MICRO_BATCH),
     "total_batch_size": "batch_tokens, in tokens, or batch_size, in sequences",
 }
