@@ -106,7 +106,7 @@ def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) 
 
 def attend_once(config: GPTConfig, device: torch.device, dtype: torch.dtype) -> None:
     """Run one attention layer forward and backward as training does: at block_size, on views of one projection."""
-    with torch.device("meta"):  # draws no random numbers
+    with torch.device("meta"):  # initializing it there draws no random numbers
         layer = CausalSelfAttention(config, "sdpa")
     layer.to_empty(device=device)
     T = config.block_size

@@ -1,4 +1,4 @@
-"""GPTConfig, the shape of the network in model.py: apart from it so that a command line is read before torch is loaded."""
+"""GPTConfig, the shape of the network in model.py. In a file of its own, so that a command line is read without torch."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args

@@ -62,18 +62,18 @@ def evaluate(
     n_bytes, damage = 0, ""
     model.eval()
     firsts = range(0, len(own), micro_batch_size)
-    for first in tracked(firsts, f"evaluating {len(starts)} sequences", world.is_main):
-        own_starts = own[first : first + micro_batch_size]
-        try:
+    try:
+        for first in tracked(firsts, f"evaluating {len(starts)} sequences", world.is_main):
+            own_starts = own[first : first + micro_batch_size]
             inputs, targets = batch(data, own_starts, model.config.block_size, cut=not one_shape)
-        except CorruptShard as error:
-            damage = error.problem
-            break
-        n_bytes += int(token_bytes[targets[targets != IGNORED]].sum())
-        with hardware.autocast(world.device, dtype):
-            loss, count = objective(model, _full_batch(inputs, targets, micro_batch_size, world.device))
-        sums.append(torch.stack([loss, count]))
-    model.train()
+            n_bytes += int(token_bytes[targets[targets != IGNORED]].sum())
+            with hardware.autocast(world.device, dtype):
+                loss, count = objective(model, _full_batch(inputs, targets, micro_batch_size, world.device))
+            sums.append(torch.stack([loss, count]))
+    except CorruptShard as error:
+        damage = error.problem
+    finally:
+        model.train()
     own_sums = torch.cat([torch.stack(sums).cpu().double().sum(dim=0), torch.tensor([n_bytes, damage != ""])])
     total_nats, total_tokens, total_bytes, n_damaged = world.sum(own_sums).tolist()
     if n_damaged:

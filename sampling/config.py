@@ -1,4 +1,4 @@
-"""SampleConfig, the settings of `sample.py`: apart from the engine so that a command line is read before torch is loaded."""
+"""SampleConfig, the settings of `sample.py`. In a file of its own, so that a command line is read without torch."""
 
 from dataclasses import dataclass, field
 

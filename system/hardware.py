@@ -76,18 +76,11 @@ def _cuda_device(device: torch.device, request: str, local_rank: int) -> torch.d
 
 
 def set_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]:
-    """Choose the precision, tell torch whether float32 matrices are multiplied in TF32, and return dtype and reason."""
-    chosen = choose_precision(request, device)
-    torch.set_float32_matmul_precision("high" if request == "tf32" else "highest")
-    return chosen
-
-
-def choose_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]:
     """Return the dtype of matrix multiplications for `auto`, `bfloat16`, `float32` or `tf32`, and the reason.
 
     Weights and optimizer state stay float32. `auto` takes bfloat16 where the hardware supports it: CUDA from compute
-    capability 8.0, CPUs with AVX512-BF16 or AMX. `tf32` is float32 with products of 10 bits, on the same GPUs. Raises
-    UserError if bfloat16 is requested on an older GPU, or tf32 on any other device.
+    capability 8.0, CPUs with AVX512-BF16 or AMX. `tf32` is float32 with products of 10 bits, on the same GPUs: torch
+    is told whether to use it. Raises UserError if bfloat16 is requested on an older GPU, or tf32 on any other device.
     """
     native, reason = _native_bfloat16(device)
     if request == "tf32" and not (device.type == "cuda" and native):
@@ -95,6 +88,7 @@ def choose_precision(request: str, device: torch.device) -> tuple[torch.dtype, s
         raise UserError(
             f"precision=tf32: needs an NVIDIA GPU of compute capability 8.0 or later, not {found}: use --precision=float32"
         )
+    torch.set_float32_matmul_precision("high" if request == "tf32" else "highest")
     if request in ("float32", "tf32"):
         return torch.float32, "requested"
     if request == "bfloat16" and device.type == "cuda" and not native:

@@ -1,4 +1,4 @@
-"""The precisions of matrix multiplications: apart from hardware.py so that a command line is read before torch is loaded."""
+"""The precisions of matrix multiplications. In a file of their own, so that a command line is read without torch."""
 
 from typing import Literal
 

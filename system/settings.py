@@ -14,8 +14,12 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 Config = TypeVar("Config")
 # The types of fields that hold a path, or a text with paths after its commas and colons. `~` is expanded in both, and
 # only a field whose default is "" may be empty.
-PathText = Annotated[str, "^"]
-PathsText = Annotated[str, "^|[,:]"]
+PathText = Annotated[str, "path"]
+PathsText = Annotated[str, "paths"]
+PATH_STARTS: dict[Any, str] = {
+    PathText: "^",
+    PathsText: "^|[,:]",
+}  # regular expressions for where a path begins
 MAX_NAME_BYTES = 255  # of one file or folder, in all usual file systems
 
 
@@ -51,8 +55,8 @@ def _checked_init(cls: Any, known: Mapping[str, str], other_names: Mapping[str, 
                 raise SettingError(f"{cls.__name__} has no field {key}{advice(key, known, other_names)}")
             if not fits(value, _bare(hints[key])):
                 raise SettingError(f"{key}={value!r}: must be {expectation(_bare(hints[key]))}")
-            if hints[key] in (PathText, PathsText) and (value or key not in may_be_empty):
-                settings[key] = _expanded(key, value, *hints[key].__metadata__)
+            if hints[key] in PATH_STARTS and (value or key not in may_be_empty):
+                settings[key] = _expanded(key, value, PATH_STARTS[hints[key]])
         try:
             unchecked_init(self, **settings)
         except ValueError as error:

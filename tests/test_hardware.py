@@ -11,7 +11,6 @@ from system.hardware import (
     autocast,
     choose_compile,
     choose_device,
-    choose_precision,
     peak_flops,
     set_precision,
 )
@@ -60,13 +59,13 @@ def test_precision_follows_compute_capability(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (major, 5))
     gpu = torch.device("cuda", 0)
-    dtype, reason = choose_precision("auto", gpu)
+    dtype, reason = set_precision("auto", gpu)
     assert dtype == expected
     assert f"compute capability {major}.5" in reason
-    assert choose_precision("float32", gpu) == (torch.float32, "requested")
+    assert set_precision("float32", gpu) == (torch.float32, "requested")
     if expected == torch.float32:
         with pytest.raises(UserError, match=r"precision=bfloat16: .*7\.5.*--precision=float32"):
-            choose_precision("bfloat16", gpu)
+            set_precision("bfloat16", gpu)
 
 
 def test_tf32_is_used_only_where_requested(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,10 +117,10 @@ def test_float32_products_on_a_gpu_are_float32() -> None:
 def test_precision_of_a_cpu_follows_its_instructions(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
     for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, probe, lambda: native, raising=False)
-    dtype, reason = choose_precision("auto", CPU)
+    dtype, reason = set_precision("auto", CPU)
     assert dtype == (torch.bfloat16 if native else torch.float32)
     assert ("has" if native else "lacks") in reason
-    dtype, reason = choose_precision("bfloat16", CPU)
+    dtype, reason = set_precision("bfloat16", CPU)
     assert dtype == torch.bfloat16
     assert ("lacks" in reason) is not native
 

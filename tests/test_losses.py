@@ -180,6 +180,15 @@ def val_losses(config: TrainConfig) -> list[float]:
     return [record["val_loss"] for record in records(config) if "val_loss" in record]
 
 
+def test_an_evaluation_that_fails_leaves_the_model_in_training(model: GPT, data: TokenDataset) -> None:
+    def failing(_model: nn.Module, _batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        measured(model, data, np.arange(0, 160, 16), objective=failing)
+    assert model.training
+
+
 def test_evaluation_scores_with_the_objective(model: GPT, data: TokenDataset) -> None:
     starts = np.arange(0, 160, 16)
     plain = measured(model, data, starts)

@@ -15,7 +15,14 @@ from train import train
 from training import micro_batch
 from training.config import TrainConfig
 from training.learner import Learner, build_learner
-from training.micro_batch import choose_micro_batch_size, divisors, largest_that_fits, no_memory, probe
+from training.micro_batch import (
+    choose_micro_batch_size,
+    divisors,
+    headroom_left,
+    largest_that_fits,
+    no_memory,
+    probe,
+)
 from training.run import open_data, open_run
 
 
@@ -90,6 +97,20 @@ def test_probe_leaves_no_gradients_and_state(config: TrainConfig) -> None:
     assert all(weights.grad is None for weights in learner.model.parameters())
     assert not learner.optimizer.state
     assert all(map(torch.equal, learner.model.parameters(), before))
+
+
+def test_the_limit_on_memory_is_lifted_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (50, 100))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 10)
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda share, _device: limits.append(share)
+    )
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_device: None)
+    with pytest.raises(RuntimeError), headroom_left(torch.device("cuda", 0)):
+        raise RuntimeError
+    assert limits == [pytest.approx(0.55), 1.0]
 
 
 def test_all_processes_use_the_smallest(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

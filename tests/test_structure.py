@@ -89,6 +89,14 @@ def test_packages_are_empty() -> None:
     assert not filled
 
 
+def test_the_architecture_page_names_every_module() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    rooms = ("corpus", "checkpointing", "sampling", "training", "system")
+    names = {path.name for room in rooms for path in (ROOT / room).glob("*.py")} - {"__init__.py"}
+    assert "checkpoint.py" in names
+    assert not {name for name in names if f"`{name}`" not in page}
+
+
 def test_imports_point_one_way() -> None:
     upward = [(module, other) for module in MODULES for other in ours(module) if points_upward(module, other)]
     assert not upward

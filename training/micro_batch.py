@@ -83,10 +83,12 @@ def headroom_left(device: torch.device) -> Iterator[None]:
     free, total = torch.cuda.mem_get_info(device)
     available = (free + torch.cuda.memory_reserved(device)) / total
     torch.cuda.set_per_process_memory_fraction(max(0.0, available - HEADROOM), device)
-    yield
-    torch.cuda.set_per_process_memory_fraction(1.0, device)
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(device)  # the log tells the peak of the run, not of the probes
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)  # the log tells the peak of the run, not of the probes
 
 
 @contextmanager
