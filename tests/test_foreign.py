@@ -89,16 +89,16 @@ def test_a_hub_model_without_safetensors_says_how_to_write_them(
     reference_model("gpt2").config.save_pretrained(tmp_path / "snapshot")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("system.hub.find_folder", lambda spec: tmp_path / "snapshot")
-    message = rejection(Path("some/gpt2.pt"))
+    message = rejection(Path("some/gpt2"))
     assert message.startswith(f"{tmp_path}/snapshot has no safetensors: while online, write them with `")
-    assert message.endswith("`, then use hf/gpt2.pt")
+    assert message.endswith("`, then use hf/gpt2")
     called: list[str] = []
     found = SimpleNamespace(save_pretrained=called.append)
     loader = SimpleNamespace(from_pretrained=lambda spec: called.append(spec) or found)
     library = SimpleNamespace(AutoModelForCausalLM=loader, AutoTokenizer=loader)
     monkeypatch.setitem(sys.modules, "transformers", library)
-    follow(message, monkeypatch, "some/gpt2.pt", "hf/gpt2.pt")
-    assert called == ["some/gpt2.pt", "hf/gpt2.pt"] * 2
+    follow(message, monkeypatch, "some/gpt2", "hf/gpt2")
+    assert called == ["some/gpt2", "hf/gpt2"] * 2
 
 
 def test_the_pickles_that_trainers_save_beside_a_model_are_not_taken_for_it(tmp_path: Path) -> None:
