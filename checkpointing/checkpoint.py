@@ -216,8 +216,7 @@ def find(spec: str | Path) -> Path:
     if path.is_file():
         raise UserError(f"{path} is a file: pass the folder it is in")
     if not path.is_dir():
-        out_dir = path.parent if NAME.fullmatch(path.name) else path
-        raise UserError(f"no checkpoint folder {path}: run {training(out_dir)} first")
+        raise UserError(f"no checkpoint folder {path}: run {training(path)} first")
     raise UserError(
         f"no finished checkpoint in {path}: a run writes its first one after checkpoint_interval steps; another model is a"
         " folder with config.json and model.safetensors"

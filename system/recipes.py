@@ -43,7 +43,12 @@ def preparation(data_dir: str | Path) -> str:
 
 
 def training(out_dir: str | Path) -> str:
-    """Return what to run for a run in `out_dir`: with the config in configs/ that writes there, if there is one."""
+    """Return what to run for a run in `out_dir`: with the config in configs/ that writes there, if there is one.
+
+    `out_dir` may also be one of the run's checkpoints.
+    """
+    if re.fullmatch(r"step_\d+", Path(out_dir).name):
+        out_dir = Path(out_dir).parent
     setting = f'out_dir="{_from_here(out_dir)}",\n'
     for config_file in _shipped():
         lines = commands(config_file) if setting in config_file.read_text(errors="replace") else []

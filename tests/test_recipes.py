@@ -68,6 +68,7 @@ def test_the_first_mistake_gets_the_right_fix(tmp_path: Path, monkeypatch: pytes
     )
     for spec, fix in (
         ("out/demo", "make demo"),
+        ("out/demo/step_00000800", "make demo"),
         (str(tmp_path / "out/demo"), "make demo"),
         ("out/debug", "python train.py configs/debug.py"),
         ("my out/x", "python train.py --out_dir='my out/x'"),
