@@ -6,6 +6,7 @@ Rerun the same command to resume. `train` is the whole loop; what a long run nee
 import faulthandler
 import os
 import sys
+from pathlib import Path
 
 from system.command_line import read_command
 from training.config import TrainConfig, parse_train_config
@@ -27,12 +28,12 @@ from training.autopsy import stop_at, write_skipped_batch
 from training.batches import micro_batches
 from training.guard import Guard
 from training.learner import Learner, build_learner, make_validation
-from training.log import announce, open_log, print_outcome
+from training.log import announce, open_log
 from training.micro_batch import memory_for
 from training.optim import clip_gradients, gradient_norm, learning_rate, set_learning_rate, update
 from training.overwrite import overwrite
 from training.requests import Requests
-from training.run import Run, open_together
+from training.run import Run, only_trainer, open_together
 from training.saving import save_checkpoint
 from training.shard_check import ShardCheck
 from training.watchdog import Watchdog
@@ -48,15 +49,15 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
     if config.overwrite:
         overwrite(config)
     world = start_world(config.device, config.timeout_minutes)
-    with Signals() as signals, Watchdog(world, config.timeout_minutes) as watchdog:
+    lock = only_trainer(Path(config.out_dir), world.is_main)  # from before the run is read until its end
+    with Signals() as signals, Watchdog(world, config.timeout_minutes) as watchdog, lock:
         with announced(f"reading {config.data_dir} and {config.out_dir}", world.is_main):
             run = open_together(config, world)
         config, progress = run.config, run.progress
+        announce(run, world)
         if progress.step == config.max_steps:
-            print_outcome(run, progress, world)
             return progress
 
-        announce(run, world)
         learner = build_learner(run, world)
         batch, vocabulary = config.sequences_per_step, config.model.vocab_size
         guard = Guard(world.device, config.on_nonfinite, batch, progress, vocabulary)
@@ -67,8 +68,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
         with fits, open_log(run, learner, world) as log:
             while True:
                 due = requests.due(progress.step)
-                pauses = due.evaluate or due.save
-                for verdict in guard.verdicts(late=0 if pauses else 1):  # the newest step still runs
+                for verdict in guard.verdicts(late=0 if due.pauses else 1):  # the newest step still runs
                     if verdict.ends:
                         raise stop_at(verdict, run, learner, progress, guard, log, validate, world)
                     log.stepped(verdict)
@@ -81,7 +81,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                 if due.save:
                     save_checkpoint(run, learner, progress, guard, log, must_succeed=due.stop)
                     requests.tried_to_save()
-                if pauses:
+                if due.pauses:
                     log.restart_clock(progress.step)
                 if due.stop:
                     break
@@ -96,7 +96,6 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
                 update(learner.optimizer, skip)
                 clear_gradients(learner.network)
                 progress = progress.stepped(config.sequences_per_step)
-
             requests.finish(progress.step, log.say)
             log.finish(run, progress, requests.stopped_by)
     return progress

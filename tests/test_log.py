@@ -34,7 +34,7 @@ def write_steps(path: Path, *steps: int, tail: str = "") -> None:
 
 
 def opened(config: TrainConfig, step: int, on_record: bool = True, peak: float | None = None) -> RunLog:
-    log = RunLog(config, flops=100, peak=peak, active=True)
+    log = RunLog(config, 100, peak, tokens_per_step=128, compiles=False, active=True)
     log.open(Progress(step), on_record, ABOUT)
     return log
 
@@ -66,7 +66,7 @@ def test_missing_records_are_reported(config: TrainConfig, file: Path, capsys) -
         ((), "steps 1 to 4 are missing"),
     ):
         write_steps(file, *kept)
-        log = RunLog(config, flops=100, peak=None, active=True)
+        log = RunLog(config, 100, None, tokens_per_step=128, compiles=False, active=True)
         log.open(Progress(5, recorded=4), True, ABOUT)
         assert words in (said := capsys.readouterr().out)
         assert ("LOST" in said) == bool(words)
@@ -149,7 +149,7 @@ def test_speed_of_no_steps_is_unknown(config: TrainConfig, file: Path, capsys) -
 
 
 def test_other_processes_log_nothing(config: TrainConfig, capsys) -> None:
-    log = RunLog(config, flops=100, peak=None, active=False)
+    log = RunLog(config, 100, None, tokens_per_step=128, compiles=False, active=False)
     log.open(Progress(), False, ABOUT)
     log.say("words")
     trained(log, 1)

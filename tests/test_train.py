@@ -41,7 +41,6 @@ from corpus.dataset import TokenDataset, batch
 from evaluation.losses import Losses
 from model import GPT, IGNORED
 from system.errors import UserError
-from system.files import locked
 from system.world import World
 from tools.faults.commands import Command
 from train import train
@@ -55,7 +54,7 @@ from training.log import RunLog
 from training.optim import learning_rate
 from training.plot import read_metrics
 from training.requests import Due, Requests
-from training.run import Run, open_data, open_run
+from training.run import Run, only_trainer, open_data, open_run
 from training.shard_check import ShardCheck
 
 
@@ -422,11 +421,24 @@ def test_bad_input_is_one_line_by_the_command(config: TrainConfig, run, name: st
         assert part in message
 
 
-def test_a_run_has_one_writer(config: TrainConfig) -> None:
-    Path(config.out_dir).mkdir(parents=True)
-    with locked(Path(config.out_dir)), pytest.raises(UserError, match="another process is training in"):
-        train(config)
+def test_a_run_has_one_trainer_from_before_it_is_read(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a command could read the run, wait for another one to train it, and go back to what it has read."""
+    real, was_locked = train_module.open_together, []
+
+    def opened(*arguments: Any) -> Run:
+        with pytest.raises(UserError, match="another process is training in"), only_trainer(out_dir):
+            pass
+        was_locked.append(True)
+        return real(*arguments)
+
+    out_dir = Path(config.out_dir)
+    monkeypatch.setattr(train_module, "open_together", opened)
     assert train(config).step == config.max_steps
+    assert was_locked
+    with only_trainer(out_dir), pytest.raises(UserError, match="another process is training in"):
+        train(config)
 
 
 def test_commands_multiply_in_the_precision_that_they_say(config: TrainConfig) -> None:

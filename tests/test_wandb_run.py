@@ -90,7 +90,7 @@ def failing(error: BaseException) -> Callable[[], None]:
 def log_steps(config: TrainConfig, mode: str, n_steps: int = 3) -> None:
     """Log a run of a few steps to its end."""
     Path(config.out_dir).mkdir(parents=True, exist_ok=True)
-    log = RunLog(replace(config, wandb=mode), flops=100, peak=None, active=True)  # type: ignore[arg-type]
+    log = RunLog(replace(config, wandb=mode), 100, None, tokens_per_step=128, compiles=False, active=True)  # type: ignore[arg-type]
     log.open(Progress(), False, ABOUT)
     with log:
         for step in range(1, n_steps + 1):
@@ -116,7 +116,9 @@ def test_wandb_gets_the_runs_id_and_figures(config: TrainConfig, wandb: Wandb) -
 
 def test_run_that_fails_is_marked_as_failed(config: TrainConfig, wandb: Wandb) -> None:
     Path(config.out_dir).mkdir(parents=True)
-    log = RunLog(replace(config, wandb="offline"), flops=100, peak=None, active=True)
+    log = RunLog(
+        replace(config, wandb="offline"), 100, None, tokens_per_step=128, compiles=False, active=True
+    )
     log.open(Progress(), False, ABOUT)
     with pytest.raises(KeyboardInterrupt), log:
         raise KeyboardInterrupt
@@ -192,7 +194,7 @@ def test_missing_login_is_an_error_at_the_start(config: TrainConfig, wandb: Wand
 def test_missing_login_does_not_stop_a_run_that_resumes(config: TrainConfig, wandb: Wandb, capsys) -> None:
     """It may resume by itself, on another machine."""
     wandb.instead["init online"] = failing(UsageError("No API key configured."))
-    log = RunLog(replace(config, wandb="online"), flops=100, peak=None, active=True)
+    log = RunLog(replace(config, wandb="online"), 100, None, tokens_per_step=128, compiles=False, active=True)
     Path(config.out_dir).mkdir(parents=True)
     log.open(Progress(), True, ABOUT)
     with log:

@@ -15,6 +15,7 @@ from conftest import CPU, ROOT, Ranks, outcome, wait_for_step
 
 from system.errors import UserError
 from system.world import World
+from train import train
 from training.config import TrainConfig
 from training.watchdog import RESUME, Watchdog
 
@@ -237,6 +238,7 @@ def test_error_is_one_line_with_rank_and_host(
     assert capsys.readouterr().err == f"error: rank 3 of 4 on {socket.gethostname()}: {message}\n"
 
 
+@pytest.mark.parametrize("launched", [False, True])
 @pytest.mark.parametrize(
     ("error", "size"),
     [
@@ -247,7 +249,21 @@ def test_error_is_one_line_with_rank_and_host(
         (UserError("no"), 1),
     ],
 )
-def test_other_errors_stay_what_they_are(error: Exception, size: int, exits: list[int]) -> None:
-    with pytest.raises(type(error), match=f"^{error}$"), Watchdog(World(0, size, CPU), minutes=1):
+def test_other_errors_stay_what_they_are(
+    error: Exception, size: int, launched: bool, exits: list[int]
+) -> None:
+    world = World(0, size, CPU, launched=launched)
+    with pytest.raises(type(error), match=f"^{error}$"), Watchdog(world, minutes=1):
         raise error
     assert exits == []
+
+
+def test_a_single_process_under_torchrun_can_catch_its_errors(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And train again: it has left its process group."""
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"no manifest\.json in nowhere"):
+            train(replace(config, data_dir="nowhere"))

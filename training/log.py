@@ -5,7 +5,7 @@ import math
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,34 +25,38 @@ from training.guard import Verdict
 from training.learner import Learner
 from training.optim import learning_rate
 from training.plot import METRICS, PLOT, plot_losses, read_metrics
-from training.run import Run, only_trainer, write_config
+from training.run import Run, write_config
 from training.wandb_run import WandbRun
 
 
 @contextmanager
 def open_log(run: Run, learner: Learner, world: World) -> Iterator["RunLog"]:
-    """Open the log of a run, as its folder's only writer, and print what is about to happen."""
+    """Open the log of a run and print what is about to happen. The folder must be locked: see `only_trainer`."""
     peak = hardware.peak_flops(world.device, learner.dtype)
     T = run.data.train.tokens_per_sequence(run.config.model.block_size)
     flops = learner.model.flops_per_token(round(T))
-    with only_trainer(run.out_dir) if world.is_main else nullcontext():
-        log = RunLog(run.config, flops, peak and peak * world.size, active=world.is_main)
-        for line in header(run, learner, world):
-            log.say(line)
-        log.compiles = learner.is_compiled
-        log.tokens_per_step = run.config.sequences_per_step * T
-        log.open(run.progress, run.resumes, run.about)
-        if world.is_main:
-            write_config(run)  # once nothing can reject the command any more
-        if not run.starts_trained:
-            log.announce_first_step()  # else it is evaluated before
-        with log:
-            yield log
+    tokens = run.config.sequences_per_step * T
+    compiles = learner.is_compiled
+    log = RunLog(run.config, flops, peak and peak * world.size, tokens, compiles, active=world.is_main)
+    for line in header(run, learner, world):
+        log.say(line)
+    log.open(run.progress, run.resumes, run.about)
+    if world.is_main:
+        write_config(run)  # once nothing can reject the command any more
+    if not run.starts_trained:
+        log.announce_first_step()  # else it is evaluated before
+    with log:
+        yield log
 
 
 def announce(run: Run, world: World) -> None:
-    """Print what is known of a run before its model is built: data, run, notes."""
+    """Print what is known of a run before its model is built: data, run, notes; of a finished one, how it ended."""
+    if not world.is_main:
+        return
     config, data = run.config, run.data
+    if run.progress.step == config.max_steps:
+        say(outcome(run, run.progress, ""))
+        return
     start = f", weights of {run.origin.folder}" if run.origin else ""
     how = "resuming" if run.resumes else "branching"
     start = f", {how} from {run.checkpoint}" if run.checkpoint else start
@@ -62,7 +66,7 @@ def announce(run: Run, world: World) -> None:
         f"run     {config.out_dir}: step {run.progress.step} to {config.max_steps}{start}",
         *(f"note    {note}" for note in run.notes),
     ]
-    for line in lines if world.is_main else []:
+    for line in lines:
         say(line)
 
 
@@ -87,13 +91,22 @@ class RunLog:
     tokens/s counts training time only, without evaluations and checkpoints.
     """
 
-    def __init__(self, config: TrainConfig, flops: float, peak: float | None, active: bool) -> None:
-        """`flops` are the floating-point operations of a token, `peak` the FLOP/s of all devices (None: unknown)."""
+    def __init__(
+        self,
+        config: TrainConfig,
+        flops: float,
+        peak: float | None,
+        tokens_per_step: float,
+        compiles: bool,
+        active: bool,
+    ) -> None:
+        """`flops` are the floating-point operations of a token, `peak` the FLOP/s of all devices (None: unknown).
+
+        `tokens_per_step` is an average, as pairs differ in length.
+        """
         self.config, self.flops, self.peak, self.active = config, flops, peak, active
-        # Pairs have fewer, on average.
-        self.tokens_per_step: float = config.sequences_per_step * config.model.block_size
+        self.tokens_per_step, self.compiles = tokens_per_step, compiles
         self.first_step: int | None = None  # that this command computes
-        self.compiles = False
         self.record: dict[str, Any] = {}
         self.newest = 0  # the last step that has a record
         self.unwritten = ""  # records that the disk did not take
@@ -280,12 +293,6 @@ class RunLog:
             if isinstance(error, UserError):
                 self.say(f"stopping: {error}")  # finishing may take longer than this process has
             self.wandb_run.finish(exception)
-
-
-def print_outcome(run: Run, progress: Progress, world: World) -> None:
-    """Print how a run stands that has nothing left to do."""
-    if world.is_main:
-        say(outcome(run, progress, ""))
 
 
 def outcome(run: Run, progress: Progress, stopped_by: str) -> str:

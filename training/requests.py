@@ -28,6 +28,11 @@ class Due(NamedTuple):
     save: bool
     stop: bool
 
+    @property
+    def pauses(self) -> bool:
+        """Whether training waits: the newest step must be judged first, and its time does not count."""
+        return self.evaluate or self.save
+
 
 class Requests:
     """Tells each process at each step what is due; the same in all of them."""

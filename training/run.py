@@ -243,8 +243,13 @@ def is_run(out_dir: Path) -> bool:
     return False
 
 
-def only_trainer(out_dir: Path) -> AbstractContextManager[None]:
-    """Lock a run's folder, so that no other process trains there in the block. Raises UserError if one does."""
+def only_trainer(out_dir: Path, is_main: bool = True) -> AbstractContextManager[None]:
+    """Lock a run's folder, so that no other command trains there in the block. Raises UserError if one does.
+
+    Of several processes, the main one holds the lock.
+    """
+    if not is_main:
+        return contextlib.nullcontext()
     return only_writer(
         out_dir, f"another process is training in {out_dir}: wait for it, or choose another --out_dir"
     )

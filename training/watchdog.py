@@ -48,15 +48,18 @@ class Watchdog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Leave the process group at a good end; exit with one line, with rank and host, at a UserError or a lost process."""
-        if error is None:
+        """Leave the process group at a good end; exit with one line, with rank and host, at a UserError or a lost process.
+
+        A single process has no others to wait for: it leaves its group at any end, and raises its errors.
+        """
+        if error is None or self.world.size == 1:
             self.world.stop()  # still watched: nccl waits for the others
         self.is_over.set()
         if not self.world.has_group:
             return
-        if isinstance(error, UserError):
+        if isinstance(error, UserError) and self.world.size > 1:
             self.exit(str(error), status=2)
-        if isinstance(error, RuntimeError) and is_from_collective(error):
+        if isinstance(error, RuntimeError) and self.world.size > 1 and is_from_collective(error):
             self.exit_lost(error)
         self.thread.join()  # it refers to the training, and so to the process group, which must not outlive Python
 
