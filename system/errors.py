@@ -24,6 +24,12 @@ class UserError(Exception):
         self.problem = problem
 
 
+def first_line(error: BaseException) -> str:
+    """Return an error's type and the first line of its message, for a line about it in the log."""
+    message = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 def say(line: str, file: TextIO | None = None) -> None:
     """Print a line in one write, so that lines of several processes do not mix, and flush.
 

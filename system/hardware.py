@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from system.errors import UserError
+from system.errors import UserError, first_line
 from system.progress import announced
 
 # Dense bfloat16 tensor-core peaks in FLOP/s, from NVIDIA's data sheets. The first key that occurs in the device's
@@ -137,14 +137,13 @@ def choose_compile(
     if request == "auto" and device.type == "mps":
         return False, "torch.compile is experimental on mps"
     if request == "auto" and eager_minutes < COMPILE_PAYS_MINUTES:
-        pays = f"compiling pays from {COMPILE_PAYS_MINUTES:.0f} on"
-        return False, f"auto: about {max(1, round(eager_minutes))} min of training, {pays}"
+        pays = f"compiling pays from {COMPILE_PAYS_MINUTES:.0f} min on"
+        return False, f"auto: about {max(1, int(eager_minutes))} min of training, {pays}"
     try:
         with torch.no_grad(), announced("trying torch.compile on a small function", is_main):
             torch.compile(lambda x: torch.relu(x + 1) * 2, dynamic=False)(torch.ones(64, device=device))
     except Exception as error:  # many types: no C++ compiler, no Triton, an old GPU, a bug
-        first_line = str(error).strip().partition("\n")[0]
-        reason = f"torch.compile does not work here: {type(error).__name__}: {first_line}"
+        reason = f"torch.compile does not work here: {first_line(error)}"
         if request is True:
             raise UserError(f"compile=True: {reason}: use --compile=False") from None
         return False, reason
@@ -154,7 +153,7 @@ def choose_compile(
 def eager_minutes(device: torch.device, dtype: torch.dtype, flops: float) -> float:
     """Return about how long eager training takes that needs `flops` on this device; infinite where nothing is measured.
 
-    It does not depend on the moment, so that a run which resumes on the same machine makes the same choice.
+    It does not depend on the moment, so that the same command makes the same choice.
     """
     if device.type != "cpu":
         return math.inf

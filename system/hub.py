@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from system.errors import UserError
+from system.errors import UserError, first_line
 from system.network import reachable
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -79,5 +79,6 @@ def find_folder(spec: str, weights: bool = True) -> Path:
             f"no folder {spec}, and no such model on the hub: check the name; for a private one, run `hf auth login`"
         ) from None
     except Exception as error:  # huggingface_hub and its HTTP library share no narrower base class
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise UserError(f"cannot download {spec} ({reason}): try again, or free disk space") from None
+        raise UserError(
+            f"cannot download {spec} ({first_line(error)}): try again, or free disk space"
+        ) from None

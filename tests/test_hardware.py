@@ -146,8 +146,9 @@ def test_without_a_compiler_auto_is_eager_and_true_is_an_error(monkeypatch: pyte
 
 def test_auto_does_not_compile_a_short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda function, **_options: function)
-    reason = "auto: about 4 min of training, compiling pays from 10 on"
-    assert choose_compile("auto", CPU, 4.2) == (False, reason)
+    for minutes, about in ((0.1, 1), (4.2, 4), (9.9, 9)):
+        reason = f"auto: about {about} min of training, compiling pays from 10 min on"
+        assert choose_compile("auto", CPU, minutes) == (False, reason)
     assert choose_compile("auto", CPU, 10.0) == (True, "")
     assert choose_compile(True, CPU, 4.2) == (True, "")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)

@@ -18,6 +18,7 @@ import prepare_data
 from checkpointing.pretrained import find, load_model
 from corpus.dataset import IGNORED, NO_LOSS, TokenDataset, batch, verify
 from model import GPT
+from system import hardware
 from system.errors import UserError
 from system.world import World
 from train import train
@@ -200,6 +201,18 @@ def test_cut_pairs_train_as_padded_ones_do(
     assert shapes[-1] == (8, 64)
     for ours, theirs in zip(records(cut), records(padded), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_pairs_are_compiled_only_on_request(
+    pair_dir: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled code pads each of them to block_size."""
+    monkeypatch.setattr(hardware, "choose_compile", lambda *_arguments, **_options: (True, ""))
+    monkeypatch.setattr(GPT, "compile", lambda _model: None)
+    data = open_data(str(pair_dir))
+    for request_, words in (("auto", ", eager (auto: pairs have many lengths), "), (True, ", compiled, ")):
+        run = open_run(replace(config, data_dir=str(pair_dir), compile=request_), data)
+        assert words in build_learner(run, ALONE).description
 
 
 @pytest.mark.parametrize("n_processes", [1, 2])

@@ -15,6 +15,7 @@ from checkpointing.checkpoint import Progress
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT
+from system import hardware
 from system.errors import UserError
 from system.files import file_hash
 from system.world import World
@@ -267,6 +268,30 @@ def test_branch_takes_weights_optimizer_and_progress(begun: TrainConfig, tmp_pat
     for key, tensor in load_file(origin / "optimizer.safetensors").items():
         name, _, entry = key.rpartition("/")
         assert torch.equal(learner.optimizer.state[parameters[name]][entry], tensor)
+
+
+@pytest.mark.parametrize(("minutes", "compiled"), [(4.0, False), (40.0, True)])
+def test_resumed_run_compiles_if_it_did_before(
+    config: TrainConfig, minutes: float, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More steps or processes would change the choice of `auto`. Another run, or another kind of device, chooses again."""
+
+    def is_compiled(config: TrainConfig, minutes: float) -> bool:
+        monkeypatch.setattr(hardware, "eager_minutes", lambda *_arguments: minutes)
+        run = opened(config)
+        found = build_learner(run, ALONE).is_compiled
+        write_config(run)
+        return found
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_options: function)
+    automatic = replace(config, compile="auto")
+    assert is_compiled(automatic, minutes) is compiled
+    assert is_compiled(automatic, 44.0 - minutes) is compiled
+    assert is_compiled(replace(automatic, compile=not compiled), minutes) is not compiled
+    path = Path(config.out_dir) / "config.json"
+    path.write_text(path.read_text().replace('"cpu":', '"cuda":'))
+    assert is_compiled(automatic, 44.0 - minutes) is not compiled
+    assert is_compiled(replace(automatic, out_dir=config.out_dir + "_new"), 44.0 - minutes) is not compiled
 
 
 def test_branch_trains_and_then_is_its_own_run(begun: TrainConfig, tmp_path: Path, capsys) -> None:

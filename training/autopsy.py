@@ -22,7 +22,7 @@ from corpus.tokenizer import Tokenizer
 from evaluation.losses import Losses
 from model import GPT, IGNORED
 from system import hardware
-from system.errors import UserError
+from system.errors import UserError, first_line
 from system.world import World
 from training.batches import own_sequences
 from training.guard import Guard, Verdict
@@ -95,12 +95,8 @@ def write_autopsy(verdict: Verdict, run: Run, learner: Learner, world: World, ex
         sequences = step_batch(verdict, run, learner, world)
         findings = examine(learner.model, sequences, world.device, learner.dtype) if examines else None
         write(folder, verdict, sequences, findings, run.data.tokenizer, world)
-    except (
-        Exception
-    ) as error:  # of any kind, out of memory included: an autopsy must not hide what it is about
-        return (
-            f"no autopsy of step {verdict.step} ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
-        )
+    except Exception as error:  # of any kind, out of memory too: an autopsy must not hide what it is about
+        return f"no autopsy of step {verdict.step} ({first_line(error)})"
     return f"autopsy of step {verdict.step} in {folder}"
 
 

@@ -1,5 +1,6 @@
 """The learner: the model, wrapped for several processes, its optimizer, and how they compute on this device."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -52,8 +53,7 @@ def build_learner(run: Run, world: World) -> Learner:
             checkpoint.load_optimizer(run.checkpoint, model, optimizer)
         elif run.origin:
             run.origin.load_weights(model)
-        minutes = hardware.eager_minutes(device, dtype, own_flops(model, run, world))
-        is_compiled, obstacle = hardware.choose_compile(config.compile, device, minutes, world.is_main)
+        is_compiled, obstacle = choose_compile(run, model, world, dtype)
         if is_compiled:
             model.compile()  # in place: parameters keep their names
         share, micro_batch_size = share_batch(config, world.size)
@@ -63,13 +63,9 @@ def build_learner(run: Run, world: World) -> Learner:
                 model, optimizer, share, world, dtype
             )
         network = world.wrap(model)
-    description = ", ".join(
-        [
-            f"{'tf32' if config.precision == 'tf32' else str(dtype).removeprefix('torch.')} ({dtype_reason})",
-            "compiled" if is_compiled else f"eager ({obstacle})",
-            f"attention {attention}",
-        ]
-    )
+    precision = "tf32" if config.precision == "tf32" else str(dtype).removeprefix("torch.")
+    how = "compiled" if is_compiled else f"eager ({obstacle})"
+    description = f"{precision} ({dtype_reason}), {how}, attention {attention}"
     return Learner(
         model,
         network,
@@ -81,6 +77,26 @@ def build_learner(run: Run, world: World) -> Learner:
         description,
         micro_batch_reason,
     )
+
+
+def choose_compile(run: Run, model: GPT, world: World, dtype: torch.dtype) -> tuple[bool, str]:
+    """Return whether to compile the model, and if not, why. With `auto` a run keeps its first choice on each kind of device.
+
+    The choice is saved with the run, in `about`: more processes or steps would change it, and so the losses' last bits.
+    """
+    request, kind = run.config.compile, world.device.type
+    if request != "auto":
+        return hardware.choose_compile(request, world.device, is_main=world.is_main)
+    if run.data.train.manifest.has_pairs:
+        return False, "auto: pairs have many lengths"
+    choices: dict[str, bool] = run.about["compiled"]
+    if choices.get(kind) is False:
+        return False, "auto: as this run began"
+    flops = own_flops(model, run, world)
+    minutes = math.inf if choices.get(kind) else hardware.eager_minutes(world.device, dtype, flops)
+    chosen = hardware.choose_compile(request, world.device, minutes, world.is_main)
+    choices.setdefault(kind, chosen[0])
+    return chosen
 
 
 def own_flops(model: GPT, run: Run, world: World) -> float:

@@ -16,7 +16,7 @@ from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system import hardware
-from system.errors import UserError, say
+from system.errors import UserError, first_line, say
 from system.files import append_to_file, replace_file
 from system.progress import announced, bar, say_above_bars
 from system.world import World
@@ -319,7 +319,7 @@ def say_plot(out_dir: Path) -> None:
         with announced(f"drawing {out_dir / PLOT}"):
             plot_losses(out_dir, out_dir / PLOT)
     except Exception as error:  # of any kind: matplotlib's, the disk's
-        say(f"cannot draw {out_dir / PLOT} ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
+        say(f"cannot draw {out_dir / PLOT} ({first_line(error)})")
 
 
 def duration(seconds: float) -> str:

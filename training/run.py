@@ -50,7 +50,9 @@ class Run:
     origin: Pretrained | None  # the model to start from, if its weights are still to be loaded
     checkpoint: Path | None  # the checkpoint to load
     progress: Progress
-    about: dict[str, Any]  # config, identity, data, versions, git commit, run id: saved with each checkpoint
+    about: dict[
+        str, Any
+    ]  # config, identity, data, versions, git commit, run id, ...: saved with each checkpoint
     notes: list[str]  # for the log: cut pairs, changed settings, corrupt checkpoints
 
     @property
@@ -135,6 +137,7 @@ def open_run(
         "data": data.train.manifest.summary(),
         "run_id": earlier["run_id"] if earlier else uuid.uuid4().hex[:8],
         "init_folder": (earlier or {}).get("init_folder") or (str(origin.folder) if origin else None),
+        "compiled": dict((earlier or {}).get("compiled", {})),  # what compile=auto chose, by device type
         **_surroundings(n_processes),
     }
     if earlier:

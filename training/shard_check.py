@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from corpus.manifest import Manifest, check_shards, remedy
-from system.errors import UserError, say
+from system.errors import UserError, first_line, say
 
 SHARE = 0.05  # of one core's time, while the run trains
 
@@ -51,9 +51,7 @@ class ShardCheck:
         try:
             damage = next(self.chunks, None)
         except Exception as error:  # of any kind, out of memory included: it says nothing about the data
-            say(
-                f"the check of the shards failed ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
-            )
+            say(f"the check of the shards failed ({first_line(error)})")
             damage, self.has_failed = None, True
         if damage:
             self.report(damage)
