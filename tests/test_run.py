@@ -122,6 +122,20 @@ def test_other_windows_are_the_same_run_and_said(begun: TrainConfig) -> None:
     assert usual == [None, 3.0], "an evaluation over other windows is not judged by the earlier ones"
 
 
+def test_all_windows_are_the_same_however_they_are_requested(begun: TrainConfig) -> None:
+    n_windows = len(open_data(begun.data_dir).val.validation_starts(16, None))
+    for path in (
+        Path(begun.out_dir) / "config.json",
+        Path(begun.out_dir) / "step_00000005" / "checkpoint.json",
+    ):
+        content = json.loads(path.read_text()) | {"format_version": 1}  # without a hash of this file itself
+        content["config"]["eval_windows"] = n_windows + 100
+        path.write_text(json.dumps(content))
+    run = opened(replace(begun, eval_windows=0))
+    assert run.notes == [f"changed since last time: eval_windows {n_windows + 100} -> 0"]
+    assert run.progress.guard["val_loss"] == 3.0
+
+
 def test_more_windows_than_there_are_is_said(config: TrainConfig) -> None:
     n_windows = len(open_data(config.data_dir).val.validation_starts(16, None))
     assert opened(replace(config, eval_windows=n_windows)).notes == []
@@ -326,9 +340,14 @@ def test_branch_rejects_another_network_or_tokenizer(begun: TrainConfig, tmp_pat
         opened(branch, tokenizer=other)
     assert "no checkpoint folder" in rejection(replace(branch, branch_from=str(tmp_path / "nowhere")))
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
-    assert f"has no optimizer state: start from its weights with --init_from={tmp_path}" in rejection(
-        replace(branch, branch_from=str(tmp_path))
-    )
+    (tmp_path / "nano").mkdir()
+    (tmp_path / "nano" / "ckpt.pt").write_bytes(b"PK")
+    for origin, words in {
+        str(tmp_path): f": has no optimizer state: start from its weights with --init_from={tmp_path}",
+        "openai-community/gpt2": "a model from the hub has no optimizer state: start from its weights with --init_from=openai",
+        str(tmp_path / "nano"): "ckpt.pt is a pickle",
+    }.items():
+        assert words in rejection(replace(branch, branch_from=origin))
 
 
 def test_branch_killed_before_its_first_checkpoint_is_still_a_branch(
@@ -400,7 +419,13 @@ def test_command_that_fails_does_not_extend_the_run(config: TrainConfig) -> None
     assert train(replace(config, max_steps=20, extend=True)).step == 20
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"config": 1', "null"])
+INCOMPLETE = [
+    f'{{"config": {config}, "identity": {identity}, "run_id": "a"}}'
+    for config, identity in (("{}", '{"seed": 1}'), ("[]", '{"seed": 1}'), ('{"seed": 1}', "[]"))
+]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"config": 1', *INCOMPLETE, "null"])
 def test_unreadable_config_is_rejected(begun: TrainConfig, content: str) -> None:
     (Path(begun.out_dir) / "config.json").write_text(content)
     for folder in Path(begun.out_dir).glob("step_*"):
@@ -410,7 +435,7 @@ def test_unreadable_config_is_rejected(begun: TrainConfig, content: str) -> None
     assert "cannot read" in rejection(begun)
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"config": 1', None])
+@pytest.mark.parametrize("content", ["", "{}", '{"config": 1', *INCOMPLETE, None])
 def test_checkpoint_replaces_a_lost_config(begun: TrainConfig, content: str | None) -> None:
     before, path = opened(begun), Path(begun.out_dir) / "config.json"
     path.unlink() if content is None else path.write_text(content)

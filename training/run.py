@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from checkpointing import checkpoint, pretrained
+from checkpointing import checkpoint, foreign, pretrained
 from checkpointing.checkpoint import Progress
 from checkpointing.pretrained import Pretrained
 from corpus.dataset import TokenDataset
@@ -142,10 +142,12 @@ def open_run(
     }
     if earlier:
         notes += _changes(earlier, about)
+        if _windows_differ(config, data, earlier["config"]):
+            notes.append("`best` now compares validation losses over different windows")
     notes += [
         f"{words}: resuming from {folder}" for words in (damage and f"CORRUPT {damage}", found) if words
     ]
-    progress = _progress(config, folder, data.tokenizer, check) if folder else Progress()
+    progress = _progress(config, folder, data, check) if folder else Progress()
     return Run(config, data, origin, folder, progress, about, notes)
 
 
@@ -274,7 +276,10 @@ def _earlier(out_dir: Path, folder: Path | None) -> tuple[dict[str, Any] | None,
     """
     try:
         content = json.loads((out_dir / CONFIG).read_text())
-        return {**content, **{key: content[key] for key in ("config", "identity", "run_id")}}, ""
+        for key in ("config", "identity"):
+            if not isinstance(content[key], dict) or not content[key]:
+                raise ValueError(f"no settings in its {key}")
+        return {**content, "run_id": content["run_id"]}, ""
     except FileNotFoundError:
         if not folder:
             return None, ""
@@ -286,13 +291,13 @@ def _earlier(out_dir: Path, folder: Path | None) -> tuple[dict[str, Any] | None,
     return checkpoint.read_info(folder), damage
 
 
-def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer, check: bool) -> Progress:
+def _progress(config: TrainConfig, folder: Path, data: Data, check: bool) -> Progress:
     """Return the progress of the checkpoint to start from: the run's own, already verified, or the one it branches from."""
     branches = folder.parent != Path(config.out_dir)
     info = checkpoint.read_checked(folder) if branches and check else checkpoint.read_info(folder)
     if branches:
         _check_branch(config, folder, info)
-    if info["tokenizer_hash"] != tokenizer.hash:
+    if info["tokenizer_hash"] != data.tokenizer.hash:
         raise UserError(
             f"{folder} was trained with another tokenizer than that of data_dir={config.data_dir}: prepare the data with"
             f" --tokenizer={shlex.quote(str(folder))}"
@@ -302,7 +307,7 @@ def _progress(config: TrainConfig, folder: Path, tokenizer: Tokenizer, check: bo
         raise UserError(f"max_steps={config.max_steps}: must be above {progress.step}, the step of {folder}")
     if branches:  # best and usual losses are those of the new run
         progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
-    elif progress.guard and info["config"].get("eval_windows", config.eval_windows) != config.eval_windows:
+    elif progress.guard and _windows_differ(config, data, info["config"]):
         progress.guard["val_loss"] = None  # of other windows: nothing to judge the next evaluation by
     return progress
 
@@ -313,19 +318,30 @@ def _branch_origin(config: TrainConfig, earlier: dict[str, Any] | None) -> str:
     It is on record from the first command, so a branch killed before its first checkpoint remains that branch.
     """
     if not earlier:
-        if config.branch_from and hub.is_model_folder(Path(config.branch_from)):
-            raise UserError(
-                f"branch_from={config.branch_from}: has no optimizer state: start from its weights with"
-                f" --init_from={shlex.quote(config.branch_from)}"
-            )
-        return str(checkpoint.find(config.branch_from)) if config.branch_from else ""
-    recorded: str = earlier["config"]["branch_from"]
+        return str(_find_branch(config.branch_from)) if config.branch_from else ""
+    recorded: str = earlier["config"].get("branch_from", "")
     if config.branch_from and Path(recorded) != Path(config.branch_from) != Path(recorded).parent:
         kind = f"branched from {recorded}" if recorded else "not a branch"
         raise UserError(
             f"branch_from={config.branch_from}: {config.out_dir} already holds a run, {kind}: choose another --out_dir"
         )
     return recorded
+
+
+def _find_branch(branch_from: str) -> Path:
+    """Return the checkpoint to branch from; raise UserError if there is none, or only a model without optimizer state."""
+    path = Path(branch_from)
+    if hub.is_model_folder(path) or hub.is_hub_name(branch_from):
+        kind = "" if path.is_dir() else "is not a folder, and a model from the hub "
+        raise UserError(
+            f"branch_from={branch_from}: {kind}has no optimizer state: start from its weights with"
+            f" --init_from={shlex.quote(branch_from)}"
+        )
+    try:
+        return checkpoint.find(path)
+    except UserError:
+        foreign.reject_foreign(path)
+        raise
 
 
 def _check_branch(config: TrainConfig, folder: Path, info: dict[str, Any]) -> None:
@@ -392,10 +408,14 @@ def _changes(earlier: dict[str, Any], about: dict[str, Any]) -> list[str]:
     for key in ("processes", "threads"):  # sums in another order: equal up to rounding, no longer bit for bit
         now[key], before[key] = about[key], earlier.get(key, about[key])
     changed = [f"{key} {value} -> {now.get(key)}" for key, value in before.items() if value != now.get(key)]
-    notes = [f"changed since last time: {', '.join(changed)}"] if changed else []
-    if before.get("eval_windows", now["eval_windows"]) != now["eval_windows"]:
-        notes.append("`best` now compares validation losses over different windows")
-    return notes
+    return [f"changed since last time: {', '.join(changed)}"] if changed else []
+
+
+def _windows_differ(config: TrainConfig, data: Data, before: dict[str, Any]) -> bool:
+    """Return whether a config on record evaluates other windows: another number of them, of those that there are."""
+    counts = (before.get("eval_windows", config.eval_windows), config.eval_windows)
+    ours, theirs = (len(data.val.validation_starts(config.model.block_size, n or None)) for n in counts)
+    return ours != theirs
 
 
 def _short(value: Any) -> str:
