@@ -145,6 +145,25 @@ def test_a_wrong_config_file_is_one_line(content: str, message: str, end: str, t
     assert found.endswith(end) if end or message.endswith(": ") else found == path + message
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("batch_size", -1, "must not be below 0"),
+        ("batch_tokens", -1024, "must not be below 0"),
+        ("seed", 2**64, f"must be at most {2**64 - 1}"),
+        ("timeout_minutes", 1e13, "must be at most 1000000"),
+        ("max_steps", 10**400, "must be at most 1000000000000"),
+        ("warmup_steps", 10**400, "must be at most 1000000000000"),
+        ("n_embd", 12 * 10**400, "must be at most 1000000000000"),
+        ("batch_size", 10**12, "must be at most 10000000 sequences"),
+    ],
+)
+def test_numbers_out_of_range_are_one_line(key: str, value: float, rule: str) -> None:
+    found = error_of([f"--{key}={value}"])
+    assert found.startswith(f"{key}={value}")
+    assert found.endswith(f": {rule}")
+
+
 def test_missing_file_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "debug.py").write_text(HEADER + "config = TrainConfig(batch_size=4)")

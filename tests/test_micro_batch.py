@@ -1,9 +1,11 @@
 """The micro-batch that fits: found by probing, the same in all processes, and without influence on what is learned."""
 
 import re
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import ALONE, CPU, losses, with_dropout
@@ -20,6 +22,7 @@ from training.micro_batch import (
     divisors,
     headroom_left,
     largest_that_fits,
+    memory_for,
     no_memory,
     probe,
 )
@@ -144,8 +147,9 @@ def test_network_that_does_not_fit_is_an_error(config: TrainConfig, monkeypatch:
 def test_running_out_of_memory_is_an_error_that_names_what_helps(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = "micro_batch_size=12: does not fit in the memory of cpu: use --micro_batch_size=8, or auto"
+    found = "micro_batch_size=12: does not fit in the memory of cpu: use --micro_batch_size=8"
     assert str(no_memory(CPU, 12, 24)) == found
+    assert str(no_memory(torch.device("cuda"), 12, 24)) == found.replace("of cpu", "of cuda") + ", or auto"
     alone = "the network and its optimizer: does not fit in the memory of cpu: use a smaller --block_size or network"
     assert str(no_memory(CPU, 0, 0)) == alone
 
@@ -153,8 +157,18 @@ def test_running_out_of_memory_is_an_error_that_names_what_helps(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(GPT, "forward", run_out)
-    with pytest.raises(UserError, match=r"micro_batch_size=4: .* use --micro_batch_size=2, or auto"):
+    with pytest.raises(UserError, match=r"micro_batch_size=4: .* use --micro_batch_size=2$"):
         train(replace(config, micro_batch_size=4))
+
+
+@pytest.mark.parametrize("allocate", [
+    lambda: np.arange(10**17), lambda: torch.empty(10**8, 10**9), lambda: torch.empty(10**12, 10**12),
+])  # fmt: skip
+def test_memory_of_a_cpu_runs_out_too(allocate: Callable[[], object]) -> None:
+    with pytest.raises(UserError, match="the network and its optimizer: does not fit"), memory_for(CPU):
+        allocate()
+    with pytest.raises(RuntimeError, match="a bug"), memory_for(CPU):
+        raise RuntimeError("a bug")
 
 
 @pytest.mark.gpu

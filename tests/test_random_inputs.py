@@ -72,7 +72,11 @@ def test_any_command_line_is_read_or_rejected(words: list[str]) -> None:
                 assert {"-h", "--help"} & set(words)
 
 
-@given(rate=st.floats(1e-9, 1e3), seed=st.integers(0), text=st.text(st.characters(exclude_categories=["Cs"])))
+@given(
+    rate=st.floats(1e-9, 1e3),
+    seed=st.integers(0, 2**64 - 1),
+    text=st.text(st.characters(exclude_categories=["Cs"])),
+)
 def test_valid_settings_are_taken_as_typed(rate: float, seed: int, text: str) -> None:
     train = parse_train_config([f"--learning_rate={rate}", f"--seed={seed}"], "")
     assert (train.optimizer.learning_rate, train.seed) == (rate, seed)

@@ -1,5 +1,6 @@
 """TrainConfig, the settings of a training run; config files; and which settings define a run."""
 
+import math
 import os
 import runpy
 import traceback
@@ -21,6 +22,13 @@ __all__ = [
 ]
 IMPORT = "from training.config import GPTConfig, OptimizerConfig, TrainConfig"
 OnNonfinite = Literal["stop", "skip"]
+# Larger numbers overflow somewhere: in a float, in torch's random numbers, in the memory for a step's places in the data.
+LARGEST = {"seed": 2**64 - 1, "timeout_minutes": 10**6}
+NOT_NEGATIVE = (
+    *("batch_size", "batch_tokens", "micro_batch_size", "eval_windows"),
+    *("checkpoint_minutes", "keep_checkpoints", "seed"),
+)
+LARGEST_NUMBER, LARGEST_BATCH = 10**12, 10**7
 OLD_MODULES = ("config", "optim")  # which older config files import these classes from
 
 
@@ -93,7 +101,8 @@ class TrainConfig:
     other_names = OTHER_NAMES
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.batch_tokens) < 0 or (self.batch_size and self.batch_tokens):
+        self._check_range()
+        if self.batch_size and self.batch_tokens:
             found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
             raise ValueError(f"{found}: set one of the two and leave the other at 0")
         if self.batch_tokens % self.model.block_size:
@@ -101,15 +110,9 @@ class TrainConfig:
             near = " or ".join(str(n) for n in (lower, lower + self.model.block_size) if n)
             found = f"batch_tokens={self.batch_tokens}"
             raise ValueError(f"{found}: must be a multiple of block_size={self.model.block_size}: use {near}")
-        for name in ("max_steps", "eval_interval", "checkpoint_interval", "log_interval"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
-        if self.timeout_minutes <= 0:
-            raise ValueError(f"timeout_minutes={self.timeout_minutes}: must be above 0")
-        for name in ("micro_batch_size", "eval_windows", "checkpoint_minutes", "keep_checkpoints", "seed"):
-            if getattr(self, name) != "auto" and getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
-
+        if self.sequences_per_step > LARGEST_BATCH:
+            found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
+            raise ValueError(f"{found}: must be at most {LARGEST_BATCH} sequences")
         if self.init_from in ("scratch", "resume"):  # nanoGPT's words
             starts = (
                 "random weights"
@@ -117,6 +120,21 @@ class TrainConfig:
                 else "the run's last checkpoint, if it has one"
             )
             raise ValueError(f"init_from={self.init_from}: leave it out to start from {starts}")
+
+    def _check_range(self) -> None:
+        """Raise ValueError if a number is too small or too large."""
+        for name in ("max_steps", "eval_interval", "checkpoint_interval", "log_interval"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+        if self.timeout_minutes <= 0:
+            raise ValueError(f"timeout_minutes={self.timeout_minutes}: must be above 0")
+        for name in NOT_NEGATIVE:
+            if getattr(self, name) != "auto" and getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
+        for name, value, _ in flat_fields(self):
+            largest = LARGEST.get(name, LARGEST_NUMBER if isinstance(value, int) else math.inf)
+            if isinstance(value, int | float) and value > largest:
+                raise ValueError(f"{name}={value}: must be at most {largest}")
 
     @property
     def sequences_per_step(self) -> int:

@@ -96,15 +96,25 @@ def memory_for(device: torch.device, size: int = 0, share: int = 0) -> Iterator[
     """Turn running out of memory in the block into a UserError, about micro-batches of this size or the network alone."""
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise no_memory(device, size, share) from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether a device's, numpy's or torch's memory is full; torch has no type of its own for the CPU's."""
+    words = ("can't allocate memory", "Storage size calculation overflowed")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        part in str(error) for part in words
+    )
 
 
 def no_memory(device: torch.device, size: int, share: int) -> UserError:
     """Return the error for running out of memory, with the settings that help."""
     smaller = [divisor for divisor in divisors(share) if divisor < size]
     fix = (
-        f"use --micro_batch_size={smaller[-1]}, or auto"
+        f"use --micro_batch_size={smaller[-1]}{', or auto' if has_own_memory(device) else ''}"
         if smaller
         else "use a smaller --block_size or network"
     )
