@@ -86,6 +86,15 @@ def test_weights_are_good_unless_their_loss_is_far_above_the_runs_own(sequences:
         assert (guard.are_good(good), guard.are_good(bad), guard.are_good(NAN)) == (True, False, False)
 
 
+def test_good_weights_stay_near_the_best_ones() -> None:
+    """However slowly their loss rises; also when the run resumes in between."""
+    guard, rising = new_guard(), [1.0 + 0.25 * n for n in range(20)]
+    evaluate(guard, *rising[:5])
+    guard = Guard(CPU, "skip", 400, Progress(9, best_val_loss=1.0, guard=guard.state()), 50)
+    evaluate(guard, *rising[5:])
+    assert (guard.are_good(3.0), guard.are_good(3.01)) == (True, False)
+
+
 def test_good_loss_comes_from_the_state_or_an_older_checkpoints_best() -> None:
     guard = new_guard()
     evaluate(guard, 3.0, 2.0)

@@ -22,6 +22,9 @@ from training.config import OnNonfinite
 SPREAD_STEPS = 100  # steps over which the losses' mean and deviation are taken; earlier, no loss is a spike
 SPIKE_DEVIATIONS = 10.0  # deviations above the mean from which a loss is a spike
 MAX_RISE = 0.3  # nats by which the validation loss of good weights may rise from one evaluation to the next
+# Nats by which it may be above the run's best. Overfitting rises further, and slowly: such weights stay good up to where
+# each token is 7 times less probable than at best. The run's best checkpoint is then the better start.
+MAX_RISE_FROM_BEST = 2.0
 MAX_SKIPPED, WINDOW_STEPS = 10, 1000  # most steps skipped, in how many
 GENTLER = "with a lower --learning_rate or more --warmup_steps"
 BRANCH = f"branch from an earlier checkpoint (--branch_from=... --out_dir=...) {GENTLER}"
@@ -75,7 +78,11 @@ class Guard:
         state = progress.guard or {"spread": [0.0, 0.0, 0.0], "skipped": []}
         skipped = [-WINDOW_STEPS] * (MAX_SKIPPED - len(state["skipped"])) + state["skipped"]
         self.on_nonfinite, self.n_skipped = on_nonfinite, len(state["skipped"])
-        self.good_val_loss: float = state.get("val_loss", progress.best_val_loss) or math.log(vocab_size)
+        known = state.get(
+            "val_loss", progress.best_val_loss
+        )  # None: of a new run, or after a change of windows
+        self.good_val_loss: float = known or math.log(vocab_size)
+        self.best_val_loss: float = (known and progress.best_val_loss) or math.log(vocab_size)
         self.last_good_step = progress.step
         while self.last_good_step in state["skipped"]:
             self.last_good_step -= 1
@@ -155,15 +162,17 @@ class Guard:
             )
         if self.are_good(losses.nats_per_token):
             self.good_val_loss = losses.nats_per_token
+            self.best_val_loss = min(self.best_val_loss, losses.nats_per_token)
         return losses
 
     def are_good(self, val_loss: float) -> bool:
-        """Return whether weights with this validation loss are good: it is not far above that of the latest good ones.
+        """Return whether weights with this validation loss are good: not far above the latest good ones, nor the best.
 
         All evaluations are over the same windows, so neither the batch nor the choice of sequences moves their losses: if
         they rise at all, as in overfitting, they do so slowly. A new run begins with the loss of a guess among all tokens.
         """
-        return math.isfinite(val_loss) and val_loss <= self.good_val_loss + MAX_RISE
+        limit = min(self.good_val_loss + MAX_RISE, self.best_val_loss + MAX_RISE_FROM_BEST)
+        return val_loss <= limit  # never true of nan
 
     def error(self, verdict: Verdict, val_loss: float, good: bool, has_checkpoint: bool) -> UserError:
         """Return the error that ends the run after `verdict`, with the ways to resume.
