@@ -130,7 +130,7 @@ def arguments(config: TrainConfig) -> list[str]:
         key: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         for key, value, _ in flat_fields(config)
     }
-    return [f"--{key}={word}" for key, word in words.items()]
+    return [f"--{key}={word}" for key, word in words.items() if word]
 
 
 def command_environment() -> dict[str, str]:

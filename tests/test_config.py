@@ -164,6 +164,16 @@ def test_numbers_out_of_range_are_one_line(key: str, value: float, rule: str) ->
     assert found.endswith(f": {rule}")
 
 
+@pytest.mark.parametrize("key", ["init_from", "branch_from"])
+def test_an_empty_origin_only_leaves_out_that_of_the_file(key: str, tmp_path: Path) -> None:
+    """Else a variable that is not set would start a run from random weights."""
+    path = config_file(tmp_path, f"config = TrainConfig({key}='out/demo')")
+    assert getattr(parse_train_config([path, f"--{key}="], ""), key) == ""
+    assert (
+        error_of([f"--{key}="]) == f"{key}='': must not be empty: is it set from a variable that is not set?"
+    )
+
+
 def test_missing_file_is_named_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "debug.py").write_text(HEADER + "config = TrainConfig(batch_size=4)")

@@ -112,6 +112,8 @@ def test_tool_draws_a_run_in_the_middle(
     assert (Path(config.out_dir) / "loss.png").read_bytes() == (tmp_path / "elsewhere.png").read_bytes()
     assert draw(monkeypatch, tmp_path / "nowhere") == 2
     assert draw(monkeypatch, config.out_dir, "--out=/no/such/folder.png") == 2
+    assert draw(monkeypatch, config.out_dir, "--out=.") == 2
     errors = capsys.readouterr().err.splitlines()
     assert "no metrics.jsonl in" in errors[0]
     assert "choose another --out" in errors[1]
+    assert errors[2:] == ["error: out=. is a folder: set a file in it, such as --out=loss.png"]

@@ -169,7 +169,7 @@ def test_training_and_sampling_load_heavy_libraries_late() -> None:
 
 
 PATH_SETTING = re.compile(
-    r"[ `]--(out_dir|data_dir|checkpoint|tokenizer|init_from|branch_from|source|prompt_file|run)=$"
+    r"[ `]--(out_dir|data_dir|checkpoint|tokenizer|init_from|branch_from|source|prompt_file|run)=$|`wandb sync $"
 )
 
 

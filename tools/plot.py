@@ -1,5 +1,6 @@
 """Draw a run's losses, while it trains or after: `python -m tools.plot out/demo [--out=loss.png]`."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,10 @@ def main() -> None:
     if not (run_dir / METRICS).is_file():
         raise UserError(
             f"no {METRICS} in {run_dir}: pass the folder of a run, or run {training(run_dir)} first"
+        )
+    if path.is_dir():
+        raise UserError(
+            f"out={path} is a folder: set a file in it, such as --out={shlex.quote(str(path / PLOT))}"
         )
     try:
         plot_losses(run_dir, path)

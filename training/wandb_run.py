@@ -2,6 +2,7 @@
 
 import os
 import queue
+import shlex
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -93,7 +94,7 @@ def online(wandb: Any, config: TrainConfig, about: dict[str, Any], say: Callable
         Exception
     ) as error:  # of any kind, as in `work`: a failure there must not become one of the training
         obstacle = one_line(error)
-    later = f"`wandb sync {config.out_dir}/wandb/offline-run-*` sends it later"
+    later = f"`wandb sync {shlex.quote(config.out_dir)}/wandb/offline-run-*` sends it later"
     say(f"WANDB is offline ({obstacle}): {later}")
     return None
 
