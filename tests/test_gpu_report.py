@@ -3,12 +3,14 @@
 import json
 import time
 from pathlib import Path
+from statistics import harmonic_mean
 
 import pytest
 
 from tools import gpu_report
 from tools.faults.commands import Command
-from tools.gpu_report import Failed, Report, ReportConfig
+from tools.gpu_report import Failed, Report
+from tools.gpu_report_config import ReportConfig
 
 CONFIG = """
 from training.config import GPTConfig, TrainConfig
@@ -72,6 +74,8 @@ def test_part_that_fails_or_takes_too_long_is_in_the_report(report: Report, tmp_
     (tmp_path / "bench.py").write_text("print('no CUDA | here'); raise SystemExit(3)")
     assert not report.measure("nanoGPT", report.nanogpt)
     assert "| nanoGPT | FAILED: no CUDA / here | " in (tmp_path / "gpu.md").read_text()
+    assert not report.measure("speed", lambda: str(harmonic_mean([])))
+    assert "| speed | FAILED: StatisticsError: " in (tmp_path / "gpu.md").read_text()
     (tmp_path / "bench.py").write_text("import time; time.sleep(60)")
     report.give_up = time.monotonic() + 0.2
     with pytest.raises(Failed, match="not done after 9 minutes"):

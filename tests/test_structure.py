@@ -138,6 +138,7 @@ MISTAKES = {
     "tools.exact_match": "x",
     "tools.export_hf": "x",
     "tools.faults": "--x",
+    "tools.gpu_report": "--x",
     "tools.plot": "--x",
 }
 

@@ -8,34 +8,25 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import harmonic_mean, mean
+
+from system.command_line import parse_config, read_command
+from tools.gpu_report_config import ReportConfig
+
+if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
+    CONFIG = read_command(partial(parse_config, ReportConfig()), __doc__ or "")
 
 import torch
 
 from system import hardware
-from system.command_line import parse_config
-from system.errors import UserError, run_command, say
-from system.settings import PathText, checked
+from system.errors import UserError, first_line, run_command, say
 from tools.faults.commands import Command
 from training.plot import METRICS, read_metrics
 
 LIMIT_SECONDS = 9 * 60
 WARM_UP_STEPS, STEPS = 10, 50
-
-
-@checked
-@dataclass(frozen=True)
-class ReportConfig:
-    """What to measure, and where to write it."""
-
-    config: PathText = "configs/gpt2_124m.py"  # the training that is measured
-    batch_tokens: int = 131_072  # tokens per step
-    data_dir: PathText = "data/gpu_report"  # if missing: the built-in encyclopedia, in GPT-2's tokens
-    out_dir: PathText = "out/gpu_report"  # a new folder for the runs and logs
-    nanogpt: PathText = ""  # folder of nanoGPT, to run its bench.py too
-    out: PathText = "docs/gpu.md"  # the report
 
 
 class Failed(Exception):
@@ -155,15 +146,19 @@ class Report:
         began = time.monotonic()
         try:
             found = part()
-        except Failed as error:
-            found = f"FAILED: {error}"
+        except Exception as error:  # of any kind: the other parts are measured all the same
+            found = f"FAILED: {error if isinstance(error, Failed) else first_line(error)}"
         self.rows.append((name, found, time.monotonic() - began))
         say(f"{name}: {found}")
         lines = [
             f"| {name} | {found.replace('|', '/')} | {seconds:.0f} |" for name, found, seconds in self.rows
         ]
         head = f"# This GPU\n\nWritten by `python -m tools.gpu_report` on {machine()}.\n\n| what | result | seconds |\n|---|---|---|\n"
-        Path(self.config.out).write_text(head + "\n".join(lines) + "\n")
+        try:
+            Path(self.config.out).write_text(head + "\n".join(lines) + "\n")
+        except OSError as error:
+            reason = f"cannot write {self.config.out} ({error.strerror})"
+            raise UserError(reason, "choose another --out") from None
         return not found.startswith("FAILED")
 
 
@@ -172,8 +167,7 @@ def machine() -> str:
     return f"{hardware.describe(hardware.choose_device('auto'))}, torch {torch.__version__}"
 
 
-def main() -> None:
-    config = parse_config(ReportConfig(), sys.argv[1:], __doc__ or "")
+def main(config: ReportConfig) -> None:
     report = Report(config)
     if report.out_dir.exists():
         raise UserError(f"out_dir={config.out_dir}: must be a new folder", "delete it, or choose another")
@@ -190,4 +184,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(lambda: main(CONFIG))
