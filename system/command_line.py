@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -59,12 +60,17 @@ def parse_config(
 
 
 def read_command(parse: Callable[[Sequence[str], str], Config], description: str) -> Config:
-    """Return what `parse` makes of the command line; print a mistake in it as one line and exit with status 2."""
+    """Return what `parse` makes of the command line; print a mistake in it as one line and exit with status 2.
+
+    Ctrl-C then ends the process without a traceback while its libraries load, until `run_command`.
+    """
     configs: list[Config] = []
     run_command(
         lambda: configs.append(parse(sys.argv[1:], description)),
         leave=lambda status: status and sys.exit(status),
     )
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     return configs[0]
 
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -64,6 +65,8 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
     """
     status = 0
     print_any_text()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see read_command
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         try:
             main()

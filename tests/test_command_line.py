@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 import sys
 from dataclasses import dataclass, field, replace
 from importlib.machinery import ModuleSpec
@@ -9,8 +10,8 @@ from typing import Literal
 
 import pytest
 
-from system.command_line import parse_config
-from system.errors import UserError
+from system.command_line import parse_config, read_command
+from system.errors import UserError, run_command
 from system.settings import PathText, SettingError, checked, flat_fields
 
 OTHER_NAMES = {"fast": "rate, in some unit", "slow": "not available"}
@@ -249,3 +250,11 @@ def test_help_with_a_long_default_stays_readable(
     row = lines.index(f"  --out_dir={'x' * 70}  str")
     assert lines[row + 1] == " " * 41 + "where it goes"
     assert lines[row + 2] == f"  {'--rate=0.5':30}  float  how fast it is"
+
+
+def test_ctrl_c_ends_a_command_at_once_while_its_libraries_load() -> None:
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    read_command(lambda *_arguments: Example(), "")
+    loading, running = signal.getsignal(signal.SIGINT), []
+    run_command(lambda: running.append(signal.getsignal(signal.SIGINT)), leave=lambda _status: None)
+    assert (loading, running) == (signal.SIG_DFL, [signal.default_int_handler])
