@@ -20,7 +20,7 @@ import numpy as np
 from corpus.manifest import JOURNAL_FILE, MANIFEST_FILE, SPLITS, Manifest, Shard, Split, remedy
 from corpus.tokenizer import Tokenizer
 from system.errors import UserError
-from system.files import replace_file
+from system.files import fix_for, replace_file
 
 SAVE_SECONDS = 1.0  # how much work a kill can lose
 SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})_\d{{5,}}\.bin")
@@ -248,5 +248,5 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"cannot write {path} ({error.strerror}): fix that, then rerun the same command to resume"
+            f"cannot write {path} ({error.strerror}): {fix_for(error)}, then rerun the same command to resume"
         ) from None

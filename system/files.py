@@ -85,8 +85,12 @@ def only_writer(folder: Path, busy: str) -> Iterator[None]:
 
 def cannot_write(path: Path, error: OSError) -> UserError:
     """Return the error for an output folder, or a file in it, that cannot be written."""
-    fix = "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --out_dir"
-    return UserError(f"cannot write to {path} ({error.strerror})", fix)
+    return UserError(f"cannot write to {path} ({error.strerror})", fix_for(error, "choose another --out_dir"))
+
+
+def fix_for(error: OSError, otherwise: str = "fix that") -> str:
+    """Return what to do about an error in writing: "make room" if the disk is full."""
+    return "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else otherwise
 
 
 def cannot_read(path: Path, reason: object, fix: str = "") -> UserError:

@@ -396,7 +396,8 @@ def test_no_space_left_is_one_line_and_it_resumes_later(tmp_path: Path, saves_of
     for name in ("tokenizer.json.tmp", "journal.json.tmp", "manifest.json.tmp"):
         (out_dir / name).symlink_to("/dev/full")  # every write to it fails
         with pytest.raises(
-            UserError, match=rf"cannot write .*{name[:-4]} \(No space left on device\): fix that.* to resume"
+            UserError,
+            match=rf"cannot write .*{name[:-4]} \(No space left on device\): make room, .* to resume",
         ):
             prepare(out_dir, tmp_path / "a.jsonl")
         (out_dir / name).unlink()

@@ -17,7 +17,7 @@ from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system import hardware
 from system.errors import UserError, first_line, say
-from system.files import append_to_file, replace_file
+from system.files import append_to_file, fix_for, replace_file
 from system.progress import announced, bar, say_above_bars
 from system.world import World
 from training.config import TrainConfig
@@ -271,9 +271,8 @@ class RunLog:
 
     def cannot_write(self, error: OSError) -> UserError:
         """Return the error of a disk that does not take metrics.jsonl."""
-        return UserError(
-            f"cannot write {self.path} ({error.strerror}): make room, then rerun the same command to resume"
-        )
+        fix = f"{fix_for(error)}, then rerun the same command to resume"
+        return UserError(f"cannot write {self.path} ({error.strerror}): {fix}")
 
     def __enter__(self) -> "RunLog":
         return self
