@@ -27,8 +27,9 @@ from system import hub
 from system.errors import UserError
 from system.files import cannot_write, only_writer, replace_file
 from system.world import World
-from training.config import OPERATIONAL, TrainConfig, identity
+from training.config import TrainConfig
 from training.micro_batch import share_batch
+from training.same_run import changes, recorded_identity, reject_other_run
 
 CONFIG = "config.json"
 
@@ -125,9 +126,9 @@ def open_run(
     earlier, found = _earlier(out_dir, folder)
     config, origin = find_network(config, data.tokenizer, folder, earlier, check)
     notes = _check_data(config, data, n_processes)
-    ours = _recorded_identity(config) | {"data": data.train.manifest_hash}
+    ours = recorded_identity(config) | {"data": data.train.manifest_hash}
     if earlier:
-        _reject_other_run(out_dir, earlier["identity"], ours, config.extend, folder)
+        reject_other_run(out_dir, earlier["identity"], ours, config.extend, folder)
     config = replace(config, branch_from=_branch_origin(config, earlier))
     if not folder and config.branch_from:
         folder = checkpoint.find(config.branch_from)
@@ -141,7 +142,7 @@ def open_run(
         **_surroundings(n_processes),
     }
     if earlier:
-        notes += _changes(earlier, about)
+        notes += changes(earlier, about)
         if _windows_differ(config, data, earlier["config"]):
             notes.append("`best` now compares validation losses over different windows")
     notes += [
@@ -359,68 +360,11 @@ def _check_branch(config: TrainConfig, folder: Path, info: dict[str, Any]) -> No
         )
 
 
-def _reject_other_run(
-    out_dir: Path, theirs: dict[str, Any], ours: dict[str, Any], extend: bool, folder: Path | None
-) -> None:
-    """Raise UserError if the run in the folder has another identity; with `extend`, max_steps may grow.
-
-    `folder` is its last checkpoint.
-    """
-    theirs = _recorded_identity(TrainConfig()) | theirs  # a newer field's default is the old behaviour
-    is_longer = ours["max_steps"] > theirs["max_steps"]
-    allowed = {"max_steps"} if extend and is_longer else set()
-    differing = [key for key in ours if ours[key] != theirs.get(key) and key not in allowed]
-    if not differing:
-        return
-    if differing == ["max_steps"] and not is_longer:
-        max_steps = theirs["max_steps"]
-        raise UserError(
-            f"max_steps={ours['max_steps']}: the run in {out_dir} has max_steps={max_steps}: set --max_steps={max_steps}"
-        )
-    listed = ", ".join(f"{key}={_short(theirs.get(key))} (not {_short(ours[key])})" for key in differing)
-    fixes = {"max_steps": "add --extend to train it longer", "data": "use the data_dir it started with"}
-    fix = fixes.get(",".join(differing), "choose another --out_dir or delete that run with --overwrite")
-    branch = _branching(out_dir, differing, ours["max_steps"], folder)
-    raise UserError(f"{out_dir} holds another run, with {listed}: {fix}{branch}")
-
-
-def _branching(out_dir: Path, differing: list[str], max_steps: int, folder: Path | None) -> str:
-    """Return the advice to branch, "" where a branch would be rejected: it has the network and origin of its run."""
-    network = {item.name for item in fields(GPTConfig)} - {"dropout"}
-    if not folder or not network.isdisjoint(differing) or "init_from" in differing:
-        return ""
-    step = checkpoint.read_info(folder)["step"]
-    longer = "" if step < max_steps else f" --max_steps=... (above {step})"
-    branch = f"--branch_from={shlex.quote(str(out_dir))} --out_dir=...{longer}"
-    return f", or start a new run from it with {branch}"
-
-
-def _recorded_identity(config: TrainConfig) -> dict[str, Any]:
-    """Return the config's identity as JSON gives it back: lists for tuples."""
-    return json.loads(json.dumps(identity(config)))
-
-
-def _changes(earlier: dict[str, Any], about: dict[str, Any]) -> list[str]:
-    """Return a note on the operational settings that differ from last time."""
-    settings = OPERATIONAL - {"extend", "branch_from", "overwrite"}  # these ask for something once
-    before = {key: value for key, value in earlier["config"].items() if key in settings}
-    now = dict(about["config"])
-    for key in ("processes", "threads"):  # sums in another order: equal up to rounding, no longer bit for bit
-        now[key], before[key] = about[key], earlier.get(key, about[key])
-    changed = [f"{key} {value} -> {now.get(key)}" for key, value in before.items() if value != now.get(key)]
-    return [f"changed since last time: {', '.join(changed)}"] if changed else []
-
-
 def _windows_differ(config: TrainConfig, data: Data, before: dict[str, Any]) -> bool:
     """Return whether a config on record evaluates other windows: another number of them, of those that there are."""
     counts = (before.get("eval_windows", config.eval_windows), config.eval_windows)
     ours, theirs = (len(data.val.validation_starts(config.model.block_size, n or None)) for n in counts)
     return ours != theirs
-
-
-def _short(value: Any) -> str:
-    """Return the value as text, a hash by its first characters."""
-    return value[:12] + "..." if isinstance(value, str) and len(value) == 64 else str(value)
 
 
 def _surroundings(n_processes: int) -> dict[str, Any]:
