@@ -13,6 +13,7 @@ setup: .venv/run  ## what training and sampling need
 	$(PYTHON) -m venv .venv
 
 .venv/run: requirements.txt | .venv/bin/python
+	@echo "Installing into .venv, which takes a minute or more."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.txt
 	@touch $@
 

@@ -19,6 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from system.command_line import agrees_twice, can_ask, parse_config  # first, as it looks for the packages
+
+# isort: split
 from corpus.articles import read_batches
 from corpus.bpe import bpe_size, train_bpe, training_sample
 from corpus.dataset import TokenDataset, verify
@@ -29,7 +32,6 @@ from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from corpus.workers import WorkerPool
 from corpus.writer import SHARD_NAME, DatasetWriter, Journal, remove_journal, token_dtype, write_text
-from system.command_line import agrees_twice, can_ask, parse_config
 from system.errors import UserError, run_command
 from system.files import only_writer
 from system.progress import announced
@@ -50,7 +52,8 @@ OTHER_NAMES = {
     "num_files": "n_shards, the parquet files of a hub dataset to read",
     "num_proc": "workers",
     "num_workers": "workers",
-    "output_dir": "out_dir",
+    **dict.fromkeys(("out", "output", "output_dir"), "out_dir"),
+    "force": "overwrite",
     "seed": "not needed: a hash of its id decides an article's split",
     "shard_size": "shard_tokens, in tokens",
     "split": "not available: the split train is read, and validation_fraction of it held out",

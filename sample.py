@@ -22,7 +22,7 @@ from corpus.encodings import marked_encoding
 from sampling.config import SampleConfig
 from system.command_line import parse_config
 from system.errors import UserError, run_command, say
-from system.files import reject_lfs_pointer
+from system.files import LFS_POINTER, reject_lfs_pointer
 from system.progress import announced_on_stderr
 
 NANOGPT_FILE = "FILE:"  # before the name of a file, in nanoGPT's --start
@@ -43,8 +43,9 @@ def read_prompts(config: SampleConfig) -> list[str]:
         piped = config.prompt_file == "-"
         if piped and not sys.stdin:
             raise UserError(f"{setting}: standard input is closed: pipe prompts into it")
-        reject_lfs_pointer(Path(config.prompt_file))
         content = sys.stdin.buffer.read() if piped else Path(config.prompt_file).read_bytes()
+        if content.startswith(LFS_POINTER):
+            reject_lfs_pointer(Path(config.prompt_file))
         lines = content.decode(marked_encoding(content)).replace("\r\n", "\n").split("\n")
     except (UnicodeEncodeError, UnicodeDecodeError) as error:
         raise UserError(f"{setting}: not UTF-8 at position {error.start}: write it in UTF-8") from None

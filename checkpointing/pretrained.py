@@ -3,6 +3,7 @@
 model, tokenizer, dtype = pretrained.load("out/demo")
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from system.precision import Precision
 
 
 def load(
-    spec: str, device: str = "auto", precision: Precision = "auto"
+    spec: str | Path, device: str = "auto", precision: Precision = "auto"
 ) -> tuple[GPT, Tokenizer, torch.dtype]:
     """Return the model that `spec` names, ready to sample, its tokenizer, and the dtype of matrix multiplications.
 
@@ -69,7 +70,7 @@ class Pretrained:
         return tokenizer
 
 
-def find(spec: str, check: bool = True) -> Pretrained:
+def find(spec: str | Path, check: bool = True) -> Pretrained:
     """Return the model that `spec` names; raise UserError if there is none, or our network cannot load it.
 
     `check` compares a checkpoint's files, except the optimizer's state, with their hashes.
@@ -77,6 +78,7 @@ def find(spec: str, check: bool = True) -> Pretrained:
     A run's folder means its best checkpoint, or its last if none is best. owner/name means a model on the hub, unless
     there is a folder `owner`.
     """
+    spec = os.path.expanduser(spec)
     folder = hub.find_folder(spec)
     if not folder.exists() and folder.name == spec:
         name = spec if spec.startswith("gpt2") else "gpt2"

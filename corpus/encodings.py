@@ -117,5 +117,5 @@ def _other_encoding(path: str, place: str, encodings: list[str], reason: str) ->
     convert = f"`iconv -f {encodings[0].upper()} -t UTF-8 {shlex.quote(name)} > {shlex.quote(target)}`"
     return UserError(
         f"{place} is not UTF-8 ({reason}), but probably {likely}:"
-        f" {'' if name == path else 'decompress it, '}run {convert}, and if {target} looks right, use it instead"
+        f" {'' if name == path else 'decompress it, '}run {convert}, and if {target} looks right, replace the file with it"
     )

@@ -106,6 +106,10 @@ def reading(path: str) -> Iterator[None]:
             raise
         if reason := getattr(error, "strerror", None):  # the system's, about a file that may be whole
             raise UserError(f"cannot read {path} ({reason}): fix that, or leave the file out") from None
+        if isinstance(error, gzip.BadGzipFile):
+            raise UserError(
+                f"cannot read {path}: it is not compressed, in spite of its name: rename it"
+            ) from None
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(
             f"cannot read {path} ({reason}): it may be truncated or corrupt: replace it, or leave it out"

@@ -120,7 +120,8 @@ def _source_hint(pattern: str) -> str:
         return f"for a dataset on the hub, set --source=hub --dataset={pattern}"
     if glob.has_magic(pattern):
         return "check the pattern and the folder that it names, and quote globs"
-    return f"there is no file or folder of this name in {os.getcwd()}" if pattern else "set a folder or files"
+    here = "" if os.path.isabs(pattern) else f" in {os.getcwd()}"
+    return f"there is no file or folder of this name{here}" if pattern else "set a folder or files"
 
 
 def with_current_sizes(source: Source, current: int) -> Source:

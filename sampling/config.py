@@ -30,6 +30,9 @@ OTHER_NAMES = {
     "tokenizer": "not needed: a checkpoint holds its tokenizer",
     # any
     "checkpoint_dir": _CHECKPOINT,
+    "ckpt": _CHECKPOINT,
+    "n": _SAMPLES,
+    "temp": "temperature",
     "greedy": "temperature, where 0 always takes the most probable token",
     "length": _LENGTH,
     "max_tokens": _LENGTH,

@@ -11,10 +11,11 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from system.errors import UserError, run_command
+from system.errors import UserError, run_command, say
 from system.settings import (
     Config,
     advice,
@@ -26,6 +27,12 @@ from system.settings import (
     nested_classes,
 )
 
+if not find_spec("torch"):  # before a library that it came with is imported in vain
+    say(
+        "error: torch is not installed for this Python: run `make setup`, then `source .venv/bin/activate`",
+        sys.stderr,
+    )
+    sys.exit(2)
 # Every command imports this module before torch loads OpenMP: threads that wait then soon leave their cores to other
 # programs, beside which a command would otherwise stall.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -53,6 +60,9 @@ def parse_config(
     settings = _settings(
         argv, {key: hint for key, _, hint in flat_fields(default)}, other_names, main_setting
     )
+    for key, value, _ in flat_fields(default):
+        if value == "" == settings.get(key):  # where a config file sets one, an empty text leaves it out
+            raise UserError(f"{key}='': must not be empty: is it set from a variable that is not set?")
     try:
         return _replaced(default, settings)
     except ValueError as error:
@@ -116,6 +126,8 @@ def _settings(
 def _as_setting(argument: str, hints: dict[str, Any], main_setting: str) -> str:
     """Return how to write an argument that does not begin with `--`."""
     setting = argument if argument.partition("=")[0] in hints else f"{main_setting}={argument}"
+    if argument[0:1] in ("\N{EN DASH}", "\N{EM DASH}"):
+        return "it begins with a dash that is not two hyphens: write settings as --key=value"
     if argument.startswith("-") or setting.startswith("="):
         return "write settings as --key=value"
     return f"did you mean --{setting.partition('=')[0]}={shlex.quote(setting.partition('=')[2])}?"

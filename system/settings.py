@@ -76,6 +76,12 @@ def _expanded(key: str, text: str, starts: str) -> str:
     text = re.sub(f"({starts})(~[^/,:]*)(?=/|$)", lambda found: found[1] + os.path.expanduser(found[2]), text)
     if text.startswith("~"):
         raise SettingError(f"{key}={text}: no such user; for a name that begins with ~, write ./{text}")
+    variable = re.match(r"\$(\w+|\{\w+\})(/|$)", text)
+    if variable and variable[1].strip("{}") in os.environ:
+        raise SettingError(
+            f"{key}={text}: the shell has not expanded ${variable[1]}: leave out single quotes; for a folder of that name,"
+            f" write ./{text}"
+        )
     return text
 
 

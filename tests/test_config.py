@@ -204,7 +204,7 @@ NO_PATHS = "device wandb_project prompt dataset subset only".split()
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     for cls in COMMANDS:
-        for key, default, kind in flat_fields(cls()):
+        for key, _, kind in flat_fields(cls()):
             if kind is not str or key in NO_PATHS:
                 continue
             assert key in PATHS, f"{key}: a path, or not?"
@@ -215,11 +215,14 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: p
                 parse_config(cls(), [f"--{key}=~nobody-here/x"], "")
             with pytest.raises(UserError, match=f"^{key}=.*: must have names of at most 255 bytes"):
                 parse_config(cls(), [f"--{key}=x/{'9' * 256}/x"], "")
-            if default:
-                with pytest.raises(UserError, match=f"^{key}='': must not be empty"):
-                    parse_config(cls(), [f"--{key}="], "")
-            else:
-                assert parse_config(cls(), [f"--{key}="], "") == cls()
+            with pytest.raises(UserError, match=f"^{key}='': must not be empty"):
+                parse_config(cls(), [f"--{key}="], "")
+            for written in ("$HOME/x", "${HOME}", "$HOME"):
+                with pytest.raises(
+                    UserError, match=re.escape(f"{key}={written}: the shell has not expanded $")
+                ):
+                    parse_config(cls(), [f"--{key}={written}"], "")
+            assert getattr(parse_config(cls(), [f"--{key}=a$HOME$b"], ""), key) == "a$HOME$b"
     path = config_file(tmp_path, "config = TrainConfig(out_dir='~/out', init_from='~')")
     config = parse_train_config([path], "")
     assert (config.out_dir, config.init_from) == ("/home/me/out", "/home/me")

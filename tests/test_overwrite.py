@@ -62,7 +62,7 @@ def test_a_run_stays_where_nobody_can_be_asked(
     status, errors = outcome(start(trained))
     assert (status, content(trained)) == (2, before)
     assert (
-        "holds a run, which is deleted only after asking on a terminal: leave out --overwrite to resume"
+        "holds a run, which is deleted only after asking on a terminal: delete it yourself, leave out --overwrite"
         in errors
     )
 

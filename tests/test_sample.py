@@ -164,6 +164,15 @@ def test_a_missing_checkpoint_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "no folder nobody/nothing" in one_line_error(run_here("sample.py", "--checkpoint=nobody/nothing"))
 
 
+def test_a_prompt_file_is_read_once() -> None:
+    """As that of a shell's `<(...)` can only be."""
+    reader, writer = os.pipe()
+    os.write(writer, b"hello\n")
+    os.close(writer)
+    assert read_prompts(SampleConfig(prompt_file=f"/dev/fd/{reader}")) == ["hello"]
+    os.close(reader)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

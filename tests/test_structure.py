@@ -163,6 +163,14 @@ for command, mistake in {MISTAKES}.items():
     assert done.stderr.count("error: ") == done.stderr.count("\n") == len(MISTAKES)
 
 
+@pytest.mark.parametrize("command", ["train.py", "sample.py", "prepare_data.py"])
+def test_a_python_without_the_packages_is_told_so(command: str) -> None:
+    done = subprocess.run([sys.executable, "-S", command], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    fix = "run `make setup`, then `source .venv/bin/activate`"
+    assert done.stderr == f"error: torch is not installed for this Python: {fix}\n"
+
+
 def test_training_and_sampling_load_heavy_libraries_late() -> None:
     loaded = loaded_by("train, sample")
     assert "torch" in loaded

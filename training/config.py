@@ -161,9 +161,6 @@ def parse_train_config(argv: Sequence[str], description: str) -> TrainConfig:
     keys = {word.partition("=")[0].replace("-", "_") for word in settings}
     if keys & {"__batch_size", "__batch_tokens"}:  # either replaces whichever of them the file sets
         default = replace(default, batch_size=0, batch_tokens=0)
-    for key in ("init_from", "branch_from"):
-        if f"--{key}=" in settings and not getattr(default, key):  # else it leaves out what the file sets
-            raise UserError(f"{key}='': must not be empty: is it set from a variable that is not set?")
     return parse_config(default, settings, description, usage="[configs/x.py] [--key=value ...]")
 
 

@@ -45,7 +45,9 @@ def overwrite(config: TrainConfig) -> None:
     open_run(elsewhere, open_data(config.data_dir), rank_variable("WORLD_SIZE", "1"), check=False)
     advice = "leave out --overwrite to resume its run, or choose another --out_dir"
     if not can_ask():
-        raise UserError(f"{out_dir} holds a run, which is deleted only after asking on a terminal: {advice}")
+        raise UserError(
+            f"{out_dir} holds a run, which is deleted only after asking on a terminal: delete it yourself, {advice}"
+        )
     with only_trainer(out_dir):
         n_checkpoints = sum(bool(re.fullmatch(r"step_\d+", path.name)) for path in out_dir.iterdir())
         if not agrees_twice(f"delete the run in {out_dir}, with {n_checkpoints} checkpoints?"):

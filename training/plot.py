@@ -14,11 +14,12 @@ from system.errors import UserError
 METRICS, PLOT = "metrics.jsonl", "loss.png"
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """Return the records of a metrics.jsonl, except a last line that a kill cut short.
 
     Raises UserError for any other line that is not a record of a later step: leaving it out would make a gap.
     """
+    path = Path(path)
     if not path.is_file():
         return []
     *lines, _cut_short = path.read_bytes().split(b"\n")
