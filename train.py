@@ -4,15 +4,19 @@ Rerun the same command to resume. `train` is the whole loop; what a long run nee
 """
 
 import faulthandler
+import importlib
 import os
 import sys
 from pathlib import Path
 
 from system.command_line import read_command
+from system.progress import announced
 from training.config import TrainConfig, parse_train_config
 
 if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
     CONFIG = read_command(parse_train_config, __doc__ or "")
+    with announced("loading torch", active=os.environ.get("RANK", "0") == "0"):
+        importlib.import_module("torch")
 
 import torch
 from torch import Tensor
@@ -21,7 +25,6 @@ from checkpointing.checkpoint import Progress
 from evaluation.losses import Objective, language_model_loss
 from system.errors import run_command
 from system.hardware import autocast
-from system.progress import announced
 from system.signals import Signals, ignore_signals
 from system.world import World, clear_gradients, start_world, sync_gradients
 from training.autopsy import stop_at, write_skipped_batch

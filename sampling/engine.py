@@ -12,6 +12,7 @@ from model import GPT
 from sampling.config import Sampling
 from sampling.probabilities import next_token_probabilities
 from system import hardware
+from system.errors import UserError
 
 
 def continuations(
@@ -40,7 +41,8 @@ def generate(
     a model may have more rows than its tokenizer has tokens, such as GPT-2 padded to 50,304. The model sees the last
     block_size tokens; its matrix multiplications run in `dtype`. A sample depends only on its prompt, the settings and its
     number s, not on other prompts or on how many samples there are (except for rounding, which may differ with
-    the batch size). Raises ValueError for an empty prompt or a token outside the vocabulary.
+    the batch size). Raises ValueError for an empty prompt or a token outside the vocabulary, UserError for logits that
+    are not finite.
     """
     for number, prompt in enumerate(prompts):
         check_prompt(prompt, number, model.config.vocab_size)
@@ -79,10 +81,14 @@ def decode(
     running = list(range(sampling.n_samples))
     for _ in range(sampling.max_new_tokens):
         window = torch.tensor([samples[s][-block_size:] for s in running], device=device)  # (B, T)
-        logits = model(window, last_only=True)[:, -1]  # (B, V)
         # On the CPU and in float64, so that a seed means the same on every device.
+        logits = model(window, last_only=True)[:, -1].cpu().double()  # (B, V)
+        if not logits.isfinite().all():
+            raise UserError(
+                "the model's logits are not finite", "use weights that are, or --precision=float32"
+            )
         probabilities = next_token_probabilities(
-            logits.cpu().double().masked_fill(never, float("-inf")),
+            logits.masked_fill(never, float("-inf")),
             sampling.temperature,
             sampling.top_k,
             sampling.top_p,

@@ -12,6 +12,7 @@ from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
 from sampling.engine import Sampling, continuations, draw, generate, sample_generator
 from sampling.probabilities import next_token_probabilities
+from system.errors import UserError
 
 V, END = 23, 22
 CONFIG = GPTConfig(vocab_size=V, block_size=16, n_layer=2, n_head=2, n_embd=32)
@@ -36,6 +37,15 @@ def sampled(model: GPT, prompts: list[list[int]], end_of_text: int | None = None
     return generate(
         model, prompts, Sampling(**{"temperature": 1, "top_k": 0, **settings}), end_of_text=end_of_text
     )
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_logits_that_are_not_finite_are_an_error(temperature: float) -> None:
+    broken = GPT(CONFIG).eval()
+    with torch.no_grad():
+        broken.transformer.ln_f.weight[3] = math.nan
+    with pytest.raises(UserError, match="the model's logits are not finite: use weights that are"):
+        sampled(broken, [[1, 2]], temperature=temperature)
 
 
 def test_draws_follow_the_probabilities() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -81,6 +82,15 @@ def test_invalid_settings_of_tqdm_do_not_matter() -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.stdout == "x 1\n", done.stderr
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", "loading torch ...\n"), ("1", "")])
+def test_loading_torch_is_announced(tmp_path: Path, rank: str, said: str) -> None:
+    (tmp_path / "torch.py").write_text("import time\ntime.sleep(2.5)\nraise SystemExit(0)\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "RANK": rank}
+    words = [sys.executable, "train.py"]
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (said, "")
 
 
 def test_training_says_what_it_is_doing(
