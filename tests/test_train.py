@@ -1,6 +1,5 @@
 """Training end to end: it learns, and kills, processes, micro-batches and evaluations do not change what it learns."""
 
-import importlib
 import os
 import random
 import shutil
@@ -133,10 +132,9 @@ def test_killed_before_the_first_checkpoint(config: TrainConfig, start: Start) -
     assert records(killed) == records(undisturbed)
 
 
-@pytest.mark.long
+@pytest.mark.serial  # a process forked from one that has compiled may hang in the compiler
 @pytest.mark.skipif(not shutil.which("g++"), reason="compiling for the CPU needs a C++ compiler, here g++")
 def test_killed_and_continued_compiled(config: TrainConfig, start: Start) -> None:
-    importlib.import_module("torch._inductor.compile_fx")  # takes seconds: once for all that are forked
     model = replace(config.model, n_layer=1, dropout=0.2)
     settings = {"max_steps": 40, "checkpoint_interval": 7, "eval_interval": 10, "compile": True}
     killed = replace(config, model=model, **settings)
