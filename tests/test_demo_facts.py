@@ -52,7 +52,8 @@ def test_there_are_as_many_of_each_kind_and_none_gives_its_answer_away(name: str
     rows = committed(name)
     assert Counter(row["kind"] for row in rows) == {kind.name: FILES[name] for kind in kinds()}
     assert len({row["prompt"] for row in rows}) == len(rows) == {"demo_facts": 300}.get(name, 100)
-    assert read_pairs(f"configs/{name}.jsonl") == [(row["prompt"], row["completion"]) for row in rows]
+    pairs = read_pairs(str(ROOT / "configs" / f"{name}.jsonl"))
+    assert pairs == [(row["prompt"], row["completion"], row["kind"]) for row in rows]
     for row in rows:
         assert re.match(r" \w", row["completion"])
         assert row["completion"].strip().casefold() not in re.findall(r"\w+", row["prompt"].casefold())
