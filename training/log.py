@@ -225,7 +225,8 @@ class RunLog:
         self.flush()
         if self.active:
             if torch.cuda.is_initialized():
-                say(f"at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of GPU memory were in use")
+                peak = torch.cuda.max_memory_allocated() / 2**30
+                say(f"tensors took at most {peak:.1f} GiB of GPU memory")
             say_plot(run.out_dir)
             say(outcome(run, progress, stopped_by))
 
