@@ -16,7 +16,7 @@ from torch import Tensor
 
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
-from system.errors import UserError
+from system.errors import UserError, how_to_resume
 from training.config import OnNonfinite
 
 SPREAD_STEPS = 100  # steps over which the losses' mean and deviation are taken; earlier, no loss is a spike
@@ -189,8 +189,8 @@ class Guard:
             )
         skip = " (--on_nonfinite=skip leaves such steps out)" if self.on_nonfinite == "stop" else ""
         return UserError(
-            f"{found}; the weights before it are good (validation loss {val_loss:.4f}): rerun the same command to"
-            f" resume{skip}; if it happens again, {other}"
+            f"{found}; the weights before it are good (validation loss {val_loss:.4f}):"
+            f" {how_to_resume()}{skip}; if it happens again, {other}"
         )
 
 
