@@ -207,10 +207,11 @@ def test_start_is_timed_until_the_first_step(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(fresh, "ROOT", tmp_path)
     script.write_text(
         "import os, sys, time\nopen('pid', 'w').write(str(os.getpid()))\nassert '--eval_interval=1' in sys.argv\n"
-        "print('the first step took 0.1 s', flush=True)\ntime.sleep(60)"
+        "print('the first step took 0.1 s', flush=True)\ntime.sleep(20)\nopen('ended', 'w')"
     )
     monkeypatch.chdir(tmp_path)
-    assert 0 < fresh.startup_seconds(["x.py"], tmp_path / "run") < 60
+    assert 0 < fresh.startup_seconds(["x.py"], tmp_path / "run") < 20
+    assert not (tmp_path / "ended").exists()
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
     script.write_text("print('data ...'); raise SystemExit('error: no such network')")
     with pytest.raises(UserError, match=r"train\.py ended before its first step: no such network"):
