@@ -21,7 +21,7 @@ from model_config import Attention, GPTConfig
 
 IGNORED = -1  # a target that the loss leaves out
 
-CHUNK_ROWS, CHUNK_ROWS_OF_GPU = 256, 4096  # tokens whose logits exist at a time: few stay in a CPU's cache
+CHUNK_ROWS, CHUNK_ROWS_OF_GPU = 512, 4096  # tokens whose logits exist at a time
 FUSED_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION]
 
 

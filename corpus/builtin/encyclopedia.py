@@ -1,6 +1,6 @@
 """The built-in encyclopedia: a small text corpus that needs no network.
 
-`prepare_data.py --source=builtin` reads it: about 1.6 MB of plain articles in the schema of Wikipedia dumps (`id, url,
+`prepare_data.py --source=builtin` reads it: about 1.8 MB of plain articles in the schema of Wikipedia dumps (`id, url,
 title, text`), made by a deterministic generator. The tables in `facts_*.py` hold facts of general knowledge, collected
 and written down for this project; `write_*.py` put them into varied sentences; numbers and calendars are computed. Each
 fact is stated in several articles, so that training sees it even if some of them are held out for validation. The
@@ -13,6 +13,7 @@ adding an article does not move another one to the other split.
 from collections.abc import Iterator
 
 from corpus.builtin import (
+    write_almanac,
     write_countries,
     write_country_lists,
     write_elements,
@@ -36,6 +37,7 @@ WRITERS = (
     write_ideas,
     write_history,
     write_numbers,
+    write_almanac,
 )
 
 
