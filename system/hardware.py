@@ -1,5 +1,6 @@
 """What this machine can do: device, precision, torch.compile, peak FLOP/s. Automatic choices come with a reason."""
 
+import ctypes
 import math
 import os
 import re
@@ -177,6 +178,19 @@ def be_deterministic(device: torch.device) -> None:
         torch.use_deterministic_algorithms(True)
         # It also fills fresh memory, a debugging aid that costs time in each step.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010  unknown to mypy
+
+
+def keep_freed_memory(device: torch.device) -> None:
+    """Let the C library keep the memory that a CPU's step frees for the next step, where it can.
+
+    By default large tensors go back to the kernel, which clears each page again when it is next touched: a fifth to half of
+    the time of a step with a large vocabulary. Works with glibc, whose numbers for the two settings are these.
+    """
+    mmap_threshold, trim_threshold = -3, -1
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if device.type == "cpu" else None
+    if mallopt:
+        mallopt(mmap_threshold, 2**30)
+        mallopt(trim_threshold, 2**31 - 1)
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:

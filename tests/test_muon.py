@@ -77,6 +77,13 @@ def test_update_is_that_of_torch() -> None:
         assert difference < 0.02
 
 
+def test_matrices_may_have_a_learning_rate_of_their_own() -> None:
+    config = OptimizerConfig(optimizer="muon", learning_rate=0.02, muon_learning_rate=0.005)
+    optimizer = make_optimizer(GPT(TINY), config)
+    set_learning_rate(optimizer, 0.01)  # half of the peak
+    assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.01, pytest.approx(0.0025)]
+
+
 def test_embeddings_head_norms_and_biases_are_adamws() -> None:
     """They move as under AdamW alone, whatever Muon does; every parameter has one optimizer."""
     for tied in (True, False):

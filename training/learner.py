@@ -39,6 +39,7 @@ def build_learner(run: Run, world: World) -> Learner:
     """Build the model and the optimizer: new, from the checkpoint to resume, or from the model of `init_from`."""
     config, device = run.config, world.device
     hardware.be_deterministic(device)
+    hardware.keep_freed_memory(device)
     dtype, dtype_reason = hardware.set_precision(config.precision, device)
     try:
         attention = choose_attention(config.attention, config.model, device, dtype)

@@ -22,7 +22,8 @@ class Muon(torch.optim.Optimizer):
 
     Each matrix comes with the numbers of rows of its parts, as one parameter may hold several: queries, keys and values. An
     update has the root mean square of AdamW's (Liu et al. 2025, "Muon is Scalable for LLM Training", section 2.2), so both
-    take the same learning rate. Newton-Schulz iterations run in `dtype`.
+    take learning rates of one size; that of the matrices is `relative_rate` times AdamW's. Newton-Schulz iterations run in
+    `dtype`.
     """
 
     _step_supports_amp_scaling = True  # training/optim.update sets `found_inf`, as a GradScaler would
@@ -32,12 +33,14 @@ class Muon(torch.optim.Optimizer):
         self,
         matrices: Sequence[tuple[nn.Parameter, Sequence[int]]],
         adamw: torch.optim.AdamW,
+        relative_rate: float,
         weight_decay: float,
         dtype: torch.dtype,
     ) -> None:
-        group = {"params": [parameter for parameter, _ in matrices], "weight_decay": weight_decay}
+        parameters = [parameter for parameter, _ in matrices]
+        group = {"params": parameters, "weight_decay": weight_decay, "relative_rate": relative_rate}
         # Groups and state are shared, so learning rates and checkpoints see one optimizer.
-        super().__init__([*adamw.param_groups, group], {"lr": adamw.defaults["lr"]})
+        super().__init__([*adamw.param_groups, group], {"lr": adamw.defaults["lr"] * relative_rate})
         adamw.state = self.state
         self.adamw, self.dtype = adamw, dtype
         self.rows = [list(rows) for _, rows in matrices]

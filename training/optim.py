@@ -62,7 +62,8 @@ def make_optimizer(model: GPT, config: OptimizerConfig) -> torch.optim.Optimizer
         return adamw
     device = matrices[0][0].device
     dtype = torch.bfloat16 if native_bfloat16(device)[0] else torch.float32
-    return Muon(matrices, adamw, config.weight_decay, dtype)
+    relative_rate = (config.muon_learning_rate or config.learning_rate) / config.learning_rate
+    return Muon(matrices, adamw, relative_rate, config.weight_decay, dtype)
 
 
 def gradient_norm(model: nn.Module) -> torch.Tensor:
@@ -98,6 +99,6 @@ def update(optimizer: torch.optim.Optimizer, skip: torch.Tensor) -> None:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Give every parameter group the learning rate `value`."""
+    """Give every parameter group the learning rate `value`, those with a `relative_rate` that multiple of it."""
     for group in optimizer.param_groups:
-        group["lr"] = value
+        group["lr"] = value * group.get("relative_rate", 1.0)
