@@ -78,7 +78,7 @@ def test_update_is_that_of_torch() -> None:
 
 
 def test_matrices_may_have_a_learning_rate_of_their_own() -> None:
-    config = OptimizerConfig(optimizer="muon", learning_rate=0.02, muon_learning_rate=0.005)
+    config = OptimizerConfig(optimizer="muon", learning_rate=0.02, matrix_learning_rate=0.005)
     optimizer = make_optimizer(GPT(TINY), config)
     set_learning_rate(optimizer, 0.01)  # half of the peak
     assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.01, pytest.approx(0.0025)]

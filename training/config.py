@@ -38,7 +38,7 @@ class OptimizerConfig:
 
     optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the blocks' matrices, with AdamW for all else
     learning_rate: float = 6e-4  # peak, reached at the end of warm-up
-    muon_learning_rate: float = 0.0  # peak of the matrices that Muon updates; 0: learning_rate
+    matrix_learning_rate: float = 0.0  # peak of the matrices that Muon updates; 0: learning_rate
     final_fraction: float = 0.1  # learning rate at max_steps, as a fraction of the peak
     schedule: Literal["cosine", "trapezoid"] = "cosine"  # shape between warm-up and max_steps
     warmup_steps: int = 100  # steps of linear warm-up
@@ -54,7 +54,7 @@ class OptimizerConfig:
         for name in ("final_fraction", "cooldown_fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be between 0 and 1")
-        for name in ("muon_learning_rate", "warmup_steps", "weight_decay", "grad_clip"):
+        for name in ("matrix_learning_rate", "warmup_steps", "weight_decay", "grad_clip"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):

@@ -62,7 +62,7 @@ def make_optimizer(model: GPT, config: OptimizerConfig) -> torch.optim.Optimizer
         return adamw
     device = matrices[0][0].device
     dtype = torch.bfloat16 if native_bfloat16(device)[0] else torch.float32
-    relative_rate = (config.muon_learning_rate or config.learning_rate) / config.learning_rate
+    relative_rate = (config.matrix_learning_rate or config.learning_rate) / config.learning_rate
     return Muon(matrices, adamw, relative_rate, config.weight_decay, dtype)
 
 
