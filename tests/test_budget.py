@@ -76,6 +76,12 @@ def test_what_falls_due_is_counted(config: TrainConfig, first: int) -> None:
         assert seconds_of(run, Costs(0.0, 0.0, 1.0), last) == sum(item.save for item in due[1:])
 
 
+def test_evaluation_before_the_first_step_is_counted(config: TrainConfig) -> None:
+    train(config)
+    started = opened(replace(elsewhere(config, "started"), init_from=config.out_dir), eval_interval=NEVER)
+    assert seconds_of(started, Costs(0.0, 1.0, 0.0), 3) == 2
+
+
 def test_saves_by_the_clock_are_counted(config: TrainConfig) -> None:
     run = opened(
         config, max_steps=100, eval_interval=NEVER, checkpoint_interval=NEVER, checkpoint_minutes=0.5
@@ -116,7 +122,7 @@ def test_limited_run_is_the_run_with_these_steps(
 
 
 def test_same_command_resumes_to_the_same_end(limited: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever it was killed, though fewer steps would fit now."""
+    """Wherever it was killed."""
     train(limited)
     killed = elsewhere(limited, "killed")
     shutil.copytree(limited.out_dir, killed.out_dir)
@@ -124,7 +130,7 @@ def test_same_command_resumes_to_the_same_end(limited: TrainConfig, monkeypatch:
     new = elsewhere(limited, "new")
     Path(new.out_dir).mkdir()
     shutil.copy(Path(limited.out_dir) / "config.json", new.out_dir)
-    fix_at(monkeypatch, 3)
+    monkeypatch.delattr(budget, "last_step")  # nothing is decided again
     for config in (killed, new):
         assert train(config).step == 7
         assert final_files(config) == final_files(limited)
