@@ -14,6 +14,7 @@ from system.progress import announced
 from system.world import World
 from training.config import TrainConfig
 from training.learner import Learner
+from training.log import duration
 from training.measure import time_evaluation, time_steps
 from training.micro_batch import memory_for
 from training.run import Run
@@ -110,6 +111,6 @@ def description(config: TrainConfig, fixed: TrainConfig, costs: Costs, total: fl
     shorter = f", {warmup_steps} of them warm-up" if warmup_steps != config.optimizer.warmup_steps else ""
     return (
         f"max_minutes={config.max_minutes:g}: {fixed.max_steps} of {config.max_steps} steps{shorter}, about"
-        f" {total / 60:.1f} min: {costs.step:.3g} s a step, {costs.evaluation:.2g} s an evaluation,"
+        f" {duration(total)}: {costs.step:.3g} s a step, {costs.evaluation:.2g} s an evaluation,"
         f" {costs.save:.2g} s a checkpoint"
     )
