@@ -10,7 +10,7 @@ Grouped-query attention has fewer heads for keys and values: K of them (K = H wi
 
 import math
 import warnings
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from model_config import Attention, GPTConfig
 
 IGNORED = -1  # a target that the loss leaves out
 
+CHUNK_ROWS, CHUNK_ROWS_OF_GPU = 256, 4096  # tokens whose logits exist at a time: few stay in a CPU's cache
 FUSED_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION]
 
 
@@ -206,6 +207,66 @@ class Block(nn.Module):
         return x + self.mlp(self.ln_2(x))
 
 
+class ChunkedLoss(torch.autograd.Function):
+    """The output layer and its cross-entropy, a chunk of rows at a time: the (N, V) logits never exist as a whole.
+
+    In a small model they are the largest tensor, and writing and reading them costs more than anything but the matrix
+    multiplications. A chunk's gradients are computed right after its loss, as Liger Kernel does
+    (https://arxiv.org/abs/2410.10989), so nothing is computed twice.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, vocab_size: int, needs_gradient: bool
+    ) -> Tensor:
+        n_rows = CHUNK_ROWS if x.device.type == "cpu" else CHUNK_ROWS_OF_GPU
+        precise = torch.promote_types(x.dtype, torch.float32)
+        matrix = weight.to(x.dtype)  # (V, C)
+        loss = torch.zeros((), dtype=precise, device=x.device)
+        grad_x = torch.empty_like(x) if needs_gradient else None
+        grad_weight = torch.zeros_like(weight, dtype=precise) if needs_gradient else None
+        for start in range(0, len(x), n_rows):
+            rows, wanted = x[start : start + n_rows], targets[start : start + n_rows]  # (n, C), (n,)
+            logits = (rows @ matrix.T).to(precise)  # (n, V)
+            logits[:, vocab_size:] = -math.inf  # the padding gets no probability
+            log_probabilities = logits.log_softmax(dim=-1)
+            loss += F.nll_loss(log_probabilities, wanted, ignore_index=IGNORED, reduction="sum")
+            if grad_x is None or grad_weight is None:
+                continue
+            # The gradient of the logits: the probabilities, less one for the target.
+            grad = log_probabilities.exp_()  # (n, V)
+            grad.scatter_add_(1, wanted.clamp(min=0)[:, None], grad.new_tensor(-1.0).expand(len(wanted), 1))
+            grad = grad.to(x.dtype)
+            scored = (wanted != IGNORED)[:, None]  # (n, 1)
+            grad_x[start : start + n_rows] = grad @ matrix * scored
+            grad_weight += grad.T @ (rows * scored)
+        ctx.save_for_backward(grad_x, grad_weight)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        grad_x, grad_weight = ctx.saved_tensors
+        return grad_x * grad_loss, grad_weight * grad_loss, None, None, None
+
+
+def output_loss(x: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) -> Tensor:
+    """Return the output layer's cross-entropy in nats, summed over targets that are not IGNORED: (N, C), (V, C), (N,) -> ().
+
+    Rows of `weight` from `vocab_size` on are padding. The loss is float32 (float64 for a float64 model).
+    """
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        x = x.to(torch.get_autocast_dtype(device))
+    needs_gradient = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    with torch.autocast(device, enabled=False):
+        return ChunkedLoss.apply(x, weight, targets, vocab_size, needs_gradient)
+
+
+eager_output_loss = torch.compiler.disable(
+    output_loss
+)  # for CPUs: the compiler would unroll their many chunks
+
+
 class Transformer(nn.Module):
     """Everything between the tokens and the output layer."""
 
@@ -282,13 +343,13 @@ class GPT(nn.Module):
         Logits and loss are float32 (float64 for a float64 model), under autocast too.
         """
         x = self.transformer(tokens)  # (B, T, C)
+        if targets is not None:
+            loss = eager_output_loss if x.is_cpu else output_loss
+            return loss(x.flatten(0, 1), self.lm_head.weight, targets.flatten(), self.config.vocab_size)
         if last_only:
             x = x[:, -1:]  # (B, 1, C)
         # The multiplication uses the padded size, which is faster; nothing after it sees the padding.
-        logits = at_least_float32(self.lm_head(x)[..., : self.config.vocab_size])  # (B, T, V)
-        if targets is None:
-            return logits
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+        return at_least_float32(self.lm_head(x)[..., : self.config.vocab_size])  # (B, T, V)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the parameters by name, as views without the vocabulary's padding; tied ones occur once."""

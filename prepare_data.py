@@ -124,9 +124,16 @@ def prepare(config: PrepareConfig) -> None:
 
 
 def confirm_overwrite(out_dir: Path) -> None:
-    """Ask twice before data are deleted, if someone is there to answer. Raises UserError unless both answers are yes."""
+    """Ask twice before data are deleted, if stdin is a terminal. Raises UserError unless both answers are yes."""
     size = sum(path.stat().st_size for path in shards_in(out_dir)) / 1e6
-    if size and can_ask() and not agrees_twice(f"delete {size:,.1f} MB of tokens in {out_dir}?"):
+    if not size or not (sys.stdin and sys.stdin.isatty()):
+        return
+    if not can_ask():
+        raise UserError(
+            f"{out_dir} holds data, which are deleted only after asking, and stderr is not a terminal: run it without"
+            " 2>&1, or choose another --out_dir"
+        )
+    if not agrees_twice(f"delete {size:,.1f} MB of tokens in {out_dir}?"):
         raise UserError(f"{out_dir} is unchanged: choose another --out_dir")
 
 
@@ -206,15 +213,28 @@ def find_unfinished(config: PrepareConfig, out_dir: Path) -> Journal | None:
 
 
 def find_same(config: PrepareConfig, out_dir: Path) -> Journal | None:
-    """Return the journal that the same command left, None if what it has read may have changed since."""
+    """Return the journal that the same command left, None if it may tokenize something else now."""
     with contextlib.suppress(UserError, OSError):
         journal = Journal.read(out_dir)
         if journal and journal.batch and journal.options == content_options(config):
-            source = with_current_sizes(Source.from_dict(journal.source), journal.file)
             begun = (out_dir / TOKENIZER_FILE).stat().st_mtime
-            local = source.files[: journal.file + 1] if source.kind not in ("hub", "builtin") else ()
-            return journal if all(os.path.getmtime(file.path) < begun for file in local) else None
+            return None if inputs_may_differ(config, journal, begun) else journal
     return None
+
+
+def inputs_may_differ(config: PrepareConfig, journal: Journal, begun: float) -> bool:
+    """Return whether the command has other files or another tokenizer now, or has read a file that is newer than `begun`.
+
+    Raises UserError or OSError if it cannot read them.
+    """
+    is_trained = bpe_size(config.tokenizer) is not None  # on all files
+    if not is_trained and open_tokenizer(config.tokenizer).hash != journal.tokenizer_hash:
+        return True
+    source = with_current_sizes(Source.from_dict(journal.source), journal.file)
+    if source.kind in ("hub", "builtin"):
+        return False
+    was_read = source.files if is_trained else source.files[: journal.file + 1]
+    return source_of(config) != source or any(os.path.getmtime(file.path) >= begun for file in was_read)
 
 
 def start(config: PrepareConfig, out_dir: Path) -> tuple[Journal, Tokenizer]:

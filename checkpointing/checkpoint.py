@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from checkpointing.tensors import load_tensors
 from corpus.tokenizer import Tokenizer
 from model import GPT, GPTConfig
-from system.errors import UserError
+from system.errors import UserError, how_to_resume
 from system.files import (
     cannot_read,
     file_hash,
@@ -102,7 +102,7 @@ def save(
         _remove_old(folder, keep, protected)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        fix = "make room, then rerun the same command to resume"
+        fix = f"make room, then {how_to_resume()}"
         raise UserError(f"cannot write {folder} ({error})", fix) from None
     return folder
 

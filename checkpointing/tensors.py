@@ -8,7 +8,7 @@ from safetensors.torch import load, load_file
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Return a file's tensors: views of the file, which is read where one is used.
+    """Return a file's tensors, mapped from the file: their bytes are read when first used.
 
     Raises OSError or SafetensorError. safetensors opens UTF-8 paths only, so a file at any other is read into memory.
     """

@@ -29,6 +29,15 @@ class Article(NamedTuple):
     text: str | None
     prompt: str = ""
     is_alone: bool = False  # the only text of its source
+    kind: str = ""  # of a pair: what its file calls so
+
+
+class Pair(NamedTuple):
+    """A prompt, the completion that is right, and what kind of question it is: "" if its file does not say."""
+
+    prompt: str
+    completion: str
+    kind: str = ""
 
 
 class Batch(NamedTuple):
@@ -173,12 +182,17 @@ def _parquet_rows(path: str) -> Iterator[Row]:
                 yield _article(row, place), place, number / n_rows
 
 
-def read_pairs(path: str) -> list[tuple[str, str]]:
+def read_pairs(path: str) -> list[Pair]:
     """Return the prompts and completions of a JSONL file. Raises UserError if there are none."""
     if not os.path.isfile(path):
         raise UserError(f"no file {path}: it must have a prompt and a completion in each line")
     source = Source("pairs", (SourceFile(path, os.path.getsize(path)),), {})
-    pairs = [(pair.prompt, pair.text) for batch in read_batches(source) for pair in documents(batch)]
+    pairs = []
+    for batch in read_batches(source):
+        kept = filter(has_text, batch.articles)
+        pairs += [
+            Pair(pair.prompt, pair.text, row.kind) for pair, row in zip(documents(batch), kept, strict=True)
+        ]
     if not pairs:
         raise UserError(f"{path} has no pairs: each line must have a prompt and a completion")
     return pairs
@@ -222,7 +236,7 @@ def _article(row: dict[str, Any], place: str) -> Article:
 
 def _pair(row: dict[str, Any], place: str) -> Article:
     prompt, completion = (_text(row, key, place) for key in PAIR_KEYS)
-    return Article(_identity(row), None, completion, prompt or "")
+    return Article(_identity(row), None, completion, prompt or "", kind=str(row.get("kind") or ""))
 
 
 def _identity(row: dict[str, Any]) -> str | None:

@@ -47,16 +47,17 @@ def lines(content: BufferedFile) -> Iterator[bytes | str]:
 def decoded(content: bytes, path: str) -> str:
     """Return a file's text without its byte order mark. Raises UserError with the command that converts it to UTF-8."""
     encoding = marked_encoding(content)
+    is_marked = encoding != "utf-8-sig" or content.startswith(codecs.BOM_UTF8)
     start = content[:GUESS_BYTES]
     # Latin, Greek and Cyrillic text in UTF-16 is also valid UTF-8, but no other text has so many control characters.
     n_controls = len(start) - len(start.translate(None, delete=CONTROLS))
-    if encoding == "utf-8-sig" and 4 * n_controls > len(start) and (unmarked := _unmarked(start)):
+    if not is_marked and 4 * n_controls > len(start) and (unmarked := _unmarked(start)):
         raise _other_encoding(path, path, unmarked, "it has no byte order mark")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         is_cut = error.reason == "unexpected end of data" and not content[: error.start].isascii()
-        if encoding != "utf-8-sig" or is_cut:
+        if is_marked or is_cut:
             name = encoding.removesuffix("-sig").upper()
             raise UserError(
                 f"{path} is not valid {name} ({error.reason} at byte {error.start}): it may be truncated: replace it"

@@ -26,6 +26,7 @@ def _open_zst(raw: IO[bytes]) -> BufferedFile:
     return io.BufferedReader(pyarrow.CompressedInputStream(raw, "zstd"))
 
 
+GZIP_START = b"\x1f\x8b"
 DECOMPRESSED: dict[str, Callable[[IO[bytes]], BufferedFile]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -86,6 +87,12 @@ def json_fix(path: str, line: bytes | str) -> str:
     return "fix or delete the line"
 
 
+def _is_gzip(path: str) -> bool:
+    """Return whether a file begins as a gzip file, as a corrupt one does too."""
+    with open(path, "rb") as file:
+        return file.read(len(GZIP_START)) == GZIP_START
+
+
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
     """Raise UserError with the file's name for any error in reading it."""
@@ -106,7 +113,7 @@ def reading(path: str) -> Iterator[None]:
             raise
         if reason := getattr(error, "strerror", None):  # the system's, about a file that may be whole
             raise UserError(f"cannot read {path} ({reason}): fix that, or leave the file out") from None
-        if isinstance(error, gzip.BadGzipFile):
+        if isinstance(error, gzip.BadGzipFile) and not _is_gzip(path):
             raise UserError(
                 f"cannot read {path}: it is not compressed, in spite of its name: rename it"
             ) from None

@@ -28,7 +28,7 @@ from corpus.tokenizer import (
     characters_to_bytes,
     tiktoken_tokenizer,
 )
-from corpus.vocab_merges import SPECIAL_TOKENS, VOCABULARY, read_vocab_merges, token_name
+from corpus.vocab_merges import SPECIAL_TOKENS, VOCABULARY, known_tokens, read_vocab_merges
 from system import hub
 from system.errors import UserError
 from system.files import read_json
@@ -146,11 +146,10 @@ def _end_of_text(folder: Path, added: dict[str, int], settings: dict[str, Any]) 
     if added.get(END_OF_TEXT, -1) in ends:
         return added[END_OF_TEXT]
     name = settings.get("eos_token")
-    ends.insert(0, added.get(token_name(name)))
+    known = [*known_tokens([name], added).values(), *(end for end in ends if end in added.values())]
     if name in (None, END_OF_TEXT):
         others = read_json(folder / SPECIAL_TOKENS, missing={})
-        ends += [added.get(token_name(others.get("eos_token"))), added.get(END_OF_TEXT)]
-    known = [end for end in ends if end in added.values()]
+        known += known_tokens([others.get("eos_token"), END_OF_TEXT], added).values()
     if not known:
         raise UserError(
             f"{folder}: its tokenizer has no end-of-text token: set eos_token in {TOKENIZER_CONFIG}"

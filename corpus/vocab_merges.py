@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,18 @@ def read_vocab_merges(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return json.loads(found.to_str())
 
 
-def token_name(token: Any) -> str:
-    """Return the text of a special token, which settings may describe by an object."""
-    return str(token["content"] if isinstance(token, dict) else token)
+def known_tokens(tokens: Iterable[Any], ids: Mapping[str, int]) -> dict[str, int]:
+    """Return those special tokens that have ids, with them; settings may describe a token by an object, or as null."""
+    names = [token["content"] if isinstance(token, dict) else token for token in tokens]
+    return {name: ids[name] for name in names if name in ids}
 
 
 def _added_tokens(
     settings: dict[str, Any], others: dict[str, Any], vocabulary: dict[str, int], words: dict[str, int]
 ) -> dict[int, dict[str, Any]]:
     """Return the tokens that no merge makes, by id: the end of text, and those that the folder's other files list."""
-    ends = {token_name(settings.get("eos_token") or END_OF_TEXT), END_OF_TEXT} & vocabulary.keys()
-    ends = ends or {token_name(others.get("eos_token"))} & vocabulary.keys()
-    names = {name: vocabulary[name] for name in ends} | words
+    ends = known_tokens([settings.get("eos_token"), END_OF_TEXT], vocabulary)
+    names = (ends or known_tokens([others.get("eos_token")], vocabulary)) | words
     listed = settings.get("added_tokens_decoder") or {}
     special = {index: {"content": name, "special": True} for name, index in names.items()}
     return special | {int(index): item for index, item in listed.items()}

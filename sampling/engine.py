@@ -1,7 +1,8 @@
 """The decoding loop: a model continues prompts, as tokens (`generate`) or as text (`continuations`)."""
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from sampling.config import Sampling
 from sampling.probabilities import next_token_probabilities
 from system import hardware
 from system.errors import UserError
+
+BATCH_TOKENS = 8192  # in a forward pass, if that is more than one prompt's samples
 
 
 def continuations(
@@ -33,16 +36,17 @@ def generate(
     *,
     end_of_text: int | None = None,
     allowed: Sequence[int] | np.ndarray | None = None,
+    is_done: Callable[[int, list[int]], bool] = lambda prompt, tokens: False,
     dtype: torch.dtype = torch.float32,
 ) -> list[list[list[int]]]:
     """Continue each prompt `n_samples` times: `[p][s]` of the result holds the new tokens of prompt p's sample s.
 
-    A sample ends before its first `end_of_text`, or after `max_new_tokens`. Only `allowed` ids are drawn (None: all):
-    a model may have more rows than its tokenizer has tokens, such as GPT-2 padded to 50,304. The model sees the last
-    block_size tokens; its matrix multiplications run in `dtype`. A sample depends only on its prompt, the settings and its
-    number s, not on other prompts or on how many samples there are (except for rounding, which may differ with
-    the batch size). Raises ValueError for an empty prompt or a token outside the vocabulary, UserError for logits that
-    are not finite.
+    A sample ends before its first `end_of_text`, once `is_done(p, its new tokens)`, or after `max_new_tokens`. Only
+    `allowed` ids are drawn (None: all): a model may have more rows than its tokenizer has tokens, such as GPT-2 padded
+    to 50,304. The model sees the last block_size tokens; its matrix multiplications run in `dtype`. Prompts of the same
+    length run together, yet a sample depends only on its prompt, the settings and its number s, not on other prompts or on
+    how many samples there are (except for rounding, which may differ with the batch size). Raises ValueError for an
+    empty prompt or a token outside the vocabulary, UserError for logits that are not finite.
     """
     for number, prompt in enumerate(prompts):
         check_prompt(prompt, number, model.config.vocab_size)
@@ -53,7 +57,11 @@ def generate(
     model.eval()
     try:
         with hardware.autocast(next(model.parameters()).device, dtype):
-            return [decode(model, prompt, sampling, end_of_text, never) for prompt in prompts]
+            found: dict[int, list[list[int]]] = {}
+            for batch in batches(prompts, sampling, model.config.block_size):
+                same_length = {number: prompts[number] for number in batch}
+                found |= decode(model, same_length, sampling, end_of_text, never, is_done)
+            return [found[number] for number in range(len(prompts))]
     finally:
         model.train(was_training)
 
@@ -67,20 +75,37 @@ def check_prompt(prompt: Sequence[int], number: int, vocab_size: int) -> None:
         raise ValueError(f"prompts[{number}] has token {unknown[0]}: must be in [0, {vocab_size})")
 
 
+def batches(prompts: Sequence[Sequence[int]], sampling: Sampling, block_size: int) -> Iterator[list[int]]:
+    """Yield the numbers of prompts of the same length, as many at a time as fit into BATCH_TOKENS; at least one."""
+    by_length = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+    for length, same in itertools.groupby(by_length, key=lambda number: len(prompts[number])):
+        numbers = list(same)
+        tokens = min(length + sampling.max_new_tokens, block_size) * sampling.n_samples
+        at_once = max(1, BATCH_TOKENS // tokens)
+        yield from (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
+
+
 def decode(
-    model: GPT, prompt: Sequence[int], sampling: Sampling, end_of_text: int | None, never: Tensor
-) -> list[list[int]]:
-    """Continue one prompt token by token, without the ids where `never` (V,) is true; return each sample's new tokens.
+    model: GPT,
+    prompts: Mapping[int, Sequence[int]],
+    sampling: Sampling,
+    end_of_text: int | None,
+    never: Tensor,
+    is_done: Callable[[int, list[int]], bool],
+) -> dict[int, list[list[int]]]:
+    """Continue prompts of one length token by token, without the ids where `never` (V,) is true; return the new tokens.
 
     The unfinished samples form a batch of equal lengths, so nothing is padded. Each token is computed from the
     whole window: there is no cache.
     """
     device, block_size = next(model.parameters()).device, model.config.block_size
-    generators = [sample_generator(sampling.seed, prompt, s) for s in range(sampling.n_samples)]
-    samples = [list(prompt) for _ in generators]
-    running = list(range(sampling.n_samples))
+    rows = [(number, s) for number in prompts for s in range(sampling.n_samples)]
+    generators = {(number, s): sample_generator(sampling.seed, prompts[number], s) for number, s in rows}
+    found: dict[tuple[int, int], list[int]] = {row: [] for row in rows}
+    running = rows
     for _ in range(sampling.max_new_tokens):
-        window = torch.tensor([samples[s][-block_size:] for s in running], device=device)  # (B, T)
+        texts = [[*prompts[number], *found[number, s]] for number, s in running]
+        window = torch.tensor([text[-block_size:] for text in texts], device=device)  # (B, T)
         # On the CPU and in float64, so that a seed means the same on every device.
         logits = model(window, last_only=True)[:, -1].cpu().double()  # (B, V)
         if not logits.isfinite().all():
@@ -93,16 +118,17 @@ def decode(
             sampling.top_k,
             sampling.top_p,
         )
-        tokens = draw(probabilities, [generators[s] for s in running])
+        tokens = draw(probabilities, [generators[row] for row in running])
         unfinished = []
-        for s, token in zip(running, tokens, strict=True):
+        for row, token in zip(running, tokens, strict=True):
             if token != end_of_text:
-                samples[s].append(token)
-                unfinished.append(s)
+                found[row].append(token)
+                if not is_done(row[0], found[row]):
+                    unfinished.append(row)
         running = unfinished
         if not running:
             break
-    return [sample[len(prompt) :] for sample in samples]
+    return {number: [found[number, s] for s in range(sampling.n_samples)] for number in prompts}
 
 
 def draw(probabilities: Tensor, generators: Sequence[torch.Generator]) -> list[int]:

@@ -61,7 +61,7 @@ def parse_config(
         argv, {key: hint for key, _, hint in flat_fields(default)}, other_names, main_setting
     )
     for key, value, _ in flat_fields(default):
-        if value == "" == settings.get(key):  # where a config file sets one, an empty text leaves it out
+        if value == "" == settings.get(key):  # allowed only where it undoes what a config file sets
             raise UserError(f"{key}='': must not be empty: is it set from a variable that is not set?")
     try:
         return _replaced(default, settings)

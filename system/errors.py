@@ -31,6 +31,12 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
+def how_to_resume() -> str:
+    """Return how to resume the run that this command trains: with --overwrite it would ask to delete it."""
+    overwrites = not {"--overwrite", "--overwrite=True"}.isdisjoint(sys.argv)
+    return f"rerun the {'command without --overwrite' if overwrites else 'same command'} to resume"
+
+
 def say(line: str, file: TextIO | None = None) -> None:
     """Print a line in one write, so that lines of several processes do not mix, and flush.
 

@@ -79,10 +79,11 @@ def set_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]
     """Return the dtype of matrix multiplications for `auto`, `bfloat16`, `float32` or `tf32`, and the reason.
 
     Weights and optimizer state stay float32. `auto` takes bfloat16 where the hardware supports it: CUDA from compute
-    capability 8.0, CPUs with AVX512-BF16 or AMX. `tf32` is float32 with products of 10 bits, on the same GPUs: torch
-    is told whether to use it. Raises UserError if bfloat16 is requested on an older GPU, or tf32 on any other device.
+    capability 8.0, CPUs with AVX512-BF16 or AMX. `tf32`, on the same GPUs, is float32 with factors rounded to
+    10 bits of mantissa: torch is told whether to use it. Raises UserError if bfloat16 is requested on an older GPU, or
+    tf32 on any other device.
     """
-    native, reason = _native_bfloat16(device)
+    native, reason = native_bfloat16(device)
     if request == "tf32" and not (device.type == "cuda" and native):
         found = device.type if device.type != "cuda" else f"{device}, whose {reason.partition(' lacks')[0]}"
         raise UserError(
@@ -98,7 +99,8 @@ def set_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]
     return (torch.bfloat16 if native else torch.float32), reason
 
 
-def _native_bfloat16(device: torch.device) -> tuple[bool, str]:
+def native_bfloat16(device: torch.device) -> tuple[bool, str]:
+    """Return whether the hardware multiplies in bfloat16, and the reason."""
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return (

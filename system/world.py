@@ -145,12 +145,7 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
     A process that waits for another for longer than the timeout fails. Raises UserError if this process cannot have
     the device, or if the other processes are not found.
     """
-    size, rank, local_rank = (rank_variable(key, default) for key, default in RANK_VARIABLES.items())
-    if not rank < size:
-        raise UserError(
-            f"RANK={rank} and WORLD_SIZE={size} in the environment: RANK must be below WORLD_SIZE; a single process needs"
-            " neither"
-        )
+    size, rank, local_rank = size_and_ranks()
     if size > 1 and device.startswith("cuda:"):
         raise UserError(
             f"device={device}: {size} processes cannot share one GPU: use --device=cuda, one GPU each"
@@ -182,8 +177,21 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
     return world
 
 
-def rank_variable(key: str, default: str) -> int:
-    """Return the number in one of the environment variables that torchrun sets."""
+def size_and_ranks() -> tuple[int, int, int]:
+    """Return the number of processes, this one's rank and its local rank, from the environment; alone, (1, 0, 0).
+
+    Raises UserError if they are not numbers, or if the rank is not below the number of processes.
+    """
+    size, rank, local_rank = (_rank_variable(key, default) for key, default in RANK_VARIABLES.items())
+    if not rank < size:
+        raise UserError(
+            f"RANK={rank} and WORLD_SIZE={size} in the environment: RANK must be below WORLD_SIZE; a single process needs"
+            " neither"
+        )
+    return size, rank, local_rank
+
+
+def _rank_variable(key: str, default: str) -> int:
     value = os.environ.get(key, default)
     if not value.isdecimal():
         raise UserError(

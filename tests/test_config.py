@@ -12,6 +12,7 @@ from sample import SampleConfig
 from system.command_line import parse_config
 from system.errors import UserError
 from system.settings import SettingError, did_you_mean, flat_fields
+from tools.bench.config import BenchConfig
 from tools.exact_match import MatchConfig
 from tools.export_hf import ExportConfig
 from tools.faults.__main__ import FaultsConfig
@@ -194,11 +195,12 @@ COMMANDS = [
     MatchConfig,
     PairsConfig,
     PlotConfig,
+    BenchConfig,
     FaultsConfig,
 ]
-PATHS = "data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out".split()
+PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
-NO_PATHS = "device wandb_project prompt dataset subset only".split()
+NO_PATHS = "device wandb_project prompt dataset subset only versus".split()
 
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import torch
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
+from sampling import engine
 from sampling.engine import Sampling, continuations, draw, generate, sample_generator
 from sampling.probabilities import next_token_probabilities
 from system.errors import UserError
@@ -111,6 +112,37 @@ def test_a_sample_does_not_depend_on_its_batch(model: GPT) -> None:
         assert max(len(set(sample)) for sample in samples) > 5
         assert sampled(model, [prompt], n_samples=4, **settings) == [samples]
         assert sampled(model, [prompt], n_samples=1, **settings) == [samples[:1]]
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0}, {"temperature": 1, "top_k": 0, "n_samples": 2}])
+def test_prompts_of_the_same_length_run_together(
+    model: GPT, settings: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = [3, 9, 1, 3, 16, 3, 20, 9, 20, 3]
+    prompts = [[(7 * number + place) % END for place in range(n)] for number, n in enumerate(lengths)]
+    prompts[5] = prompts[0]
+    sampling = Sampling(**{"max_new_tokens": 12, **settings})
+    shapes: list[tuple[int, int]] = []
+    hook = model.transformer.register_forward_pre_hook(
+        lambda _, inputs: shapes.append(tuple(inputs[0].shape))
+    )
+    alone = [generate(model, [prompt], sampling, end_of_text=END)[0] for prompt in prompts]
+    assert len({tuple(sample) for samples in alone for sample in samples}) >= len(prompts) - 1
+    widest = {}
+    for limit in (engine.BATCH_TOKENS, 2 * sampling.n_samples * CONFIG.block_size, 1):
+        monkeypatch.setattr(engine, "BATCH_TOKENS", limit)
+        shapes.clear()
+        assert generate(model, prompts, sampling, end_of_text=END) == alone
+        widest[limit] = max(n for n, _ in shapes) // sampling.n_samples
+    hook.remove()
+    assert list(widest.values()) == [4, 2, 1]
+
+
+def test_each_sample_goes_on_until_it_is_done(model: GPT) -> None:
+    free = sampled(model, PROMPTS, max_new_tokens=12, n_samples=2)
+    sampling = Sampling(temperature=1, top_k=0, max_new_tokens=12, n_samples=2)
+    some = generate(model, PROMPTS, sampling, is_done=lambda prompt, tokens: len(tokens) > 2 * prompt)
+    assert some == [[sample[: 2 * p + 1] for sample in samples] for p, samples in enumerate(free)]
 
 
 def test_a_sample_stops_at_the_end_of_text(model: GPT) -> None:

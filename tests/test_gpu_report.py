@@ -64,7 +64,7 @@ def test_speed_is_that_after_the_warm_up(report: Report, monkeypatch: pytest.Mon
     run = report.out_dir / "undisturbed"
     run.mkdir()
     (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    said = "batch 8 x micro-batch 4 (auto)\nat most 12.3 GiB of GPU memory were in use\n"
+    said = "batch 8 x micro-batch 4 (auto)\ntensors took at most 12.3 GiB of GPU memory\n"
     monkeypatch.setattr(Report, "run", lambda *_arguments: said)
     assert report.training() == "400 tokens/s, MFU 45.0%, 12.3 GiB of GPU memory, micro-batch 4"
 

@@ -103,6 +103,16 @@ def test_good_loss_comes_from_the_state_or_an_older_checkpoints_best() -> None:
         assert (other.are_good(2.2), other.are_good(2.4)) == (True, False)
 
 
+def test_the_best_loss_over_other_windows_is_forgotten_for_good() -> None:
+    """Not only by the command that changes the windows: the run's own best loss remains that over the earlier ones."""
+    state = new_guard().state() | {"val_loss": None, "best_val_loss": None}  # as run.py clears them
+    for loss in (3.9, 3.8, 3.7):
+        guard = Guard(CPU, "skip", 400, Progress(9, best_val_loss=0.5, guard=state), 50)
+        assert (guard.are_good(loss), guard.are_good(9.0)) == (True, False)
+        evaluate(guard, loss)
+        state = json.loads(json.dumps(guard.state()))
+
+
 def test_skipped_losses_are_not_in_the_spread() -> None:
     clean, disturbed = new_guard(), new_guard()
     judge(clean, NOISY)

@@ -32,7 +32,7 @@ def test_the_command_writes_the_same_files_every_time(tmp_path: Path) -> None:
     )
     digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in folder.iterdir()}
     assert digests == {"train.jsonl": "e993a7b6d70b7a95", "held_out.jsonl": "2238eece1f60efcc"}
-    assert read_pairs(str(folder / "held_out.jsonl"))[0] == ("The capital of Hulihest is", " Quilenok.")
+    assert read_pairs(str(folder / "held_out.jsonl"))[0][:2] == ("The capital of Hulihest is", " Quilenok.")
     (tmp_path / "file").touch()
     message = one_line_error(run_here("tools/invented_pairs.py", f"--out_dir={tmp_path / 'file'}"))
     assert "choose another --out_dir" in message

@@ -1,6 +1,7 @@
 """--overwrite of a run: asked twice, and only the run's own files."""
 
 import io
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,7 +48,8 @@ def test_a_run_is_deleted_after_two_answers(trained: TrainConfig, types: Callabl
     assert content(trained) == before
     shown = types("y\nyes\n")
     train(replace(trained, seed=2))
-    asked = f"delete the run in {trained.out_dir}, with 2 checkpoints? [y/N] are you sure? [y/N] "
+    question = f"delete the run in {trained.out_dir}, whose last checkpoint is of step 10?"
+    asked = f"{question} [y/N] are you sure? [y/N] "
     assert shown.getvalue() == asked
     assert content(trained) >= mine
     assert f"{trained.out_dir}/autopsy_step_00000003" not in content(trained)
@@ -67,18 +69,31 @@ def test_a_run_stays_where_nobody_can_be_asked(
     )
 
 
-@pytest.mark.parametrize("place", [{"RANK": "1", "WORLD_SIZE": "2"}, {"TORCHELASTIC_RESTART_COUNT": "1"}])
-def test_only_the_first_start_of_the_main_process_deletes(
-    trained: TrainConfig,
-    types: Callable[[str], Terminal],
-    place: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+def test_only_the_main_process_deletes(
+    trained: TrainConfig, types: Callable[[str], Terminal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = content(trained)
-    types("y\ny\n")
-    for name, value in place.items():
-        monkeypatch.setenv(name, value)
+    before, shown = content(trained), types("y\ny\n")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     overwrite(trained)
+    assert (content(trained), shown.getvalue()) == (before, "")
+    monkeypatch.setenv("WORLD_SIZE", "0")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(UserError, match="RANK must be below WORLD_SIZE"):
+        overwrite(trained)
+
+
+@pytest.mark.parametrize("restarts", ["0", "1"])
+def test_a_command_that_torchrun_may_restart_neither_deletes_nor_resumes(
+    trained: TrainConfig, start: Start, restarts: str
+) -> None:
+    """A restart must not resume the run that the first start was not allowed to delete."""
+    before = content(trained)
+    place = {"TORCHELASTIC_MAX_RESTARTS": "1", "TORCHELASTIC_RESTART_COUNT": restarts}
+    for config in (trained, elsewhere(trained, "new")):  # a new run too: its restart would find it
+        status, errors = outcome(start(config, **place))
+        assert (status, errors.count("\n")) == (2, 1)
+        assert "overwrite=True: must not be combined with torchrun's --max_restarts" in errors
     assert content(trained) == before
 
 
@@ -95,7 +110,8 @@ def test_what_is_in_use_is_not_deleted(trained: TrainConfig, types: Callable[[st
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"data_dir": "none"}, "no manifest"), ({"micro_batch_size": 3}, "must divide")]
+    ("changes", "message"),
+    [({"data_dir": "none"}, "no manifest"), ({"micro_batch_size": 3}, "must divide")],
 )
 def test_a_run_is_deleted_only_for_one_that_can_start(
     trained: TrainConfig, types: Callable[[str], Terminal], changes: dict, message: str
@@ -105,6 +121,39 @@ def test_a_run_is_deleted_only_for_one_that_can_start(
     with pytest.raises(UserError, match=message):
         train(replace(trained, **changes))
     assert content(trained) == before
+
+
+def test_another_run_beside_it_does_not_matter(
+    trained: TrainConfig, types: Callable[[str], Terminal]
+) -> None:
+    beside = Path(f"{trained.out_dir}.new")
+    shutil.copytree(trained.out_dir, beside)
+    types("y\ny\n")
+    overwrite(replace(trained, seed=2))
+    assert not list(Path(trained.out_dir).glob("step_0*0"))
+    assert (beside / "step_00000010").is_dir()
+
+
+def test_what_a_kill_leaves_is_still_a_run(
+    trained: TrainConfig, types: Callable[[str], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def killed(path: Path, *options: bool) -> None:
+        if path.name == "config.json":
+            raise KeyboardInterrupt
+        unlink(path, *options)
+
+    types("y\ny\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            overwrite(trained)
+    assert not (Path(trained.out_dir) / "metrics.jsonl").exists()
+    shown = types("y\ny\n")
+    overwrite(trained)
+    assert shown.getvalue().startswith(f"delete the run in {trained.out_dir}, which has no checkpoint?")
+    assert not (Path(trained.out_dir) / "config.json").exists()
 
 
 def test_a_corrupt_run_is_deleted_and_another_folder_is_not(

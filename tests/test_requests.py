@@ -115,6 +115,16 @@ def test_run_stopped_before_it_did_a_step_stays_where_it_was(
         assert "after step 3, which is saved: rerun the same command to resume" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("word", ["--overwrite", "--overwrite=True"])
+def test_a_run_begun_with_overwrite_is_resumed_without_it(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], word: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", word])
+    at(monkeypatch, train_module, "clip_gradients", 3, signal.SIGTERM)
+    train(config)
+    assert "which is saved: rerun the command without --overwrite to resume\n" in capfd.readouterr().out
+
+
 def test_full_disk_at_the_last_save_is_an_error(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")

@@ -59,7 +59,8 @@ def begun(config: TrainConfig) -> TrainConfig:
     optimizer.step()
     run = opened(config)
     write_config(run)
-    progress = Progress(5, 40, 3.0, 2.5, guard={"spread": [0.0, 0.0, 0.0], "skipped": [], "val_loss": 3.0})
+    guard = {"spread": [0.0, 0.0, 0.0], "skipped": [], "val_loss": 3.0, "best_val_loss": 2.5}
+    progress = Progress(5, 40, 3.0, 2.5, guard=guard)
     checkpoint.save(Path(config.out_dir), model, optimizer, BYTES, progress, run.about, 2)
     return config
 
@@ -118,8 +119,9 @@ def test_other_windows_are_the_same_run_and_said(begun: TrainConfig) -> None:
         "changed since last time: eval_windows 11 -> 7",
         "`best` now compares validation losses over different windows",
     ]
-    usual = [found.progress.guard["val_loss"] for found in (run, opened(begun))]
-    assert usual == [None, 3.0], "an evaluation over other windows is not judged by the earlier ones"
+    for key, loss in (("val_loss", 3.0), ("best_val_loss", 2.5)):
+        usual = [found.progress.guard[key] for found in (run, opened(begun))]
+        assert usual == [None, loss], "an evaluation over other windows is not judged by the earlier ones"
 
 
 def test_all_windows_are_the_same_however_they_are_requested(begun: TrainConfig) -> None:
@@ -344,7 +346,7 @@ def test_branch_rejects_another_network_or_tokenizer(begun: TrainConfig, tmp_pat
     (tmp_path / "nano" / "ckpt.pt").write_bytes(b"PK")
     for origin, words in {
         str(tmp_path): f": has no optimizer state: start from its weights with --init_from={tmp_path}",
-        "openai-community/gpt2": "a model from the hub has no optimizer state: start from its weights with --init_from=openai",
+        "openai-community/gpt2": "no such folder; if it is a model on the hub, it has no optimizer state: start from its weights with --init_from=openai",
         str(tmp_path / "nano"): "ckpt.pt is a pickle",
     }.items():
         assert words in rejection(replace(branch, branch_from=origin))

@@ -463,9 +463,14 @@ def test_other_unreadable_files_are_named(tmp_path: Path) -> None:
     whole = gzip.compress(json.dumps(some_articles(1)[0]).encode() * 100)
     (tmp_path / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "no.jsonl.gz").write_bytes(b"hello")
-    for name, reason in (("cut.jsonl.gz", r" \("), ("no.jsonl.gz", ": it is not compressed")):
-        with pytest.raises(UserError, match=f"cannot read .*{name}{reason}"):
-            prepare(tmp_path / "out", tmp_path / name)
+    (tmp_path / "sum.jsonl.gz").write_bytes(whole[:-8] + bytes(4) + whole[-4:])  # another CRC
+    (tmp_path / "length.jsonl.gz").write_bytes(whole[:-4] + bytes(4))
+    (tmp_path / "more.jsonl.gz").write_bytes(whole + b"hello")
+    corrupt = r" \(.*\): it may be truncated or corrupt: replace it"
+    found = dict.fromkeys(("cut", "sum", "length", "more"), corrupt) | {"no": ": it is not compressed"}
+    for name, reason in found.items():
+        with pytest.raises(UserError, match=rf"cannot read .*{name}\.jsonl\.gz{reason}"):
+            prepare(tmp_path / "out", tmp_path / f"{name}.jsonl.gz")
     (tmp_path / "a.csv").write_text("a")
     with pytest.raises(UserError, match=r"a\.csv: --source must name files that end in \.parquet"):
         prepare(tmp_path / "out", tmp_path / "a.csv")

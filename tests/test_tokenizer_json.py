@@ -129,6 +129,21 @@ def test_vocab_and_merges_are_the_same_tokenizer(tokenizers, tmp_path):
         open_tokenizer(str(tmp_path))
 
 
+def test_vocab_and_merges_without_an_end_are_rejected(tokenizers, tmp_path):
+    """Also where a word of the vocabulary spells how Python prints that there is no name."""
+    write_vocab_merges(tokenizers["like gpt2"], tmp_path)
+    vocabulary = json.loads((tmp_path / "vocab.json").read_text())
+    vocabulary["None"] = vocabulary.pop(END_OF_TEXT)
+    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
+    special = tmp_path / "special_tokens_map.json"
+    for content in (None, {}, {"eos_token": None}, {"eos_token": {"content": None}}):
+        special.unlink(missing_ok=True)
+        if content is not None:
+            special.write_text(json.dumps(content))
+        with pytest.raises(UserError, match="its tokenizer has no end-of-text token: set eos_token in"):
+            open_tokenizer(str(tmp_path))
+
+
 def test_vocab_and_merges_that_cannot_be_read_are_named(tokenizers, tmp_path):
     write_vocab_merges(tokenizers["like gpt2"], tmp_path, tokenizer_class="Qwen2Tokenizer")
     with pytest.raises(

@@ -93,6 +93,10 @@ def test_loss_goes_down(config: TrainConfig, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is of GNU's OpenMP")
+def with_optimizer(config: TrainConfig, name: Literal["adamw", "muon"]) -> TrainConfig:
+    return replace(config, optimizer=replace(config.optimizer, optimizer=name))
+
+
 def test_waiting_threads_let_go_of_their_cores() -> None:
     environment = {**os.environ, "OMP_DISPLAY_ENV": "verbose"}
     environment.pop("GOMP_SPINCOUNT", None)
@@ -109,7 +113,7 @@ def test_killed_at_random_moments_and_continued_is_undisturbed(config: TrainConf
     chooser = random.Random(seed)
     settings = {"max_steps": 60, "checkpoint_interval": 7, "eval_interval": 10, "micro_batch_size": 4}
     settings["precision"] = "bfloat16"
-    killed = replace(with_dropout(config), **settings)
+    killed = with_optimizer(replace(with_dropout(config), **settings), "muon")
     for first, last in ((1, 20), (21, 40)):
         kill_at(start(killed), chooser.randint(first, last), chooser.uniform(0, 0.02))
     assert "resuming from" in completed(start(killed))
@@ -147,9 +151,13 @@ def test_killed_and_continued_compiled(config: TrainConfig, start: Start) -> Non
 
 
 @pytest.mark.serial
-def test_two_processes_compute_what_one_does(config: TrainConfig, ranks: Ranks) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_processes_compute_what_one_does(
+    config: TrainConfig, ranks: Ranks, optimizer: Literal["adamw", "muon"]
+) -> None:
     """2 processes x 2 micro-batches are 1 process x 4."""
-    config = replace(config, micro_batch_size=2)
+    config = with_optimizer(replace(config, micro_batch_size=2), optimizer)
+    tolerance = {"adamw": 1e-5, "muon": 1e-3}[optimizer]  # small singular values magnify rounding
     two = elsewhere(config, "two")
     first, second = map(completed, ranks(two, two))
     assert "processes 2 x accumulation 2 x micro-batch 2" in first
@@ -158,18 +166,18 @@ def test_two_processes_compute_what_one_does(config: TrainConfig, ranks: Ranks) 
     train(config)
     assert len(losses(two)) == 10
     for ours, theirs in zip(records(two), records(config), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-5)
-    assert_one_resumes(two, config)
+        assert ours == pytest.approx(theirs, rel=tolerance)
+    assert_one_resumes(two, config, tolerance)
 
 
-def assert_one_resumes(two: TrainConfig, config: TrainConfig) -> None:
+def assert_one_resumes(two: TrainConfig, config: TrainConfig, tolerance: float) -> None:
     """One process resumes where two were at step 5."""
     mixed = elsewhere(config, "mixed")
     shutil.copytree(two.out_dir, mixed.out_dir)
     (Path(mixed.out_dir) / "last").write_text("step_00000005\n")
     train(mixed)
     for ours, theirs in zip(records(mixed), records(config), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-5)
+        assert ours == pytest.approx(theirs, rel=tolerance)
 
 
 def test_evaluating_does_not_disturb_training(config: TrainConfig) -> None:

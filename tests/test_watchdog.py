@@ -17,7 +17,7 @@ from system.errors import UserError
 from system.world import World
 from train import train
 from training.config import TrainConfig
-from training.watchdog import RESUME, Watchdog
+from training.watchdog import Watchdog
 
 
 def endless(config: TrainConfig) -> TrainConfig:
@@ -218,6 +218,7 @@ def test_process_group_is_left_at_a_good_end_only(exits: list[int], monkeypatch:
 
 
 SEE = "look for its error line (a killed process prints none)"
+RESUME = "rerun the same command to resume from the last checkpoint"
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,14 @@ from typing import Any
 
 import pytest
 from conftest import Terminal, flip_a_bit
-from preparing import ROOT, InProcess, content, prepare, some_articles, write_jsonl
+from preparing import ROOT, InProcess, content, prepare, some_articles, some_texts, write_jsonl
 
 import prepare_data
 from corpus import articles, report, writer
+from corpus.bpe import train_bpe
 from corpus.dataset import TokenDataset
 from corpus.report import ProgressPrinter
+from corpus.tokenizer import byte_tokenizer
 from corpus.writer import DatasetWriter, Journal
 from system import progress
 from system.errors import INTERRUPTED, INTERRUPTED_STATUS, UserError
@@ -263,6 +265,12 @@ def test_overwriting_asks_twice_on_a_terminal_and_leaves_nothing_of_the_old_data
         with pytest.raises(UserError, match="out is unchanged: choose another --out_dir"):
             prepare(out_dir, source, overwrite=True)
     types("y\nyes\n")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # as by 2>&1 | tee log: the question would not be seen
+    with pytest.raises(
+        UserError, match="only after asking, and stderr is not a terminal: run it without 2>&1"
+    ):
+        prepare(out_dir, source, overwrite=True)
+    types("y\nyes\n")
     with pytest.raises(UserError, match="no tokenizer named 'mistyped'"):
         prepare(out_dir, source, overwrite=True, tokenizer="mistyped")
     assert content(out_dir) == before
@@ -296,6 +304,32 @@ def test_overwriting_resumes_what_the_same_command_began(
         prepare(out_dir, source, overwrite=True)
         assert ("resuming in" in capsys.readouterr().out) == resumes == (not shown.getvalue())
         assert content(out_dir) == content(tmp_path / "new")
+
+
+@pytest.mark.parametrize("tokenizer", ["folder", "bytes", "bpe:300"])
+def test_overwriting_starts_over_where_it_would_tokenize_something_else(
+    tmp_path: Path, saves_often: None, monkeypatch: pytest.MonkeyPatch, tokenizer: str
+) -> None:
+    """After a new file, another tokenizer of the same name, or another text that the tokenizer is trained on."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    source, out_dir = f"{tmp_path}/*.jsonl", tmp_path / "out"
+    for name in "ab":
+        write_jsonl(tmp_path / f"{name}.jsonl", some_articles(50))
+        os.utime(tmp_path / f"{name}.jsonl", (1, 1))
+    options = {"tokenizer": tmp_path if tokenizer == "folder" else tokenizer}
+    byte_tokenizer().save(tmp_path / "tokenizer.json")
+    prepare_three_batches(out_dir, source, overwrite=True, **options)
+    if tokenizer == "folder":
+        train_bpe(some_texts(), 300).save(tmp_path / "tokenizer.json")
+    elif tokenizer == "bytes":
+        write_jsonl(tmp_path / "c.jsonl", some_articles(50))
+        os.utime(tmp_path / "c.jsonl", (1, 1))
+    else:
+        write_jsonl(tmp_path / "b.jsonl", some_articles(50, seed=1))
+        os.utime(tmp_path / "b.jsonl", (2**33, 2**33))
+    prepare(out_dir, source, overwrite=True, **options)
+    prepare(tmp_path / "new", source, **options)
+    assert content(out_dir) == content(tmp_path / "new")
 
 
 def test_what_may_take_long_is_announced(

@@ -1,17 +1,31 @@
 """Count the prompts that a model completes exactly: `python -m tools.exact_match --checkpoint=out/x --pairs=x.jsonl`.
 
-Decoding is greedy and stops at the end of the text.
+Decoding is greedy and stops at the end of the text. With `--prefix`, a text that goes on after the completion counts
+too, as " Paris." does for " Paris".
 """
 
+import re
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from corpus.articles import read_pairs
+from corpus.articles import Pair, read_pairs
 from sampling.config import Sampling
 from system.command_line import parse_config
 from system.errors import run_command
-from system.progress import announced_on_stderr, say_above_bars, tracked
+from system.progress import announced_on_stderr, tracked
 from system.settings import PathText, checked
+
+if TYPE_CHECKING:
+    import torch
+
+    from corpus.tokenizer import Tokenizer
+    from model import GPT
+
+AT_ONCE = 64  # prompts between two steps of the progress bar
+LOOK_AHEAD = 3  # characters after a completion: two to judge by, and one that may be cut in half
 
 
 @checked
@@ -21,8 +35,60 @@ class MatchConfig:
 
     checkpoint: PathText = "out/finetune_pairs"  # run, step_... or Hugging Face folder, or a hub name
     pairs: PathText = "data/invented/held_out.jsonl"  # JSON lines with a prompt and a completion
+    prefix: bool = False  # also count a text that goes on after the completion's last word or number
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     show: int = 3  # wrong completions to print
+
+
+def begins_with(text: str, completion: str) -> bool:
+    """Return whether a text is a completion, or goes on after it with no letter or digit, at once or behind one mark.
+
+    " Paris." and " Paris is" begin with " Paris"; " Parisian" does not, nor " 8.5" with " 8", nor " Guinea-Bissau" with
+    " Guinea".
+    """
+    return text.startswith(completion) and not re.match(r"\S?[^\W_]", text[len(completion) :])
+
+
+def completions(
+    model: "GPT", tokenizer: "Tokenizer", pairs: Sequence[Pair], prefix: bool, dtype: "torch.dtype"
+) -> list[str]:
+    """Return what a model writes after each prompt, as far as it takes to judge it."""
+    from sampling.engine import generate
+
+    expected = [tokenizer.encode(pair.completion) for pair in pairs]
+    lengths = [len(pair.completion) for pair in pairs]
+
+    def is_long_enough(number: int, tokens: list[int]) -> bool:
+        if prefix:
+            return len(tokenizer.decode(tokens)) >= lengths[number] + LOOK_AHEAD
+        return len(tokens) > len(expected[number])
+
+    longest = max(len(pair.completion.encode()) for pair in pairs)
+    samples = generate(
+        model,
+        [tokenizer.encode(pair.prompt) or [tokenizer.end_of_text] for pair in pairs],
+        Sampling(max_new_tokens=longest + 4 * LOOK_AHEAD, temperature=0),  # a token has a byte or more
+        end_of_text=tokenizer.end_of_text,
+        allowed=tokenizer.ids,
+        is_done=is_long_enough,
+        dtype=dtype,
+    )
+    return [tokenizer.decode(tokens) for [tokens] in samples]
+
+
+def report(config: MatchConfig, pairs: Sequence[Pair], texts: Sequence[str]) -> None:
+    """Print wrong completions, how many are right of each kind if the pairs have kinds, and how many of all."""
+    is_right = begins_with if config.prefix else str.__eq__
+    right = [is_right(text, pair.completion) for pair, text in zip(pairs, texts, strict=True)]
+    wrong = [(pair, text) for pair, text, counts in zip(pairs, texts, right, strict=True) if not counts]
+    for pair, text in wrong[: config.show]:
+        print(f"wrong: {pair.prompt!r} -> {text!r}, not {pair.completion!r}")
+    n_right = Counter(pair.kind for pair, counts in zip(pairs, right, strict=True) if counts)
+    for kind, n_pairs in Counter(pair.kind for pair in pairs).items():
+        if kind:
+            print(f"{kind}: {n_right[kind]} of {n_pairs}")
+    what = f"{config.checkpoint} completes {sum(right)} of {len(pairs)} prompts of {config.pairs}"
+    print(f"{what}{'' if config.prefix else ' exactly'} ({sum(right) / len(pairs):.1%})")
 
 
 def main() -> None:
@@ -31,22 +97,19 @@ def main() -> None:
     with announced_on_stderr(f"loading {config.checkpoint}"):
         # Once the command line is read, so that a mistake in it does not wait for torch.
         from checkpointing import pretrained
-        from sampling.engine import continuations
 
         model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device)
-    n_right = n_wrong = 0
-    for prompt, completion in tracked(pairs, f"completing {len(pairs)} prompts", file=sys.stderr):
-        expected = tokenizer.decode(tokenizer.encode(completion))  # some tokenizers normalize text
-        greedy = Sampling(max_new_tokens=len(tokenizer.encode(expected)) + 1, temperature=0)
-        [text] = continuations(model, tokenizer, prompt, greedy, dtype)
-        n_right += text == expected
-        n_wrong += text != expected
-        if text != expected and n_wrong <= config.show:
-            say_above_bars(f"wrong: {prompt!r} -> {text!r}, not {expected!r}")
-    share = n_right / len(pairs)
-    print(
-        f"{config.checkpoint} completes {n_right} of {len(pairs)} prompts of {config.pairs} exactly ({share:.1%})"
-    )
+    # Some tokenizers normalize text.
+    pairs = [pair._replace(completion=tokenizer.decode(tokenizer.encode(pair.completion))) for pair in pairs]
+    # Prompts of the same length run together.
+    order = sorted(range(len(pairs)), key=lambda number: len(tokenizer.encode(pairs[number].prompt)))
+    parts = [order[start : start + AT_ONCE] for start in range(0, len(order), AT_ONCE)]
+    texts = [""] * len(pairs)
+    for part in tracked(parts, f"completing {len(pairs)} prompts", file=sys.stderr):
+        found = completions(model, tokenizer, [pairs[number] for number in part], config.prefix, dtype)
+        for number, text in zip(part, found, strict=True):
+            texts[number] = text
+    report(config, pairs, texts)
 
 
 if __name__ == "__main__":

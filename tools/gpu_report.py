@@ -96,7 +96,7 @@ class Report:
         records = [record for record in self.records("undisturbed") if record["step"] > WARM_UP_STEPS]
         speed = harmonic_mean([record["tokens_per_second"] for record in records if "loss" in record])
         shares = [record["mfu"] for record in records if "mfu" in record]
-        memory = re.search(r"at most (\S+ GiB) of GPU memory", output)
+        memory = re.search(r"tensors took at most (\S+ GiB) of GPU memory", output)
         micro_batch = re.search(r"micro-batch (\d+)", output)
         return (
             f"{speed:,.0f} tokens/s, MFU {f'{mean(shares):.1%}' if shares else 'unknown'},"

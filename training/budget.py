@@ -67,7 +67,7 @@ def measured_costs(run: Run, learner: Learner, world: World, objective: Objectiv
     seconds = TIMING_SHARE * 60 * run.config.max_minutes
     steps = time_steps(run, learner, world, objective, seconds=seconds)
     evaluation = time_evaluation(run, learner, world, objective)
-    n_bytes = 3 * 4 * learner.model.n_params()  # weights and two moments, in float32
+    n_bytes = 3 * 4 * learner.model.n_params()  # weights and at most two moments, in float32
     return Costs(sum(steps) / len(steps), evaluation, n_bytes / SAVED_BYTES_PER_SECOND)
 
 

@@ -34,8 +34,9 @@ OLD_MODULES = ("config", "optim")  # which older config files import these class
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW, gradient clipping and the schedule. Raises ValueError on invalid values."""
+    """The optimizer, gradient clipping and the schedule. Raises ValueError on invalid values."""
 
+    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the blocks' matrices, with AdamW for all else
     learning_rate: float = 6e-4  # peak, reached at the end of warm-up
     final_fraction: float = 0.1  # learning rate at max_steps, as a fraction of the peak
     schedule: Literal["cosine", "trapezoid"] = "cosine"  # shape between warm-up and max_steps

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
-from system.errors import UserError
+from system.errors import UserError, how_to_resume
 from training.config import OnNonfinite
 
 SPREAD_STEPS = 100  # steps over which the losses' mean and deviation are taken; earlier, no loss is a spike
@@ -78,11 +78,10 @@ class Guard:
         state = progress.guard or {"spread": [0.0, 0.0, 0.0], "skipped": []}
         skipped = [-WINDOW_STEPS] * (MAX_SKIPPED - len(state["skipped"])) + state["skipped"]
         self.on_nonfinite, self.n_skipped = on_nonfinite, len(state["skipped"])
-        known = state.get(
-            "val_loss", progress.best_val_loss
-        )  # None: of a new run, or after a change of windows
-        self.good_val_loss: float = known or math.log(vocab_size)
-        self.best_val_loss: float = (known and progress.best_val_loss) or math.log(vocab_size)
+        # None: of a new run, or after a change of windows. Older checkpoints lack one or both.
+        good, best = (state.get(key, progress.best_val_loss) for key in ("val_loss", "best_val_loss"))
+        self.good_val_loss: float = good or math.log(vocab_size)
+        self.best_val_loss: float = best or math.log(vocab_size)
         self.last_good_step = progress.step
         while self.last_good_step in state["skipped"]:
             self.last_good_step -= 1
@@ -152,6 +151,7 @@ class Guard:
             "spread": self.spread.tolist(),
             "skipped": [step for step in self.skipped.tolist() if step > 0],
             "val_loss": self.good_val_loss,
+            "best_val_loss": self.best_val_loss,
         }
 
     def checked(self, losses: Losses, step: int) -> Losses:
@@ -189,8 +189,8 @@ class Guard:
             )
         skip = " (--on_nonfinite=skip leaves such steps out)" if self.on_nonfinite == "stop" else ""
         return UserError(
-            f"{found}; the weights before it are good (validation loss {val_loss:.4f}): rerun the same command to"
-            f" resume{skip}; if it happens again, {other}"
+            f"{found}; the weights before it are good (validation loss {val_loss:.4f}):"
+            f" {how_to_resume()}{skip}; if it happens again, {other}"
         )
 
 

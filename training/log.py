@@ -16,7 +16,7 @@ from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system import hardware
-from system.errors import UserError, first_line, say
+from system.errors import UserError, first_line, how_to_resume, say
 from system.files import append_to_file, fix_for, replace_file
 from system.progress import announced, bar, say_above_bars
 from system.world import World
@@ -226,7 +226,8 @@ class RunLog:
         self.flush()
         if self.active:
             if torch.cuda.is_initialized():
-                say(f"at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of GPU memory were in use")
+                peak = torch.cuda.max_memory_allocated() / 2**30
+                say(f"tensors took at most {peak:.1f} GiB of GPU memory")
             say_plot(run.out_dir)
             say(outcome(run, progress, stopped_by))
 
@@ -272,7 +273,7 @@ class RunLog:
 
     def cannot_write(self, error: OSError) -> UserError:
         """Return the error of a disk that does not take metrics.jsonl."""
-        fix = f"{fix_for(error)}, then rerun the same command to resume"
+        fix = f"{fix_for(error)}, then {how_to_resume()}"
         return UserError(f"cannot write {self.path} ({error.strerror}): {fix}")
 
     def __enter__(self) -> "RunLog":
@@ -301,7 +302,7 @@ def outcome(run: Run, progress: Progress, stopped_by: str) -> str:
     if step < run.config.max_steps:
         is_saved = run.resumes or step > run.progress.step
         where = f"after step {step}, which is saved" if is_saved else "before its first step"
-        return f"{out_dir} was stopped by {stopped_by} {where}: rerun the same command to resume"
+        return f"{out_dir} was stopped by {stopped_by} {where}: {how_to_resume()}"
     try:
         best = checkpoint.find(out_dir)
         best_is = f"best {checkpoint.read_info(best)['val_loss']:.4f} in {best.name}"

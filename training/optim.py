@@ -1,11 +1,16 @@
-"""The optimizer: parameter groups, AdamW, gradient clipping and the learning-rate schedule."""
+"""The optimizer: parameter groups, gradient clipping and the learning-rate schedule. Muon is in muon.py."""
 
 import math
+from collections.abc import Set
+from typing import Any
 
 import torch
 from torch import nn
 
+from model import GPT
+from system.hardware import native_bfloat16
 from training.config import OptimizerConfig
+from training.muon import Muon, hidden_matrices
 
 
 def learning_rate(step: int, max_steps: int, config: OptimizerConfig) -> float:
@@ -28,21 +33,36 @@ def learning_rate(step: int, max_steps: int, config: OptimizerConfig) -> float:
     return peak * (config.final_fraction + (1 - config.final_fraction) * height)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Split the parameters in two groups: matrices and embeddings decay, biases and norm gains do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
+def parameter_groups(
+    model: nn.Module, weight_decay: float, excluded: Set[int] = frozenset()
+) -> list[dict[str, Any]]:
+    """Split the parameters in two groups: matrices and embeddings decay, biases and norm gains do not.
+
+    Leaves out those whose id() is `excluded`, and groups without parameters.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad and id(p) not in excluded]
+    groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
+    return [group for group in groups if group["params"]]
 
 
-def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Return AdamW over the model's parameters, fused: one kernel for the whole update, on every device we run on."""
-    groups = [group for group in parameter_groups(model, config.weight_decay) if group["params"]]
-    return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, fused=True
+def make_optimizer(model: GPT, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Return AdamW over the model's parameters, or Muon over the blocks' matrices with AdamW over all others.
+
+    AdamW is fused: one kernel for the whole update, on every device we run on.
+    """
+    matrices = hidden_matrices(model) if config.optimizer == "muon" else []
+    others = parameter_groups(model, config.weight_decay, {id(parameter) for parameter, _ in matrices})
+    adamw = torch.optim.AdamW(
+        others, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, fused=True
     )
+    if config.optimizer == "adamw":
+        return adamw
+    device = matrices[0][0].device
+    dtype = torch.bfloat16 if native_bfloat16(device)[0] else torch.float32
+    return Muon(matrices, adamw, config.weight_decay, dtype)
 
 
 def gradient_norm(model: nn.Module) -> torch.Tensor:

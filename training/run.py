@@ -320,7 +320,9 @@ def _progress(config: TrainConfig, folder: Path, data: Data, check: bool) -> Pro
     if branches:  # best and usual losses are those of the new run
         progress = replace(progress, val_loss=None, val_bits_per_byte=None, best_val_loss=None, guard=None)
     elif progress.guard and _windows_differ(config, data, info["config"]):
-        progress.guard["val_loss"] = None  # of other windows: nothing to judge the next evaluation by
+        progress.guard.update(
+            val_loss=None, best_val_loss=None
+        )  # of other windows: not to judge the next ones by
     return progress
 
 
@@ -344,7 +346,7 @@ def _find_branch(branch_from: str) -> Path:
     """Return the checkpoint to branch from; raise UserError if there is none, or only a model without optimizer state."""
     path = Path(branch_from)
     if hub.is_model_folder(path) or hub.is_hub_name(branch_from):
-        kind = "" if path.is_dir() else "is not a folder, and a model from the hub "
+        kind = "" if path.is_dir() else "no such folder; if it is a model on the hub, it "
         raise UserError(
             f"branch_from={branch_from}: {kind}has no optimizer state: start from its weights with"
             f" --init_from={shlex.quote(branch_from)}"

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from corpus.manifest import Manifest, check_shards, remedy
-from system.errors import UserError, first_line, say
+from system.errors import UserError, first_line, how_to_resume, say
 
 SHARE = 0.05  # of one core's time, while the run trains
 
@@ -65,6 +65,6 @@ class ShardCheck:
         """Return the error that ends the run, in all processes, when any of them found damage."""
         found = self.damage or "another process found a corrupt shard, see its error line"
         return UserError(
-            f"{found}: any checkpoint that this command saved is now *.suspect; {remedy(self.data_dir)}, then rerun"
-            " the same command to resume"
+            f"{found}: any checkpoint that this command saved is now *.suspect; {remedy(self.data_dir)}, then"
+            f" {how_to_resume()}"
         )

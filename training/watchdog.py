@@ -10,11 +10,10 @@ from types import TracebackType
 
 from torch.distributed import DistBackendError
 
-from system.errors import UserError, print_error
+from system.errors import UserError, how_to_resume, print_error
 from system.world import World, is_from_collective
 
 ROOT = Path(__file__).parents[1]
-RESUME = "rerun the same command to resume from the last checkpoint"
 
 
 class Watchdog:
@@ -74,7 +73,7 @@ class Watchdog:
         more = "; NCCL_DEBUG=INFO prints more" if isinstance(error, DistBackendError) else ""
         self.exit(
             f"lost another process in {doing(self.place()[0])} ({first_sentence(error)}): look for its error line (a killed"
-            f" process prints none){more}; {RESUME}",
+            f" process prints none){more}; {how_to_resume()} from the last checkpoint",
             status=2,
         )
 
@@ -91,7 +90,7 @@ class Watchdog:
                 self.exit(
                     f"{doing(seen[0])} has been running for {self.seconds / 60:g} minutes, now in {self.line()}:"
                     " another process may hang; if steps are just slow, set a longer --timeout_minutes;"
-                    f" {RESUME}",
+                    f" {how_to_resume()} from the last checkpoint",
                     status=1,
                 )
 

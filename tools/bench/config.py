@@ -1,0 +1,74 @@
+"""BenchConfig, the settings of `tools.bench`, and its command line, which takes those of train.py too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple
+
+from system.command_line import parse_config
+from system.errors import UserError
+from system.settings import PathText, checked, did_you_mean, flat_fields
+from training.config import TrainConfig, parse_train_config
+
+USAGE = "[train|data|sample|all|speed] [--key=value ...]"
+HELP = "All settings of train.py work too, for example --micro_batch_size=4."
+
+
+@checked
+@dataclass(frozen=True)
+class BenchConfig:
+    """What to measure, and for how long. Raises ValueError on invalid values."""
+
+    part: Literal["train", "data", "sample", "all", "speed"] = (
+        "all"  # or as the first word; speed: only tokens/s
+    )
+    config: PathText = "configs/bench_gpt2_small.py"  # the training that is measured
+    versus: str = ""  # command of a peer that prints tokens/s, timed in turn with ours (train, all, speed)
+    sweep: bool = (
+        True  # also try other micro-batches, attention, precision, with and without compile (train, all)
+    )
+    repeats: int = 5  # measurements of each figure
+    seconds: float = 4.0  # time that each of them takes, at least
+    out: PathText = ""  # Markdown file that also gets the results, such as docs/benchmarks.md
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f"repeats={self.repeats}: must be at least 1")
+        if self.seconds <= 0:
+            raise ValueError(f"seconds={self.seconds}: must be above 0")
+        if self.versus and self.part in ("data", "sample"):
+            raise ValueError(f"versus={self.versus}: only training is compared: use train, all or speed")
+
+
+class BenchCommand(NamedTuple):
+    """A command line, read."""
+
+    bench: BenchConfig
+    training: TrainConfig
+    words: tuple[str, ...]  # that make the training: the config file and the settings of train.py
+
+
+def parse_bench_command(argv: Sequence[str], description: str) -> BenchCommand:
+    """Return what to measure. The first word may be the part; a config file may stand anywhere, as for train.py."""
+    own_names = {field.name for field in fields(BenchConfig)} | {"help"}
+    theirs = {key for key, _, _ in flat_fields(TrainConfig())}
+    own: list[str] = []
+    others: list[str] = []
+    rest = list(argv)
+    if rest and rest[0].isalpha():
+        own.append(f"--part={rest.pop(0)}")
+    while rest:
+        word = rest.pop(0)
+        key = word.removeprefix("--").partition("=")[0].replace("-", "_")
+        if word.endswith(".py") and not word.startswith("-"):
+            own.append(f"--config={word}")
+            continue
+        target = own if key in own_names or word == "-h" else others
+        hint = did_you_mean(key, {name: name for name in own_names})
+        if target is others and hint and key not in theirs:
+            raise UserError(f"unknown setting {word.partition('=')[0]}{hint}")
+        target.append(word)
+        if word.startswith("--") and "=" not in word and rest and not rest[0].startswith("--"):
+            target.append(rest.pop(0))
+    bench = parse_config(BenchConfig(), own, f"{description.strip()}\n\n{HELP}", USAGE)
+    words = (bench.config, *others)
+    return BenchCommand(bench, parse_train_config(words, description), words)

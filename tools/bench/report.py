@@ -1,0 +1,97 @@
+"""The results: printed line by line as they come, and a section of a Markdown file."""
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from system import hardware
+from system.errors import UserError, say
+
+# Instructions that decide how fast matrices are multiplied, as Linux names them.
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
+
+
+class Report:
+    """A section of the Markdown file `out` ("": none), which replaces an earlier one with the same title."""
+
+    def __init__(self, title: str, out: str = "") -> None:
+        self.out, self.lines = out, [f"## {title}"]
+        self.before = self.after = ""
+        if out:
+            self._find_place(f"{re.escape(self.lines[0])}\n")
+            self._write()  # so that a file that cannot be written is known before anything is measured
+
+    def table(self, heading: str, *columns: str) -> None:
+        """Begin a table."""
+        say(f"\n{heading}: {', '.join(columns)}")
+        self.lines += ["", f"**{heading}**", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+
+    def row(self, name: str, *cells: str) -> None:
+        """Add a row to the table."""
+        say("  ".join([f"{name:28}", *cells]))
+        self.lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in (name, *cells))} |")
+        self._write()
+
+    def paragraph(self, text: str) -> None:
+        """Add a text."""
+        say(text)
+        self.lines += ["", text]
+        self._write()
+
+    def _find_place(self, heading: str) -> None:
+        """Read the file, and split it before and after the section of the same title, else at its end."""
+        try:
+            text = Path(self.out).read_text(encoding="utf-8") if Path(self.out).exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"out={self.out}: cannot read it ({error})", "choose another --out") from None
+        section = re.compile(rf"^{heading}.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+        self.before, *after = section.split(text, maxsplit=1)
+        self.after = "".join(after)
+
+    def _write(self) -> None:
+        if not self.out:
+            return
+        parts = (self.before.strip(), "\n".join(self.lines), self.after.strip())
+        try:
+            Path(self.out).write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"out={self.out}: cannot write it ({error.strerror})", "choose another --out"
+            ) from None
+
+
+def cpu() -> str:
+    """Return the CPU's model name, as Linux knows it."""
+    return _cpu_field("model name") or platform.processor() or platform.machine()
+
+
+def machine(device: torch.device) -> str:
+    """Return what the figures depend on: CPU, cores, threads, instructions, GPU, torch, other programs."""
+    flags = (_cpu_field("flags") or _cpu_field("Features")).split()
+    instructions = " ".join(name for name in INSTRUCTIONS if name in flags) or "unknown instructions"
+    gpu = f", {hardware.describe(device)}" if device.type != "cpu" else ""
+    return (
+        f"{cpu()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads ({instructions}){gpu},"
+        f" Python {platform.python_version()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f} before"
+    )
+
+
+def _cpu_field(name: str) -> str:
+    """Return what /proc/cpuinfo says about the first CPU, "" if it does not."""
+    try:
+        found = re.search(rf"^{name}\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        return ""
+    return found[1].strip() if found else ""
+
+
+def spread(values: Sequence[float], form: str = "{:,.0f}") -> str:
+    """Return the median of the values with the smallest and the largest."""
+    if len(values) == 1:
+        return form.format(values[0])
+    return f"{form.format(median(values))} ({form.format(min(values))} to {form.format(max(values))})"

@@ -1,0 +1,38 @@
+"""Our speed and a peer's, in turn, each time in a fresh process."""
+
+import shlex
+
+from system.errors import UserError
+from tools.bench.config import BenchCommand
+from tools.bench.fresh import fresh_speed, output_of, tokens_per_second
+from tools.bench.report import Report, spread
+
+
+def peer_words(versus: str) -> list[str]:
+    """Return the words of a peer's command. Raises UserError if it cannot be split into any."""
+    try:
+        words = shlex.split(versus)
+    except ValueError as error:
+        raise UserError(f"versus={versus}: {error}") from None
+    if not words:
+        raise UserError(f"versus={versus!r}: must be a command that prints tokens/s")
+    return words
+
+
+def compare(command: BenchCommand, report: Report) -> None:
+    """Time our training and the peer's command in turn; report the speeds of both and the ratios of the pairs."""
+    words = peer_words(command.bench.versus)
+    report.table(
+        f"Against `{command.bench.versus}`", "repeat", "our tokens/s", "their tokens/s", "ours / theirs"
+    )
+    pairs = []
+    for repeat in range(1, command.bench.repeats + 1):
+        ours, _ = fresh_speed(command.words, command.bench.seconds)
+        theirs = tokens_per_second(output_of(words, "the peer", ours=False), "the peer")
+        if not theirs:
+            raise UserError("the peer: must train more than 0 tokens/s")
+        pairs.append((ours, theirs))
+        report.row(str(repeat), f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.2f}")
+    ratios = [ours / theirs for ours, theirs in pairs]
+    speeds = [spread([pair[side] for pair in pairs]) for side in (0, 1)]
+    report.row("median (smallest to largest)", *speeds, spread(ratios, "{:.2f}"))
