@@ -7,6 +7,7 @@ import faulthandler
 import importlib
 import os
 import sys
+import time
 from pathlib import Path
 
 from system.command_line import read_command
@@ -29,6 +30,7 @@ from system.signals import Signals, ignore_signals
 from system.world import World, clear_gradients, start_world, sync_gradients
 from training.autopsy import stop_at, write_skipped_batch
 from training.batches import micro_batches
+from training.budget import within_minutes
 from training.guard import Guard
 from training.learner import Learner, build_learner, make_validation
 from training.log import announce, open_log
@@ -51,17 +53,19 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
     """
     if config.overwrite:
         overwrite(config)
+    began = time.monotonic()
     world = start_world(config.device, config.timeout_minutes)
     lock = only_trainer(Path(config.out_dir), world.is_main)  # from before the run is read until its end
     with Signals() as signals, Watchdog(world, config.timeout_minutes) as watchdog, lock:
         with announced(f"reading {config.data_dir} and {config.out_dir}", world.is_main):
             run = open_together(config, world)
-        config, progress = run.config, run.progress
         announce(run, world)
-        if progress.step == config.max_steps:
-            return progress
+        if run.progress.step == run.config.max_steps:
+            return run.progress
 
         learner = build_learner(run, world)
+        run = within_minutes(run, learner, world, objective, began)  # with max_minutes, fewer steps
+        config, progress = run.config, run.progress
         batch, vocabulary = config.sequences_per_step, config.model.vocab_size
         guard = Guard(world.device, config.on_nonfinite, batch, progress, vocabulary)
         requests = Requests(run, world, signals)

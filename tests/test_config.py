@@ -310,7 +310,13 @@ def test_values_out_of_range_are_named(config: TrainConfig) -> None:
         "log_interval": 0,
         "timeout_minutes": 0.0,
     }
-    bad |= {"micro_batch_size": -1, "eval_windows": -1, "checkpoint_minutes": -1.0, "keep_checkpoints": -1}
+    bad |= {
+        "micro_batch_size": -1,
+        "eval_windows": -1,
+        "checkpoint_minutes": -1.0,
+        "keep_checkpoints": -1,
+        "max_minutes": -1.0,
+    }
     bad |= {"seed": -1, "batch_tokens": 32, "batch_size": -8}
     for name, value in bad.items():
         with pytest.raises(SettingError, match=f"{name}={value}\\b"):

@@ -26,7 +26,7 @@ OnNonfinite = Literal["stop", "skip"]
 LARGEST = {"seed": 2**64 - 1, "timeout_minutes": 10**6}
 NOT_NEGATIVE = (
     *("batch_size", "batch_tokens", "micro_batch_size", "eval_windows"),
-    *("checkpoint_minutes", "keep_checkpoints", "seed"),
+    *("checkpoint_minutes", "keep_checkpoints", "max_minutes", "seed"),
 )
 LARGEST_NUMBER, LARGEST_BATCH = 10**12, 10**7
 OLD_MODULES = ("config", "optim")  # which older config files import these classes from
@@ -74,6 +74,9 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     seed: int = 1  # random seed of initial weights, data order and dropout
     max_steps: int = 10000  # optimizer steps; the learning-rate schedule ends here
+    max_minutes: float = (
+        0.0  # fix a new run's steps by timing some, so that it ends in this time; 0: no limit
+    )
     batch_size: int = 0  # sequences per step, over all processes; 0: set by batch_tokens, else 32
     batch_tokens: int = 0  # tokens per step, instead of batch_size
     micro_batch_size: int | Literal["auto"] = (
@@ -146,7 +149,7 @@ class TrainConfig:
 
 # How a run is executed, not what it computes: these may change when it is resumed. All other fields are its identity.
 OPERATIONAL = frozenset(
-    """data_dir out_dir micro_batch_size eval_interval eval_windows checkpoint_interval checkpoint_minutes keep_checkpoints
+    """data_dir out_dir max_minutes micro_batch_size eval_interval eval_windows checkpoint_interval checkpoint_minutes keep_checkpoints
     log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project extend
     branch_from overwrite""".split()
 )

@@ -95,6 +95,8 @@ def choose_compile(run: Run, model: GPT, world: World, dtype: torch.dtype) -> tu
         return False, "auto: as this run began"
     flops = own_flops(model, run, world)
     minutes = math.inf if choices.get(kind) else hardware.eager_minutes(world.device, dtype, flops)
+    if run.config.max_minutes and minutes < math.inf:
+        minutes = min(minutes, run.config.max_minutes)
     chosen = hardware.choose_compile(request, world.device, minutes, world.is_main)
     choices.setdefault(kind, chosen[0])
     return chosen

@@ -95,6 +95,7 @@ OTHER_NAMES = {
     "num_heads": "n_head",
     "num_layers": "n_layer",
     "max_epochs": _EPOCHS,
+    "max_time": "max_minutes, in minutes",
     "n_steps": "max_steps",
     "num_steps": "max_steps",
     "num_workers": "not needed: sequences are read from memory-mapped shards",
@@ -103,6 +104,7 @@ OTHER_NAMES = {
     "save_interval": "checkpoint_interval",
     "seq_len": "block_size",
     "steps": "max_steps",
+    "time_limit": "max_minutes, in minutes",
     **dict.fromkeys(("eval_batch_size", "val_batch_size"), _MICRO_BATCH),
     "total_batch_size": "batch_tokens, in tokens, or batch_size, in sequences",
 }

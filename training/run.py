@@ -29,7 +29,7 @@ from system.files import cannot_write, only_writer, replace_file
 from system.world import World
 from training.config import TrainConfig
 from training.micro_batch import share_batch
-from training.same_run import changes, recorded_identity, reject_other_run
+from training.same_run import changes, recorded_identity, reject_other_run, take_fixed_steps
 
 CONFIG = "config.json"
 
@@ -44,7 +44,10 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A run about to start or to resume. Its config is final: network, vocabulary and origin are filled in."""
+    """A run about to start or to resume. Its config is final: network, vocabulary and origin are filled in.
+
+    Only the steps of one that `is_limited` are still to be fixed: see budget.py.
+    """
 
     config: TrainConfig
     data: Data
@@ -55,6 +58,7 @@ class Run:
         str, Any
     ]  # config, identity, data, versions, git commit, run id, ...: saved with each checkpoint
     notes: list[str]  # for the log: cut pairs, changed settings, corrupt checkpoints
+    is_new: bool  # nothing of it is on record
 
     @property
     def out_dir(self) -> Path:
@@ -70,6 +74,11 @@ class Run:
     def resumes(self) -> bool:
         """Whether the checkpoint is this run's own: its step is evaluated, saved and on record already."""
         return self.checkpoint is not None and self.checkpoint.parent == self.out_dir
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether max_minutes fixes its steps: once, before they are on record."""
+        return self.is_new and self.config.max_minutes > 0
 
     @property
     def starts_trained(self) -> bool:
@@ -125,6 +134,7 @@ def open_run(
     folder, damage = last or checkpoint.last_whole(out_dir)
     earlier, found = _earlier(out_dir, folder)
     config, origin = find_network(config, data.tokenizer, folder, earlier, check)
+    config, requested, ignored = take_fixed_steps(config, earlier)
     notes = _check_data(config, data, n_processes)
     ours = recorded_identity(config) | {"data": data.train.manifest_hash}
     if earlier:
@@ -139,17 +149,18 @@ def open_run(
         "run_id": earlier["run_id"] if earlier else uuid.uuid4().hex[:8],
         "init_folder": (earlier or {}).get("init_folder") or (str(origin.folder) if origin else None),
         "compiled": dict((earlier or {}).get("compiled", {})),  # what compile=auto chose, by device type
+        "requested": requested,  # the steps that the command requests, where max_minutes fixed others
         **_surroundings(n_processes),
     }
     if earlier:
-        notes += changes(earlier, about)
+        notes += changes(earlier, about) + ignored
         if _windows_differ(config, data, earlier["config"]):
             notes.append("`best` now compares validation losses over different windows")
     notes += [
         f"{words}: resuming from {folder}" for words in (damage and f"CORRUPT {damage}", found) if words
     ]
     progress = _progress(config, folder, data, check) if folder else Progress()
-    return Run(config, data, origin, folder, progress, about, notes)
+    return Run(config, data, origin, folder, progress, about, notes, is_new=not earlier)
 
 
 def _check_data(config: TrainConfig, data: Data, n_processes: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,31 @@ from checkpointing import checkpoint
 from model import GPTConfig
 from system.errors import UserError
 from training.config import OPERATIONAL, TrainConfig, identity
+
+
+def take_fixed_steps(
+    config: TrainConfig, earlier: dict[str, Any] | None
+) -> tuple[TrainConfig, dict[str, int], list[str]]:
+    """Return the config with the steps that max_minutes fixed when the run began, what was requested then, and notes.
+
+    A command that requests the same gets them: `earlier`, the run's record, has both. With --extend, unless it was there
+    before, and without max_minutes, the run is to have the max_steps of the command.
+    """
+    requested = dict((earlier or {}).get("requested", {}))
+    if not earlier:
+        return config, requested, []
+    fixed, before = earlier["identity"], earlier["config"]
+    if config.optimizer.warmup_steps == requested.get("warmup_steps"):
+        config = replace(config, optimizer=replace(config.optimizer, warmup_steps=fixed["warmup_steps"]))
+    extends = config.extend and not before.get("extend")
+    same = config.max_minutes > 0 and config.max_steps == requested.get("max_steps") and not extends
+    if same:
+        config = replace(config, max_steps=fixed["max_steps"])
+    elif requested and config.max_steps > fixed["max_steps"]:
+        requested["max_steps"] = config.max_steps
+    ignores = config.max_minutes > 0 and not (same and config.max_minutes == before.get("max_minutes"))
+    end = f"the run began with its end at step {config.max_steps}"
+    return config, requested, [f"max_minutes={config.max_minutes:g} is ignored: {end}"] if ignores else []
 
 
 def reject_other_run(
