@@ -105,14 +105,18 @@ def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) 
     return ""
 
 
-def attend_once(config: GPTConfig, device: torch.device, dtype: torch.dtype) -> None:
+def attend_once(
+    config: GPTConfig, device: torch.device, dtype: torch.dtype, attention: Attention = "sdpa", B: int = 2
+) -> None:
     """Run one attention layer forward and backward as training does: at block_size, on views of one projection."""
     with torch.device("meta"):  # initializing it there draws no random numbers
-        layer = CausalSelfAttention(config, "sdpa")
+        layer = CausalSelfAttention(config, attention)
     layer.to_empty(device=device)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     T = config.block_size
-    x = torch.zeros(2, T, config.n_embd, device=device, requires_grad=True)  # (B, T, C)
-    with torch.autocast(device.type, dtype):
+    x = torch.zeros(B, T, config.n_embd, device=device, requires_grad=True)  # (B, T, C)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         y = layer(x, rotary_angles(config, T, device) if config.position == "rotary" else None)
     y.sum().backward()
 
@@ -123,9 +127,8 @@ def choose_attention(
     """Resolve "auto" for this device and compute dtype; raise ValueError if "flash" is not available.
 
     "auto" becomes "flash" where CUDA's fused kernels run, so that torch cannot fall back to a slower one later, else
-    "sdpa". On a CPU in bfloat16 it becomes "math" up to 512 tokens: the weights stay in the cache, and plain matrix
-    multiplications train about 1.4 times as fast as torch's CPU kernel (4.8 M parameters, 256 tokens, AVX512-BF16).
-    Call it once, before building the model: a compiled model checks nothing.
+    "sdpa". On a CPU in bfloat16 it becomes "math" up to 512 tokens, where the weights stay in the cache; training times
+    both instead (training/choices.py). Call it once, before building the model: a compiled model checks nothing.
     """
     if attention not in ("auto", "flash"):
         return attention

@@ -3,8 +3,10 @@
 import ctypes
 import math
 import os
+import platform
 import re
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -209,3 +211,18 @@ def describe(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu ({torch.get_num_threads()} threads of {os.cpu_count()} cores)"
     return str(device)
+
+
+def cpu_name() -> str:
+    """Return the CPU's model name, as Linux knows it, and the instructions that torch uses on it."""
+    name = cpu_field("model name") or platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def cpu_field(name: str) -> str:
+    """Return what /proc/cpuinfo says about the first CPU, "" if it does not."""
+    try:
+        found = re.search(rf"^{name}\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # not Linux
+        return ""
+    return found[1].strip() if found else ""

@@ -97,6 +97,7 @@ def config(data_dir: Path, tmp_path: Path) -> TrainConfig:
         log_interval=1,
         device="cpu",
         precision="float32",
+        attention="sdpa",  # not timed: all runs must compute alike
         compile=False,
     )
 

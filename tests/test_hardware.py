@@ -15,8 +15,8 @@ from system.hardware import (
     set_precision,
 )
 from system.world import World, start_world
+from training.choices import own_flops
 from training.config import TrainConfig
-from training.learner import own_flops
 from training.run import open_data, open_run
 
 

@@ -102,7 +102,7 @@ def test_operational_changes_are_allowed_and_noted(begun: TrainConfig) -> None:
     run = opened(changed)
     assert run.resumes
     (note,) = run.notes
-    for words in ("micro_batch_size 0 -> 4", "attention auto -> math", "eval_interval 5 -> 2"):
+    for words in ("micro_batch_size 0 -> 4", "attention sdpa -> math", "eval_interval 5 -> 2"):
         assert words in note
     assert "precision" not in note
 

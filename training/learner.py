@@ -1,6 +1,5 @@
 """The learner: the model, wrapped for several processes, its optimizer, and how they compute on this device."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -11,10 +10,10 @@ from torch import nn
 from checkpointing import checkpoint
 from corpus.dataset import CorruptShard
 from evaluation.losses import Losses, Objective, evaluate
-from model import GPT, choose_attention
+from model import GPT
 from system import hardware
-from system.errors import UserError
 from system.world import World
+from training.choices import choose_attention, choose_compile
 from training.micro_batch import choose_micro_batch_size, memory_for, share_batch
 from training.optim import make_optimizer
 from training.run import Run
@@ -41,11 +40,9 @@ def build_learner(run: Run, world: World) -> Learner:
     hardware.be_deterministic(device)
     hardware.keep_freed_memory(device)
     dtype, dtype_reason = hardware.set_precision(config.precision, device)
-    try:
-        attention = choose_attention(config.attention, config.model, device, dtype)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    share, micro_batch_size = share_batch(config, world.size)
     with memory_for(device):
+        attention = choose_attention(run, world, dtype, micro_batch_size)
         torch.manual_seed(config.seed)
         model = GPT(config.model, attention).to(device)
         optimizer = make_optimizer(model, config.optimizer)
@@ -57,7 +54,6 @@ def build_learner(run: Run, world: World) -> Learner:
         is_compiled, obstacle = choose_compile(run, model, world, dtype)
         if is_compiled:
             model.compile()  # in place: parameters keep their names
-        share, micro_batch_size = share_batch(config, world.size)
         micro_batch_reason = ""
         if config.micro_batch_size == "auto":
             micro_batch_size, micro_batch_reason = choose_micro_batch_size(
@@ -78,35 +74,6 @@ def build_learner(run: Run, world: World) -> Learner:
         description,
         micro_batch_reason,
     )
-
-
-def choose_compile(run: Run, model: GPT, world: World, dtype: torch.dtype) -> tuple[bool, str]:
-    """Return whether to compile the model, and if not, why. With `auto` a run keeps its first choice on each kind of device.
-
-    The choice is saved with the run, in `about`: more processes or steps would change it, and so the losses' last bits.
-    """
-    request, kind = run.config.compile, world.device.type
-    if request != "auto":
-        return hardware.choose_compile(request, world.device, is_main=world.is_main)
-    if run.data.train.manifest.has_pairs:
-        return False, "auto: pairs have many lengths"
-    choices: dict[str, bool] = run.about["compiled"]
-    if choices.get(kind) is False:
-        return False, "auto: as this run began"
-    flops = own_flops(model, run, world)
-    minutes = math.inf if choices.get(kind) else hardware.eager_minutes(world.device, dtype, flops)
-    if run.config.max_minutes and minutes < math.inf:
-        minutes = min(minutes, run.config.max_minutes)
-    chosen = hardware.choose_compile(request, world.device, minutes, world.is_main)
-    choices.setdefault(kind, chosen[0])
-    return chosen
-
-
-def own_flops(model: GPT, run: Run, world: World) -> float:
-    """Return the floating-point operations of all the run's steps that one process computes."""
-    T = run.data.train.tokens_per_sequence(run.config.model.block_size)
-    n_tokens = run.config.max_steps * run.config.sequences_per_step * T
-    return model.flops_per_token(round(T)) * n_tokens / world.size
 
 
 def make_validation(

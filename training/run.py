@@ -148,6 +148,8 @@ def open_run(
         "data": data.train.manifest.summary(),
         "run_id": earlier["run_id"] if earlier else uuid.uuid4().hex[:8],
         "init_folder": (earlier or {}).get("init_folder") or (str(origin.folder) if origin else None),
+        # What attention=auto chose, by CPU; None for a run from before it was timed, which keeps the rule of then.
+        "attention": (earlier or {"attention": {}}).get("attention"),
         "compiled": dict((earlier or {}).get("compiled", {})),  # what compile=auto chose, by device type
         "requested": requested,  # the steps that the command requests, where max_minutes fixed others
         **_surroundings(n_processes),

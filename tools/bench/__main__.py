@@ -22,7 +22,7 @@ if __name__ == "__main__":  # before torch is loaded, so that a mistake in the c
 from system import hardware
 from system.errors import run_command
 from tools.bench.data import measure_data
-from tools.bench.report import Report, cpu, machine
+from tools.bench.report import Report, machine
 from tools.bench.sampling import measure_sampling
 from tools.bench.training import measure_speed, measure_training
 
@@ -37,7 +37,7 @@ PARTS: dict[str, Callable[[BenchCommand, Report, Path], None]] = {
 def main(command: BenchCommand) -> None:
     bench = command.bench
     device = hardware.choose_device(command.training.device)
-    report = Report(f"{bench.part}, {Path(bench.config).stem}, {cpu()}", bench.out)
+    report = Report(f"{bench.part}, {Path(bench.config).stem}, {hardware.cpu_name()}", bench.out)
     report.paragraph(f"`{shlex.join(['python', '-m', 'tools.bench', *sys.argv[1:]])}` on {machine(device)}.")
     parts = ("train", "data", "sample") if bench.part == "all" else (bench.part,)
     for part in parts:

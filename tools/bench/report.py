@@ -65,29 +65,15 @@ class Report:
             ) from None
 
 
-def cpu() -> str:
-    """Return the CPU's model name, as Linux knows it."""
-    return _cpu_field("model name") or platform.processor() or platform.machine()
-
-
 def machine(device: torch.device) -> str:
     """Return what the figures depend on: CPU, cores, threads, instructions, GPU, torch, other programs."""
-    flags = (_cpu_field("flags") or _cpu_field("Features")).split()
+    flags = (hardware.cpu_field("flags") or hardware.cpu_field("Features")).split()
     instructions = " ".join(name for name in INSTRUCTIONS if name in flags) or "unknown instructions"
     gpu = f", {hardware.describe(device)}" if device.type != "cpu" else ""
     return (
-        f"{cpu()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads ({instructions}){gpu},"
+        f"{hardware.cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads ({instructions}){gpu},"
         f" Python {platform.python_version()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f} before"
     )
-
-
-def _cpu_field(name: str) -> str:
-    """Return what /proc/cpuinfo says about the first CPU, "" if it does not."""
-    try:
-        found = re.search(rf"^{name}\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:  # not Linux
-        return ""
-    return found[1].strip() if found else ""
 
 
 def spread(values: Sequence[float], form: str = "{:,.0f}") -> str:

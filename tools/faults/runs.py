@@ -22,6 +22,7 @@ SETTINGS = {
     **{"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 32, "dropout": 0.1, "warmup_steps": 5},
     **{"max_steps": 120, "batch_size": 8, "eval_interval": 20, "eval_windows": 11, "checkpoint_interval": 15},
     **{"log_interval": 1, "device": "cpu", "precision": "float32", "compile": False},
+    "attention": "sdpa",  # not timed: all runs must compute alike
 }
 CLOCK = {"tokens_per_second", "mfu"}  # records that differ from run to run
 SCRIPT = """import os, sys

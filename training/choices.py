@@ -1,0 +1,85 @@
+"""Choices for this machine, made once and saved with the run: how attention is computed, and whether to compile."""
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+
+import model as network
+from model import GPT, Attention
+from system import hardware
+from system.errors import UserError
+from system.world import World
+from training.run import Run
+
+CPU_ATTENTION: tuple[Attention, ...] = ("sdpa", "math")
+PAYS = 0.9  # of the time of the first: from here on another is chosen, as timings of the same vary by a few percent
+N_TIMINGS = 3  # of each, in turn; the shortest counts
+TIMED_TOKENS = 4096  # at most
+
+
+def choose_attention(run: Run, world: World, dtype: torch.dtype, micro_batch_size: int) -> Attention:
+    """Resolve attention=auto: on a CPU by timing a layer, elsewhere by what the device has; all processes call this.
+
+    A run keeps what was fastest when it began on a CPU of this kind, as other sums would change the losses' last bits.
+    Raises UserError if flash is requested and not available.
+    """
+    config, device = run.config, world.device
+    try:
+        by_rule = network.choose_attention(config.attention, config.model, device, dtype)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    choices: dict[str, Attention] | None = run.about["attention"]
+    if config.attention != "auto" or device.type != "cpu" or choices is None:
+        return by_rule
+    key, number = f"{hardware.cpu_name()}, {dtype}", 0
+    if world.is_main:
+        n_sequences = max(1, min(micro_batch_size, TIMED_TOKENS // config.model.block_size))
+        chosen = choices.get(key) or fastest(
+            lambda attention: network.attend_once(config.model, device, dtype, attention, n_sequences)
+        )
+        number = CPU_ATTENTION.index(chosen)
+    choices[key] = CPU_ATTENTION[int(world.sum(torch.tensor(number)))]
+    return choices[key]
+
+
+def fastest(attend: Callable[[Attention], None]) -> Attention:
+    """Return the fastest way to compute attention: the first, unless another one is clearly faster."""
+    seconds = dict.fromkeys(CPU_ATTENTION, math.inf)
+    for attention in CPU_ATTENTION * (1 + N_TIMINGS):  # the first of each allocates memory
+        began = time.perf_counter()
+        attend(attention)
+        seconds[attention] = min(seconds[attention], time.perf_counter() - began)
+    first, *others = CPU_ATTENTION
+    best = min(others, key=seconds.__getitem__)
+    return best if seconds[best] < PAYS * seconds[first] else first
+
+
+def choose_compile(run: Run, model: GPT, world: World, dtype: torch.dtype) -> tuple[bool, str]:
+    """Return whether to compile the model, and if not, why. With `auto` a run keeps its first choice on each kind of device.
+
+    The choice is saved with the run, in `about`: more processes or steps would change it, and so the losses' last bits.
+    """
+    request, kind = run.config.compile, world.device.type
+    if request != "auto":
+        return hardware.choose_compile(request, world.device, is_main=world.is_main)
+    if run.data.train.manifest.has_pairs:
+        return False, "auto: pairs have many lengths"
+    choices: dict[str, bool] = run.about["compiled"]
+    if choices.get(kind) is False:
+        return False, "auto: as this run began"
+    flops = own_flops(model, run, world)
+    minutes = math.inf if choices.get(kind) else hardware.eager_minutes(world.device, dtype, flops)
+    if run.config.max_minutes and minutes < math.inf:
+        minutes = min(minutes, run.config.max_minutes)
+    chosen = hardware.choose_compile(request, world.device, minutes, world.is_main)
+    choices.setdefault(kind, chosen[0])
+    return chosen
+
+
+def own_flops(model: GPT, run: Run, world: World) -> float:
+    """Return the floating-point operations of all the run's steps that one process computes."""
+    T = run.data.train.tokens_per_sequence(run.config.model.block_size)
+    n_tokens = run.config.max_steps * run.config.sequences_per_step * T
+    return model.flops_per_token(round(T)) * n_tokens / world.size
