@@ -19,8 +19,8 @@ from tools.bench import __main__ as bench
 from tools.bench import fresh, made_up, sweep, training, versus
 from tools.bench.config import parse_bench_command
 from tools.bench.made_up import write_made_up_data
-from tools.bench.report import Report, spread
 from tools.bench.trainer import PARTS, Trainer
+from tools.report import Report, spread
 from training.config import parse_train_config
 from training.run import open_data
 
