@@ -24,8 +24,8 @@ NO_CHOICE = frozenset(
 )
 # Settings that leave the work of a step as it is: as many steps take as long as the config's.
 SAME_WORK = frozenset(
-    """learning_rate final_fraction schedule warmup_steps cooldown_fraction weight_decay betas epsilon
-    grad_clip""".split()
+    """learning_rate matrix_learning_rate final_fraction schedule warmup_steps cooldown_fraction weight_decay
+    betas epsilon grad_clip""".split()
 )
 
 

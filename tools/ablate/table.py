@@ -43,7 +43,7 @@ def columns(minutes: float) -> list[str]:
 
 
 def rows(results: Mapping[str, Sequence[Outcome | str]]) -> list[list[str]]:
-    """Return the rows, the config's first. `results` has the outcome of each choice with each seed, or why it failed."""
+    """Return the rows, the config's first. `results` has each choice's outcomes by seed, or why it failed."""
     names = list(results)
     base = [outcome for outcome in results[names[0]] if not isinstance(outcome, str)]
     return [row(name, outcomes, base, name == names[0]) for name, outcomes in results.items()]
