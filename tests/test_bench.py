@@ -19,8 +19,8 @@ from tools.bench import __main__ as bench
 from tools.bench import fresh, made_up, sweep, training, versus
 from tools.bench.config import parse_bench_command
 from tools.bench.made_up import write_made_up_data
-from tools.bench.report import Report, spread
 from tools.bench.trainer import PARTS, Trainer
+from tools.report import Report, spread
 from training.config import parse_train_config
 from training.run import open_data
 
@@ -101,8 +101,8 @@ def test_training_is_reported(
         assert re.search(f"^\\| {row.replace(' | ', ' [|] ')} \\|$", written, re.MULTILINE), row
     operations = written.split("costliest operations**")[1].split("**")[0].strip().splitlines()[2:]
     assert len(operations) == 10
-    assert all(re.fullmatch(r"\| \S+ \| [\d.]+% \| \d+ \|", row) for row in operations), operations
-    assert "aten::mm" in str(operations)
+    assert all(re.fullmatch(r"\| .+ \| [\d.]+% \| [\d,]+ \|", row) for row in operations), operations
+    assert "aten::" in str(operations)  # which ones, in so small a network, depends on the machine
     [best] = re.findall("Best: `(.*)`", written)
     python, script, *words = shlex.split(best)
     chosen = parse_train_config(words, "")

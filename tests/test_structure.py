@@ -135,6 +135,7 @@ MISTAKES = {
     "train.py": "--min_lr=1",
     "sample.py": "--start=x",
     "prepare_data.py": "--num_proc=2",
+    "tools.ablate": "--x",
     "tools.bench": "--x",
     "tools.exact_match": "x",
     "tools.export_hf": "x",

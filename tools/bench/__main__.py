@@ -22,9 +22,9 @@ if __name__ == "__main__":  # before torch is loaded, so that a mistake in the c
 from system import hardware
 from system.errors import run_command
 from tools.bench.data import measure_data
-from tools.bench.report import Report, machine
 from tools.bench.sampling import measure_sampling
 from tools.bench.training import measure_speed, measure_training
+from tools.report import Report, machine
 
 PARTS: dict[str, Callable[[BenchCommand, Report, Path], None]] = {
     "train": measure_training,

@@ -1,12 +1,12 @@
 """BenchConfig, the settings of `tools.bench`, and its command line, which takes those of train.py too."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from system.command_line import parse_config
-from system.errors import UserError
-from system.settings import PathText, checked, did_you_mean, flat_fields
+from system.settings import PathText, checked
+from tools.train_settings import split_settings
 from training.config import TrainConfig, parse_train_config
 
 USAGE = "[train|data|sample|all|speed] [--key=value ...]"
@@ -49,26 +49,8 @@ class BenchCommand(NamedTuple):
 
 def parse_bench_command(argv: Sequence[str], description: str) -> BenchCommand:
     """Return what to measure. The first word may be the part; a config file may stand anywhere, as for train.py."""
-    own_names = {field.name for field in fields(BenchConfig)} | {"help"}
-    theirs = {key for key, _, _ in flat_fields(TrainConfig())}
-    own: list[str] = []
-    others: list[str] = []
-    rest = list(argv)
-    if rest and rest[0].isalpha():
-        own.append(f"--part={rest.pop(0)}")
-    while rest:
-        word = rest.pop(0)
-        key = word.removeprefix("--").partition("=")[0].replace("-", "_")
-        if word.endswith(".py") and not word.startswith("-"):
-            own.append(f"--config={word}")
-            continue
-        target = own if key in own_names or word == "-h" else others
-        hint = did_you_mean(key, {name: name for name in own_names})
-        if target is others and hint and key not in theirs:
-            raise UserError(f"unknown setting {word.partition('=')[0]}{hint}")
-        target.append(word)
-        if word.startswith("--") and "=" not in word and rest and not rest[0].startswith("--"):
-            target.append(rest.pop(0))
-    bench = parse_config(BenchConfig(), own, f"{description.strip()}\n\n{HELP}", USAGE)
+    part = [f"--part={argv[0]}"] if argv and argv[0].isalpha() else []
+    own, others = split_settings(argv[len(part) :], BenchConfig)
+    bench = parse_config(BenchConfig(), part + own, f"{description.strip()}\n\n{HELP}", USAGE)
     words = (bench.config, *others)
     return BenchCommand(bench, parse_train_config(words, description), words)

@@ -9,8 +9,8 @@ from pathlib import Path
 from corpus.manifest import Manifest
 from tools.bench.config import BenchCommand
 from tools.bench.fresh import ROOT, output_of
-from tools.bench.report import Report, spread
 from tools.bench.trainer import Trainer
+from tools.report import Report, spread
 
 
 def measure_data(command: BenchCommand, report: Report, folder: Path) -> None:

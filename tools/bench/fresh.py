@@ -21,7 +21,7 @@ def output_of(words: Sequence[str], name: str, *, ours: bool = True) -> str:
     try:
         done = subprocess.run(
             words,
-            env=_environment() if ours else None,
+            env=environment() if ours else None,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -31,7 +31,7 @@ def output_of(words: Sequence[str], name: str, *, ours: bool = True) -> str:
     except OSError as error:
         raise UserError(f"{name}: cannot start {words[0]!r} ({error.strerror})") from None
     if done.returncode:
-        raise UserError(f"{name} failed with status {done.returncode}: {_last_line(done.stdout)}")
+        raise UserError(f"{name} failed with status {done.returncode}: {last_line(done.stdout)}")
     return done.stdout
 
 
@@ -40,7 +40,7 @@ def tokens_per_second(output: str, name: str) -> float:
     found = list(SPEED.finditer(output))
     if not found:
         expected = 'must print its speed as "1234.5 tokens/s" or "tokens/s: 1234.5"; the last one counts'
-        raise UserError(f"{name}: {expected}. Its last line: {_last_line(output)}")
+        raise UserError(f"{name}: {expected}. Its last line: {last_line(output)}")
     return float((found[-1][1] or found[-1][2]).replace(",", ""))
 
 
@@ -66,7 +66,7 @@ def startup_seconds(words: Sequence[str], out_dir: Path) -> float:
     began = time.perf_counter()
     with subprocess.Popen(
         command,
-        env=_environment(),
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -79,14 +79,15 @@ def startup_seconds(words: Sequence[str], out_dir: Path) -> float:
                 process.kill()
                 return seconds
             lines.append(line)
-    raise UserError(f"train.py ended before its first step: {_last_line(''.join(lines))}")
+    raise UserError(f"train.py ended before its first step: {last_line(''.join(lines))}")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the environment for a command of ours, which is found from any folder."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
-def _last_line(output: str) -> str:
+def last_line(output: str) -> str:
+    """Return the last line that a command has printed, which tells why it failed."""
     lines = output.strip().splitlines()
     return lines[-1].removeprefix("error: ") if lines else "it printed nothing"

@@ -10,8 +10,8 @@ from sampling.config import Sampling
 from sampling.engine import generate
 from system import hardware
 from tools.bench.config import BenchCommand
-from tools.bench.report import Report, spread
 from tools.bench.trainer import open_measured_run
+from tools.report import Report, spread
 
 N_NEW_TOKENS = 64  # of each sample, after a prompt of one token
 BATCHES = (1, 8)  # samples at a time

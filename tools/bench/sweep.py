@@ -12,8 +12,8 @@ from system.errors import UserError
 from system.progress import announced_on_stderr
 from tools.bench.config import BenchCommand
 from tools.bench.fresh import fresh_speed
-from tools.bench.report import Report, spread
 from tools.bench.trainer import Trainer
+from tools.report import Report, spread
 from training.micro_batch import divisors
 
 PASSES = 2  # over the values of a setting, in turn

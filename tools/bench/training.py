@@ -11,10 +11,10 @@ from system import hardware
 from system.progress import announced_on_stderr
 from tools.bench.config import BenchCommand
 from tools.bench.fresh import fresh_speed, startup_seconds
-from tools.bench.report import Report, spread
 from tools.bench.sweep import Choices, choices_of, sweep
 from tools.bench.trainer import PARTS, Trainer, peak_memory, with_data
 from tools.bench.versus import compare, peer_words
+from tools.report import Report, spread
 from training.log import header
 
 MATRIX_SHARE = 0.25  # of a repeat's time, for the matrix products

@@ -5,7 +5,7 @@ import shlex
 from system.errors import UserError
 from tools.bench.config import BenchCommand
 from tools.bench.fresh import fresh_speed, output_of, tokens_per_second
-from tools.bench.report import Report, spread
+from tools.report import Report, spread
 
 
 def peer_words(versus: str) -> list[str]:
