@@ -21,11 +21,13 @@ setup: .venv/run  ## what training and sampling need
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements-dev.txt
 	@touch $@
 
-demo: .venv/run  ## prepare the built-in corpus, train on it, draw the loss curve, print samples
-	$(BIN)/python prepare_data.py --source=builtin --tokenizer=bpe:2048 --validation_fraction=0.05 --out_dir=data/demo
+demo: .venv/run  ## prepare the built-in corpus, train on it, draw the loss curve, print samples, count the facts it knows
+	$(BIN)/python prepare_data.py --source=builtin --tokenizer=bpe:8192 --validation_fraction=0.05 --out_dir=data/demo
 	$(BIN)/python train.py configs/demo.py
 	$(BIN)/python sample.py --checkpoint=out/demo --prompt_file=configs/demo_prompts.txt --max_new_tokens=12 --temperature=0
 	$(BIN)/python sample.py --checkpoint=out/demo --prompt="The history of" --n_samples=3 --max_new_tokens=100 --temperature=0.8 --top_k=200 --seed=1
+	$(BIN)/python -m tools.exact_match --checkpoint=out/demo --pairs=configs/demo_facts.jsonl --prefix
+	$(BIN)/python -m tools.exact_match --checkpoint=out/demo --pairs=configs/demo_facts_reworded.jsonl --prefix
 	@echo "The loss curve is out/demo/loss.png."
 
 check: .venv/dev  ## formatting, lint, types

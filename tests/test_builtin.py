@@ -32,7 +32,7 @@ from corpus.builtin.write_almanac import statements
 from corpus.builtin.write_people import PEOPLE
 
 # After a deliberate change of the corpus: run this file, read the new articles, and copy the hash from the failure.
-SHA256 = "e1286f825b6375ec6e9ecbd65bc252604c1f4c13f84297cd62fd14a6740592c9"
+SHA256 = "42e8bc6be695dc5583f61f40526e23f17418f13f6d3511a47116c68ba369ea86"
 
 ARTICLES = list(articles())
 TEXTS = {article["title"]: article["text"] for article in ARTICLES}
@@ -67,7 +67,7 @@ def test_schema_size_and_uniqueness() -> None:
         assert list(article) == ["id", "url", "title", "text"]
         assert article["id"].isdecimal()
         assert article["url"] == "builtin://" + article["title"].replace(" ", "_")
-    assert 1_500_000 <= len(ALL_TEXT.encode()) <= 2_000_000
+    assert 1_500_000 <= len(ALL_TEXT.encode()) <= 2_500_000
     for key in ("id", "url", "title"):
         assert [name for name, count in Counter(row[key] for row in ARTICLES).items() if count > 1] == []
 
@@ -106,7 +106,7 @@ def test_each_fact_of_the_almanac_is_stated_in_several_articles() -> None:
     ]
     assert len(sentences) > 800
     for patterns in sentences:
-        assert sum(n_articles_with(sentence.removesuffix(".")) for sentence in patterns) >= 7, patterns
+        assert sum(n_articles_with(sentence.removesuffix(".")) for sentence in patterns) >= 10, patterns
 
 
 def test_the_prompts_of_the_demo_are_answered() -> None:

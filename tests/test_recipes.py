@@ -17,7 +17,7 @@ from system.errors import UserError
 from system.recipes import commands, preparation, training
 from training.config import load_config_file
 
-DEMO = "python prepare_data.py --source=builtin --tokenizer=bpe:2048 --validation_fraction=0.05 --out_dir=data/demo"
+DEMO = "python prepare_data.py --source=builtin --tokenizer=bpe:8192 --validation_fraction=0.05 --out_dir=data/demo"
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 
 

@@ -11,16 +11,17 @@ from corpus.builtin.facts_elements import ELEMENTS
 from corpus.builtin.facts_history import EVENTS
 from corpus.builtin.facts_works import WORKS
 from corpus.builtin.sentences import Draft, a, shuffled
-from corpus.builtin.write_people import BY_NAME
+from corpus.builtin.write_elements import NUMBER, SYMBOL
+from corpus.builtin.write_people import BY_NAME, PEOPLE, WAS, facts
 
-EDITIONS = 7
+EDITIONS = 10
 FACTS_PER_PAGE, FACTS_PER_PARAGRAPH = 12, 4
 
 Statement = tuple[tuple[str, ...], dict[str, str]]  # the patterns of a sentence, and what to fill in
 
 
 def statements() -> Iterator[Statement]:
-    """Yield every fact that the other articles state rarely."""
+    """Yield every fact that the other articles state rarely: all but the capitals."""
     for country in COUNTRIES:
         known = country._asdict()
         yield ("{capital} is the capital of {name}.", "{capital} is the capital city of {name}."), known
@@ -40,11 +41,15 @@ def statements() -> Iterator[Statement]:
     for element in ELEMENTS:
         patterns = ("Chemists write {symbol} for {name}.", "In chemistry, {symbol} stands for {name}.")
         yield patterns, element._asdict()
+        yield (SYMBOL,), element._asdict()
+        yield (NUMBER,), element._asdict()
     for work in WORKS:
         known = work._asdict() | {"a_form": a(work.form), "craft": BY_NAME[work.author].occupation}
         yield ("{title} is {a_form} by {author}.", "{title} is {a_form} by the {craft} {author}."), known
     for event in EVENTS:
         yield ("{name} took place in {year}.",), event._asdict()
+    for person in PEOPLE:
+        yield (WAS,), facts(person)
 
 
 def drafts() -> Iterator[Draft]:
