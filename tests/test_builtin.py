@@ -32,7 +32,7 @@ from corpus.builtin.write_almanac import statements
 from corpus.builtin.write_people import PEOPLE
 
 # After a deliberate change of the corpus: run this file, read the new articles, and copy the hash from the failure.
-SHA256 = "42e8bc6be695dc5583f61f40526e23f17418f13f6d3511a47116c68ba369ea86"
+SHA256 = "837b47a95717b86990ad852619e3423033195534e1a5efd48e2a73007c371006"
 
 ARTICLES = list(articles())
 TEXTS = {article["title"]: article["text"] for article in ARTICLES}

@@ -24,7 +24,8 @@ def statements() -> Iterator[Statement]:
     """Yield every fact that the other articles state rarely: all but the capitals."""
     for country in COUNTRIES:
         known = country._asdict()
-        yield ("{capital} is the capital of {name}.", "{capital} is the capital city of {name}."), known
+        yield ("{capital} is the capital of {name}.",), known
+        yield ("{capital} is the capital city of {name}.",), known
         yield (
             ("The currency of {name} is the {currency}.", "People in {name} pay with the {currency}."),
             known,
@@ -45,9 +46,11 @@ def statements() -> Iterator[Statement]:
         yield (NUMBER,), element._asdict()
     for work in WORKS:
         known = work._asdict() | {"a_form": a(work.form), "craft": BY_NAME[work.author].occupation}
-        yield ("{title} is {a_form} by {author}.", "{title} is {a_form} by the {craft} {author}."), known
+        yield ("{title} is {a_form} by {author}.",), known
+        yield ("{title} is {a_form} by the {craft} {author}.",), known
     for event in EVENTS:
         yield ("{name} took place in {year}.",), event._asdict()
+        yield ("{name} belongs to the year {year}.",), event._asdict()
     for person in PEOPLE:
         yield (WAS,), facts(person)
 
