@@ -265,11 +265,6 @@ def output_loss(x: Tensor, weight: Tensor, targets: Tensor, vocab_size: int) -> 
         return ChunkedLoss.apply(x, weight, targets, vocab_size, needs_gradient)
 
 
-eager_output_loss = torch.compiler.disable(
-    output_loss
-)  # for CPUs: the compiler would unroll their many chunks
-
-
 class Transformer(nn.Module):
     """Everything between the tokens and the output layer."""
 
@@ -315,6 +310,7 @@ class GPT(nn.Module):
         self.config = config
         self.transformer = Transformer(config, attention)
         self.lm_head = nn.Linear(config.n_embd, config.padded_vocab_size, bias=False)
+        self.output_loss = output_loss
         self.init_weights()
 
     @torch.no_grad()
@@ -339,6 +335,12 @@ class GPT(nn.Module):
         for embedding in (self.transformer.wte.weight, self.lm_head.weight):
             embedding[self.config.vocab_size :].zero_()
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile in place; on a CPU all but the loss, whose many chunks the compiler would unroll."""
+        if self.lm_head.weight.is_cpu:
+            self.output_loss = torch.compiler.disable(output_loss)
+        super().compile(*args, **kwargs)
+
     def forward(self, tokens: Tensor, targets: Tensor | None = None, last_only: bool = False) -> Tensor:
         """Return logits, or with targets the loss: cross-entropy in nats, summed over targets that are not IGNORED.
 
@@ -347,8 +349,8 @@ class GPT(nn.Module):
         """
         x = self.transformer(tokens)  # (B, T, C)
         if targets is not None:
-            loss = eager_output_loss if x.is_cpu else output_loss
-            return loss(x.flatten(0, 1), self.lm_head.weight, targets.flatten(), self.config.vocab_size)
+            rows = x.flatten(0, 1)  # (B * T, C)
+            return self.output_loss(rows, self.lm_head.weight, targets.flatten(), self.config.vocab_size)
         if last_only:
             x = x[:, -1:]  # (B, 1, C)
         # The multiplication uses the padded size, which is faster; nothing after it sees the padding.

@@ -86,7 +86,7 @@ def set_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]
     10 bits of mantissa: torch is told whether to use it. Raises UserError if bfloat16 is requested on an older GPU, or
     tf32 on any other device.
     """
-    native, reason = native_bfloat16(device)
+    native, reason = _native_bfloat16(device)
     if request == "tf32" and not (device.type == "cuda" and native):
         found = device.type if device.type != "cuda" else f"{device}, whose {reason.partition(' lacks')[0]}"
         raise UserError(
@@ -102,8 +102,7 @@ def set_precision(request: str, device: torch.device) -> tuple[torch.dtype, str]
     return (torch.bfloat16 if native else torch.float32), reason
 
 
-def native_bfloat16(device: torch.device) -> tuple[bool, str]:
-    """Return whether the hardware multiplies in bfloat16, and the reason."""
+def _native_bfloat16(device: torch.device) -> tuple[bool, str]:
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return (
@@ -186,12 +185,13 @@ def keep_freed_memory(device: torch.device) -> None:
     """Let the C library keep the memory that a CPU's step frees for the next step, where it can.
 
     By default large tensors go back to the kernel, which clears each page again when it is next touched: a fifth to half of
-    the time of a step with a large vocabulary. Works with glibc, whose numbers for the two settings are these.
+    the time of a step with a large vocabulary. Works with glibc, whose numbers for the two settings are these. Older
+    versions take a threshold of at most 32 MiB.
     """
     mmap_threshold, trim_threshold = -3, -1
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if device.type == "cpu" else None
     if mallopt:
-        mallopt(mmap_threshold, 2**30)
+        mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)
         mallopt(trim_threshold, 2**31 - 1)
 
 

@@ -63,6 +63,7 @@ def test_report_of_a_stop_says_what_and_where(config: TrainConfig, monkeypatch: 
     broken = [name for name, value in report["activation_norms"].items() if value == "nan"]
     assert broken[0] == report["first_bad_activation"] == "transformer.h.1.mlp", "in the order of computing"
     assert report["activation_norms"]["transformer.h.0.mlp.c_fc"] > 0
+    assert report["activation_norms"]["the output layer and its loss"] == "nan"
     assert "transformer.h.0.attn.c_attn.weight" in report["gradient_norms"]
 
 

@@ -178,7 +178,10 @@ def test_another_limit_is_ignored_and_said(reopen: Reopen) -> None:
     run = reopen(max_minutes=5.0)
     assert run.config.max_steps == 7
     changed = "changed since last time: max_minutes 1.0 -> 5.0"
-    assert run.notes == [changed, "max_minutes=5 is ignored: the run began with its end at step 7"]
+    assert run.notes == [
+        changed,
+        "max_minutes=5 is ignored: it fixes the steps of a new run only, and this one ends at step 7",
+    ]
 
 
 def test_without_the_limit_it_is_a_shorter_run(reopen: Reopen) -> None:
@@ -196,7 +199,9 @@ def test_limited_run_can_be_extended(
     """Also to the steps that were requested at first; the same command then resumes it, and the first one does not."""
     run = reopen(extend=True, max_steps=max_steps)
     assert (run.config.max_steps, run.config.optimizer.warmup_steps) == (max_steps, 2)
-    assert run.notes == [f"max_minutes=1 is ignored: the run began with its end at step {max_steps}"]
+    assert run.notes == [
+        f"max_minutes=1 is ignored: it fixes the steps of a new run only, and this one ends at step {max_steps}"
+    ]
     longer = replace(limited, extend=True, max_steps=max_steps)
     assert train(longer).step == max_steps
     assert train(longer).step == max_steps
@@ -210,7 +215,10 @@ def test_run_that_began_without_a_limit_keeps_its_end(config: TrainConfig) -> No
     train(config)
     run = open_run(replace(config, max_minutes=1.0), open_data(config.data_dir))
     assert (run.config.max_steps, run.is_new) == (10, False)
-    assert run.notes[-1] == "max_minutes=1 is ignored: the run began with its end at step 10"
+    assert (
+        run.notes[-1]
+        == "max_minutes=1 is ignored: it fixes the steps of a new run only, and this one ends at step 10"
+    )
 
 
 def test_compiling_pays_by_the_shorter_of_steps_and_limit(

@@ -507,7 +507,7 @@ def test_compiles(monkeypatch):
     """
     gpt2, qwen3 = (dataclasses.replace(config, n_layer=1) for config in FAMILIES)
     assert_compiled_agrees(gpt2, backend="eager")
-    monkeypatch.setattr(model_module, "eager_output_loss", model_module.output_loss)
+    monkeypatch.setattr(torch.compiler, "disable", lambda function: function)
     monkeypatch.setattr(model_module, "CHUNK_ROWS", 40)
     assert_compiled_agrees(gpt2, backend="eager", fullgraph=True)
     compiler = shutil.which("g++") or shutil.which("clang++")

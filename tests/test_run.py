@@ -167,7 +167,12 @@ def test_another_run_is_rejected_with_the_differing_keys(begun: TrainConfig) -> 
 def test_branching_is_advised_only_where_it_works(begun: TrainConfig) -> None:
     other = replace(begun, seed=9, max_steps=5)
     assert rejection(other).endswith(f"--branch_from={begun.out_dir} --out_dir=... --max_steps=... (above 5)")
-    for changes in ({"model": replace(begun.model, n_layer=3)}, {"init_from": begun.out_dir}):
+    muon = replace(begun.optimizer, optimizer="muon")
+    for changes in (
+        {"model": replace(begun.model, n_layer=3)},
+        {"init_from": begun.out_dir},
+        {"optimizer": muon},
+    ):
         assert rejection(replace(begun, seed=9, **changes)).endswith(
             ": choose another --out_dir or delete that run with --overwrite"
         )
@@ -284,6 +289,15 @@ def test_branch_takes_weights_optimizer_and_progress(begun: TrainConfig, tmp_pat
     for key, tensor in load_file(origin / "optimizer.safetensors").items():
         name, _, entry = key.rpartition("/")
         assert torch.equal(learner.optimizer.state[parameters[name]][entry], tensor)
+
+
+def test_branch_rejects_another_optimizer(begun: TrainConfig, tmp_path: Path) -> None:
+    """Its state would be of the other kind."""
+    muon = replace(begun.optimizer, optimizer="muon")
+    branch = replace(begun, out_dir=str(tmp_path / "branch"), branch_from=begun.out_dir, optimizer=muon)
+    message = rejection(branch)
+    assert message.startswith("optimizer=muon: the state in branch_from=")
+    assert "is adamw's: set the same, or start from its weights alone with --init_from=" in message
 
 
 @pytest.mark.parametrize(("minutes", "compiled"), [(4.0, False), (40.0, True)])

@@ -22,9 +22,10 @@ class Report:
     def __init__(self, title: str, out: str = "") -> None:
         self.out, self.lines = out, [f"## {title}"]
         self.before = self.after = ""
+        self.has_figures = False  # until then an earlier section stays
         if out:
             self._find_place(f"{re.escape(self.lines[0])}\n")
-            self._write()  # so that a file that cannot be written is known before anything is measured
+            self._check_writable()  # before anything is measured, and without losing an earlier section
 
     def table(self, heading: str, *columns: str) -> None:
         """Begin a table."""
@@ -35,6 +36,7 @@ class Report:
         """Add a row to the table."""
         say("  ".join([f"{name:28}", *cells]))
         self.lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in (name, *cells))} |")
+        self.has_figures = True
         self._write()
 
     def paragraph(self, text: str) -> None:
@@ -53,16 +55,24 @@ class Report:
         self.before, *after = section.split(text, maxsplit=1)
         self.after = "".join(after)
 
+    def _check_writable(self) -> None:
+        try:
+            with Path(self.out).open("a"):
+                pass
+        except OSError as error:
+            raise self._cannot_write(error) from None
+
     def _write(self) -> None:
-        if not self.out:
+        if not self.out or not self.has_figures:
             return
         parts = (self.before.strip(), "\n".join(self.lines), self.after.strip())
         try:
             Path(self.out).write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
         except OSError as error:
-            raise UserError(
-                f"out={self.out}: cannot write it ({error.strerror})", "choose another --out"
-            ) from None
+            raise self._cannot_write(error) from None
+
+    def _cannot_write(self, error: OSError) -> UserError:
+        return UserError(f"out={self.out}: cannot write it ({error.strerror})", "choose another --out")
 
 
 def machine(device: torch.device) -> str:

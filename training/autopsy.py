@@ -132,6 +132,7 @@ def examine(model: GPT, sequences: StepBatch, device: torch.device, dtype: torch
                 # forward() itself is not compiled, unlike a call of the model
                 loss = model.forward(inputs[None], targets[None]) / n_scored
             gradients = torch.autograd.grad(loss, parameters)
+            note("the output layer and its loss", model, (), loss)
             losses.append(loss.item())
             grad_norms.append(math.hypot(*map(norm, gradients)))
             torch._foreach_add_(sums, gradients)

@@ -45,7 +45,7 @@ def build_learner(run: Run, world: World) -> Learner:
         attention = choose_attention(run, world, dtype, micro_batch_size)
         torch.manual_seed(config.seed)
         model = GPT(config.model, attention).to(device)
-        optimizer = make_optimizer(model, config.optimizer)
+        optimizer = make_optimizer(model, config.optimizer, dtype)
         if run.checkpoint:
             checkpoint.load_weights(run.checkpoint, model)
             checkpoint.load_optimizer(run.checkpoint, model, optimizer)

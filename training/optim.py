@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from model import GPT
-from system.hardware import native_bfloat16
 from training.config import OptimizerConfig
 from training.muon import Muon, hidden_matrices
 
@@ -48,10 +47,12 @@ def parameter_groups(
     return [group for group in groups if group["params"]]
 
 
-def make_optimizer(model: GPT, config: OptimizerConfig) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: GPT, config: OptimizerConfig, dtype: torch.dtype = torch.float32
+) -> torch.optim.Optimizer:
     """Return AdamW over the model's parameters, or Muon over the blocks' matrices with AdamW over all others.
 
-    AdamW is fused: one kernel for the whole update, on every device we run on.
+    AdamW is fused: one kernel for the whole update, on every device we run on. Muon multiplies matrices in `dtype`.
     """
     matrices = hidden_matrices(model) if config.optimizer == "muon" else []
     others = parameter_groups(model, config.weight_decay, {id(parameter) for parameter, _ in matrices})
@@ -60,8 +61,6 @@ def make_optimizer(model: GPT, config: OptimizerConfig) -> torch.optim.Optimizer
     )
     if config.optimizer == "adamw":
         return adamw
-    device = matrices[0][0].device
-    dtype = torch.bfloat16 if native_bfloat16(device)[0] else torch.float32
     relative_rate = (config.matrix_learning_rate or config.learning_rate) / config.learning_rate
     return Muon(matrices, adamw, relative_rate, config.weight_decay, dtype)
 

@@ -27,7 +27,7 @@ from system import hub
 from system.errors import UserError
 from system.files import cannot_write, only_writer, replace_file
 from system.world import World
-from training.config import TrainConfig
+from training.config import OptimizerConfig, TrainConfig
 from training.micro_batch import share_batch
 from training.same_run import changes, recorded_identity, reject_other_run, take_fixed_steps
 
@@ -361,12 +361,18 @@ def _find_branch(branch_from: str) -> Path:
 
 
 def _check_branch(config: TrainConfig, folder: Path, info: dict[str, Any]) -> None:
-    """Raise UserError if a checkpoint to branch from has another network, or started from another model."""
+    """Raise UserError if a checkpoint to branch from has another network or optimizer, or started from another model."""
     ours, theirs = asdict(config.model), asdict(GPTConfig()) | info["model"]
     differing = [key for key in ours if key != "dropout" and ours[key] != theirs[key]]
     if differing:
         listed = ", ".join(f"{key}={theirs[key]} (not {ours[key]})" for key in differing)
         raise UserError(f"branch_from={folder}: its network has {listed}: set the same")
+    optimizer = info["config"]["optimizer"].get("optimizer", OptimizerConfig().optimizer)
+    if config.optimizer.optimizer != optimizer:
+        raise UserError(
+            f"optimizer={config.optimizer.optimizer}: the state in branch_from={folder} is {optimizer}'s: set the same, or"
+            f" start from its weights alone with --init_from={shlex.quote(str(folder))}"
+        )
     init_from = info["config"].get("init_from", "")
     if config.init_from != init_from:
         raise UserError(

@@ -17,8 +17,8 @@ def take_fixed_steps(
 ) -> tuple[TrainConfig, dict[str, int], list[str]]:
     """Return the config with the steps that max_minutes fixed when the run began, what was requested then, and notes.
 
-    A command that requests the same gets them: `earlier`, the run's record, has both. With --extend, unless it was there
-    before, and without max_minutes, the run is to have the max_steps of the command.
+    A command that requests the same gets them: `earlier`, the run's record, has both. The command's own max_steps counts
+    where --extend is new, or without max_minutes.
     """
     requested = dict((earlier or {}).get("requested", {}))
     if not earlier:
@@ -33,7 +33,7 @@ def take_fixed_steps(
     elif requested and config.max_steps > fixed["max_steps"]:
         requested["max_steps"] = config.max_steps
     ignores = config.max_minutes > 0 and not (same and config.max_minutes == before.get("max_minutes"))
-    end = f"the run began with its end at step {config.max_steps}"
+    end = f"it fixes the steps of a new run only, and this one ends at step {config.max_steps}"
     return config, requested, [f"max_minutes={config.max_minutes:g} is ignored: {end}"] if ignores else []
 
 
@@ -63,9 +63,13 @@ def reject_other_run(
 
 
 def _branching(out_dir: Path, differing: list[str], max_steps: int, folder: Path | None) -> str:
-    """Return the advice to branch, "" where a branch would be rejected: it has the network and origin of its run."""
+    """Return the advice to branch, "" where a branch would be rejected: it has its run's network, optimizer and origin."""
     network = {item.name for item in fields(GPTConfig)} - {"dropout"}
-    if not folder or not network.isdisjoint(differing) or "init_from" in differing:
+    if (
+        not folder
+        or not network.isdisjoint(differing)
+        or not {"init_from", "optimizer"}.isdisjoint(differing)
+    ):
         return ""
     step = checkpoint.read_info(folder)["step"]
     longer = "" if step < max_steps else f" --max_steps=... (above {step})"

@@ -1,7 +1,7 @@
 """Almanac pages: each states a dozen facts from all tables, in the words of the other articles.
 
 A fact that an article or two tell is seen too rarely for a small model to remember it. The almanac tells each of them
-EDITIONS times more, in ever other company.
+EDITIONS times more, each time beside other facts.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ Statement = tuple[tuple[str, ...], dict[str, str]]  # the patterns of a sentence
 
 
 def statements() -> Iterator[Statement]:
-    """Yield every fact that the other articles state rarely: all but the capitals."""
+    """Yield every fact that the other articles state rarely: all but "the capital of X is Y"."""
     for country in COUNTRIES:
         known = country._asdict()
         yield ("{capital} is the capital of {name}.",), known

@@ -48,14 +48,15 @@ def fresh_speed(words: Sequence[str], seconds: float) -> tuple[float, str]:
     """Train in a new process, `python -m tools.bench speed`; return tokens/s and the most memory that it had in use."""
     command = [sys.executable, "-m", "tools.bench", "speed", *words, f"--seconds={seconds}"]
     output = output_of(command, "our speed")
-    memory = re.search(r"[\d.]+ GiB", output)
-    return tokens_per_second(output, "our speed"), memory[0] if memory else "unknown"
+    memory = re.search(r"([\d.]+ GiB) at most", output)
+    return tokens_per_second(output, "our speed"), memory[1] if memory else "unknown"
 
 
 def startup_seconds(words: Sequence[str], out_dir: Path) -> float:
     """Return the seconds from the start of a train.py process to the end of its first step. Then it is killed."""
     # Evaluating after the first step makes its line come at once, not a step late.
     settings = {"out_dir": out_dir, "eval_interval": 1, "eval_windows": 1, "wandb": "disabled"}
+    settings |= {"max_minutes": 0}  # which would time other steps first
     command = [
         sys.executable,
         str(ROOT / "train.py"),
