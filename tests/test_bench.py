@@ -218,6 +218,24 @@ def test_start_is_timed_until_the_first_step(tmp_path: Path, monkeypatch: pytest
         fresh.startup_seconds(["x.py"], tmp_path / "run")
 
 
+def test_peak_memory_is_that_of_training_and_not_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = "`command` on cuda (H100, 79 GiB).\ntraining  1,234.5 tokens/s, 3.21 GiB at most\n"
+    monkeypatch.setattr(fresh, "output_of", lambda *_: output)
+    assert fresh.fresh_speed(["x.py"], 1.0) == (1234.5, "3.21 GiB")
+
+
+def test_an_earlier_section_stays_until_there_are_figures(tmp_path: Path) -> None:
+    out = tmp_path / "page.md"
+    out.write_text("# Page\n\n## x\n\n| old |\n")
+    report = Report("x", str(out))
+    report.paragraph("on a machine")
+    report.table("Speed", "what", "figure")
+    assert "old" in out.read_text()
+    report.row("training", "1")
+    assert "old" not in out.read_text()
+    assert "on a machine" in out.read_text()
+
+
 def test_the_first_line_that_a_start_waits_for_is_the_logs() -> None:
     assert fresh.FIRST_STEP in (fresh.ROOT / "training/log.py").read_text()
 

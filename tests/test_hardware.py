@@ -1,8 +1,12 @@
 """Devices, precision and compiling: errors say how to fix them, automatic choices say why."""
 
+import ctypes
+import subprocess
+import sys
+
 import pytest
 import torch
-from conftest import ALONE, CPU
+from conftest import ALONE, CPU, ROOT
 
 from model import GPT
 from system import hardware
@@ -192,6 +196,39 @@ def test_peak_flops_follow_the_name_of_the_gpu(monkeypatch: pytest.MonkeyPatch) 
 def test_cpu_runs_are_deterministic() -> None:
     hardware.be_deterministic(CPU)
     assert torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_freed_memory_stays_in_the_process() -> None:
+    """Filling a new tensor of the same size again touches no new pages: each of them is a fault that the kernel counts."""
+    program = """
+import resource, sys, torch
+from system import hardware
+if sys.argv[1] == "keep":
+    hardware.keep_freed_memory(torch.device("cpu"))
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(20_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = {
+        name: int(
+            subprocess.run(
+                [sys.executable, "-c", program, name], cwd=ROOT, capture_output=True, check=True
+            ).stdout
+        )
+        for name in ("keep", "default")
+    }
+    assert faults["keep"] < 100 < faults["default"], faults
+
+
+def test_the_model_does_not_load_the_compiler() -> None:
+    """It takes a second, which a command that samples need not wait."""
+    program = "import sys, model; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_the_description_has_the_threads() -> None:

@@ -1,14 +1,20 @@
 """Muon against torch's, matrix by matrix; what it takes and leaves; skipped steps; its state in a checkpoint."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
+from conftest import ALONE
 
 from checkpointing import checkpoint
 from model import GPT, GPTConfig
+from training.config import TrainConfig
+from training.learner import build_learner
 from training.muon import Muon, hidden_matrices, newton_schulz, orthogonal
 from training.optim import OptimizerConfig, make_optimizer, set_learning_rate, update
+from training.run import open_data, open_run
 
 TINY = GPTConfig(vocab_size=61, block_size=8, n_layer=2, n_head=4, n_kv_head=2, n_embd=16, mlp="swiglu")
 MUON = OptimizerConfig(optimizer="muon", learning_rate=0.01, weight_decay=0.3)
@@ -82,6 +88,16 @@ def test_matrices_may_have_a_learning_rate_of_their_own() -> None:
     optimizer = make_optimizer(GPT(TINY), config)
     set_learning_rate(optimizer, 0.01)  # half of the peak
     assert [group["lr"] for group in optimizer.param_groups] == [0.01, 0.01, pytest.approx(0.0025)]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_iterations_run_in_the_precision_of_the_run(
+    config: TrainConfig, precision: Literal["float32", "bfloat16"], dtype: torch.dtype
+) -> None:
+    muon = replace(config, optimizer=MUON, precision=precision)
+    optimizer = build_learner(open_run(muon, open_data(muon.data_dir)), ALONE).optimizer
+    assert isinstance(optimizer, Muon)
+    assert optimizer.dtype == dtype
 
 
 def test_embeddings_head_norms_and_biases_are_adamws() -> None:
