@@ -200,15 +200,15 @@ def test_cpu_runs_are_deterministic() -> None:
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
 def test_freed_memory_stays_in_the_process() -> None:
-    """Filling a new tensor of the same size again touches no new pages: each of them is a fault that the kernel counts."""
+    """Filling tensors of one size after another touches few new pages: each of them is a fault that the kernel counts."""
     program = """
 import resource, sys, torch
 from system import hardware
 if sys.argv[1] == "keep":
     hardware.keep_freed_memory(torch.device("cpu"))
-for _ in range(3):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(20_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(60):
+    torch.ones(10_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     faults = {
@@ -219,7 +219,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         )
         for name in ("keep", "default")
     }
-    assert faults["keep"] < 100 < faults["default"], faults
+    assert faults["keep"] < 0.5 * faults["default"], faults  # the first few tensors find their place
 
 
 def test_the_model_does_not_load_the_compiler() -> None:
