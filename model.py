@@ -40,7 +40,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         normalized = F.rms_norm(at_least_float32(x), self.weight.shape, eps=self.eps)
-        return self.weight * normalized.to(x.dtype)
+        return self.weight * normalized.to(self.weight.dtype)
 
 
 def make_norm(config: GPTConfig, size: int) -> nn.Module:
@@ -77,9 +77,9 @@ def math_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     H, T, D = q.shape[1:]
     k = k.repeat_interleave(H // k.shape[1], dim=1)  # (B, H, T, D): each key head serves a group of queries
     v = v.repeat_interleave(H // v.shape[1], dim=1)  # (B, H, T, D)
-    scores = q @ k.transpose(-2, -1) / math.sqrt(D)  # (B, H, T, T)
-    past = torch.ones(T, T, dtype=torch.bool, device=q.device).tril()  # (T, T)
-    weights = scores.masked_fill(~past, -math.inf).softmax(dim=-1)  # (B, H, T, T)
+    future = torch.full((T, T), -math.inf, dtype=q.dtype, device=q.device).triu(1)  # (T, T)
+    scores = (q / math.sqrt(D)) @ k.transpose(-2, -1)  # (B, H, T, T)
+    weights = (scores + future).softmax(dim=-1)  # (B, H, T, T)
     return F.dropout(weights, dropout) @ v
 
 

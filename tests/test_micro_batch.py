@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from training.micro_batch import (
     no_memory,
     probe,
 )
+from training.optim import update
 from training.run import open_data, open_run
 
 
@@ -93,13 +95,33 @@ def test_probing_changes_nothing_that_is_learned(
     assert losses(config) == losses(by_hand), "also with optimizer state"
 
 
-def test_probe_leaves_no_gradients_and_state(config: TrainConfig) -> None:
-    learner = new_learner(config)
-    before = [weights.clone() for weights in learner.model.parameters()]
-    probe(learner.model, learner.optimizer, 8, CPU, torch.float32)
-    assert all(weights.grad is None for weights in learner.model.parameters())
-    assert not learner.optimizer.state
-    assert all(map(torch.equal, learner.model.parameters(), before))
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_probe_holds_the_optimizers_state_and_leaves_nothing(
+    config: TrainConfig, optimizer: Literal["adamw", "muon"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = new_learner(replace(config, optimizer=replace(config.optimizer, optimizer=optimizer)))
+    model, state, forward = learner.model, learner.optimizer.state, GPT.forward
+    n_held: list[int] = []
+
+    def counted(self: GPT, *arguments: torch.Tensor) -> torch.Tensor:
+        n_held.append(len(state))
+        return forward(self, *arguments)
+
+    def everything() -> list[torch.Tensor]:
+        return [*model.parameters(), *(x for entry in state.values() for x in entry.values())]
+
+    monkeypatch.setattr(GPT, "forward", counted)
+    for is_new in (True, False):
+        before = [x.detach().clone() for x in everything()]
+        probe(model, learner.optimizer, 8, CPU, torch.float32)
+        assert n_held.pop() == len(list(model.parameters()))
+        assert all(weights.grad is None for weights in model.parameters())
+        assert bool(state) != is_new
+        assert all(torch.equal(*pair) for pair in zip(everything(), before, strict=True))
+        if is_new:
+            for weights in model.parameters():
+                weights.grad = torch.ones_like(weights)
+            update(learner.optimizer, skip=torch.tensor(False))
 
 
 def test_the_limit_on_memory_is_lifted_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:

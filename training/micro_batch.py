@@ -10,6 +10,7 @@ from system import hardware
 from system.errors import UserError
 from system.world import World
 from training.config import TrainConfig
+from training.optim import update
 
 HEADROOM = 0.05  # of a GPU's memory: a run needs more than a probe, for fragments and libraries' buffers
 
@@ -54,22 +55,24 @@ def probe(
 ) -> None:
     """Do a forward and backward pass with as much in memory as a step ever has; may raise torch.OutOfMemoryError.
 
-    That includes gradients of earlier micro-batches and the optimizer's state. Eager, as compiling for each size takes
-    minutes, and a compiled model needs no more memory. Leaves weights, gradients and state as they were.
+    That includes gradients of earlier micro-batches, the optimizer's state, and what its update needs besides. Eager, as
+    compiling for each size takes minutes, and a compiled model needs no more memory. Leaves weights, gradients and state as
+    they were.
     """
     torch.cuda.empty_cache()
+    had_state = bool(optimizer.state)
     try:
-        n_missing = 0 if optimizer.state else 2  # AdamW's two moments, which its first step allocates
-        reserved = [torch.empty_like(weights) for weights in model.parameters() for _ in range(n_missing)]
         for weights in model.parameters():
             weights.grad = torch.zeros_like(weights)
+        update(optimizer, skip=torch.ones((), dtype=torch.bool, device=device))  # allocates the state
         tokens = torch.zeros(size, model.config.block_size, dtype=torch.int64, device=device)
         with hardware.autocast(device, dtype):
             loss = model.forward(tokens, tokens)  # forward() itself is not compiled
         loss.backward()
-        reserved.clear()  # held until here
     finally:
         optimizer.zero_grad(set_to_none=True)
+        if not had_state:
+            optimizer.state.clear()
 
 
 def has_own_memory(device: torch.device) -> bool:
