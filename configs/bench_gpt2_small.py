@@ -3,7 +3,7 @@
 GPT-2's vocabulary is padded to 50,304 as in nanoGPT, so that both compute the same. With a vocabulary of its own, the
 benchmark needs no data: it makes tokens up.
 
-Command   python prepare_data.py --out_dir=data/wikipedia   (only to train with it; --vocab_size=0 then takes the data's)
+Command   python prepare_data.py --out_dir=data/wikipedia  # only to train with it; --vocab_size=0 then takes the data's
           python train.py configs/bench_gpt2_small.py --vocab_size=0
           python -m tools.bench train --config=configs/bench_gpt2_small.py
 Hardware  any

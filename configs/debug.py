@@ -1,8 +1,8 @@
 """Check in seconds, on any machine, that data, training, evaluation and checkpoints work.
 
-Command   python prepare_data.py --source=builtin --tokenizer=bpe:8192 --validation_fraction=0.05 --out_dir=data/demo   (part of `make demo`)
+Command   python prepare_data.py --source=builtin --tokenizer=bpe:8192 --validation_fraction=0.05 --out_dir=data/demo  # part of `make demo`
           python train.py configs/debug.py
-          torchrun --standalone --nproc_per_node=2 train.py configs/debug.py --out_dir=out/debug2   (the same losses)
+          torchrun --standalone --nproc_per_node=2 train.py configs/debug.py --out_dir=out/debug2  # the same losses
 Hardware  any; 4 seconds. In float32 and without torch.compile, so that one process and two agree up to rounding
 Reaches   validation loss 6.0115 on 2 CPU cores; the same with two processes
 """

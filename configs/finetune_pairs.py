@@ -1,8 +1,7 @@
 """Teach a trained model facts from prompts and completions: the loss counts the completions only.
 
 Command   python -m tools.invented_pairs --out_dir=data/invented
-          python prepare_data.py --source=pairs:data/invented/train.jsonl --tokenizer=out/demo --validation_fraction=0.05
-              --out_dir=data/finetune_pairs
+          python prepare_data.py --source=pairs:data/invented/train.jsonl --tokenizer=out/demo --validation_fraction=0.05 --out_dir=data/finetune_pairs
           python train.py configs/finetune_pairs.py
           python -m tools.exact_match --checkpoint=out/finetune_pairs --pairs=data/invented/held_out.jsonl
 Hardware  2 CPU cores with native bfloat16: 24 seconds

@@ -2,7 +2,7 @@
 
 Command   python prepare_data.py --source='mine/*.txt' --tokenizer=out/demo --out_dir=data/finetune_text
           python train.py configs/finetune_text.py
-          (for another model: prepare with --tokenizer=openai-community/gpt2, train with --init_from=openai-community/gpt2)
+          # for another model: prepare with --tokenizer=openai-community/gpt2, train with --init_from=openai-community/gpt2
 Hardware  any
 Reaches   not measured: it depends on the text
 """

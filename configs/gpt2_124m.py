@@ -1,6 +1,6 @@
 """GPT-2 small as nanoGPT and llm.c reproduce it: half a million tokens per step, AdamW, cosine schedule.
 
-Command   python prepare_data.py --n_shards=0 --out_dir=data/wikipedia   (all of English Wikipedia, GPT-2's tokenizer)
+Command   python prepare_data.py --n_shards=0 --out_dir=data/wikipedia  # all of English Wikipedia, GPT-2's tokenizer
           torchrun --standalone --nproc_per_node=8 train.py configs/gpt2_124m.py
           On one GPU: python train.py configs/gpt2_124m.py; with little memory, a smaller --micro_batch_size
 Hardware  8 x A100 or H100

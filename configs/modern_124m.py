@@ -1,8 +1,8 @@
 """Qwen3's architecture at the size of GPT-2 small: what today's choices gain for the same number of tokens.
 
 Rotary positions, RMSNorm, QK-norm, grouped-query attention, SwiGLU and no biases. The trapezoid schedule lets you
-extend the run, or branch from a checkpoint before the cooldown (keep them all with --keep_checkpoints=0). All but
-the learning rate is otherwise as in configs/gpt2_124m.py.
+extend the run, or branch from a checkpoint before the cooldown (keep them all with --keep_checkpoints=0). All else
+but the learning rate is as in configs/gpt2_124m.py.
 
 Command   python prepare_data.py --n_shards=0 --out_dir=data/wikipedia
           torchrun --standalone --nproc_per_node=8 train.py configs/modern_124m.py

@@ -21,7 +21,7 @@ def commands(config_file: Path) -> list[str]:
         return []
     block = BLOCK.search(text)
     lines = re.sub(r"\n {11,}", " ", block[1]).split("\n") if block else []  # deeper lines continue one
-    lines = [re.split(r" {3,}\(", line.strip())[0] for line in lines]
+    lines = [re.split(r" +# ", line.strip())[0] for line in lines]
     return [line for line in lines if line.startswith(LAUNCHERS)]
 
 

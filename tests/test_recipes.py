@@ -98,6 +98,6 @@ def test_a_config_without_commands_has_none(tmp_path: Path) -> None:
         assert commands(tmp_path / name) == []
     assert commands(tmp_path / "none") == []
     (tmp_path / "e").write_text(
-        '"""Mine.\n\nCommand   python a.py --b\n              --c   (a remark)\n          make d\nReaches   much\n"""'
+        '"""Mine.\n\nCommand   python a.py --b\n              --c  # a remark\n          make d\nReaches   much\n"""'
     )
     assert commands(tmp_path / "e") == ["python a.py --b --c", "make d"]

@@ -141,6 +141,7 @@ MISTAKES = {
     "tools.export_hf": "x",
     "tools.faults": "--x",
     "tools.gpu_report": "--x",
+    "tools.nanogpt_speed": "--x",
     "tools.plot": "--x",
 }
 
