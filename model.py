@@ -113,7 +113,7 @@ def attend_once(
         layer = CausalSelfAttention(config, attention)
     layer.to_empty(device=device)
     for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
+        nn.init.zeros_(parameter)  # memory that was never written may hold nan, or slow denormals
     T = config.block_size
     x = torch.zeros(B, T, config.n_embd, device=device, requires_grad=True)  # (B, T, C)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -215,7 +215,7 @@ class ChunkedLoss(torch.autograd.Function):
 
     In a small model they are the largest tensor, and writing and reading them costs more than anything but the matrix
     multiplications. A chunk's gradients are computed right after its loss, as Liger Kernel does
-    (https://arxiv.org/abs/2410.10989), so nothing is computed twice.
+    (https://arxiv.org/abs/2410.10989), so nothing is computed twice. It has no second derivatives.
     """
 
     @staticmethod
@@ -238,7 +238,7 @@ class ChunkedLoss(torch.autograd.Function):
                 continue
             # The gradient of the logits: the probabilities, less one for the target.
             grad = log_probabilities.exp_()  # (n, V)
-            grad.scatter_add_(1, wanted.clamp(min=0)[:, None], grad.new_tensor(-1.0).expand(len(wanted), 1))
+            grad.scatter_add_(1, wanted.clamp(min=0)[:, None], grad.new_full((len(wanted), 1), -1.0))
             grad = grad.to(x.dtype)
             scored = (wanted != IGNORED)[:, None]  # (n, 1)
             grad_x[start : start + n_rows] = grad @ matrix * scored

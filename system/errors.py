@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import TextIO
 
-INTERRUPTED, INTERRUPTED_STATUS = "interrupted: rerun the same command to resume", 130
+INTERRUPTED_STATUS = 130
 INACCESSIBLE = (errno.EACCES, errno.ENAMETOOLONG)  # Path.exists raises both
 
 
@@ -35,6 +35,11 @@ def how_to_resume() -> str:
     """Return how to resume the run that this command trains: with --overwrite it would ask to delete it."""
     overwrites = not {"--overwrite", "--overwrite=True"}.isdisjoint(sys.argv)
     return f"rerun the {'command without --overwrite' if overwrites else 'same command'} to resume"
+
+
+def interrupted() -> str:
+    """Return the line with which Ctrl-C ends a command."""
+    return f"interrupted: {how_to_resume()}"
 
 
 def say(line: str, file: TextIO | None = None) -> None:
@@ -83,7 +88,7 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
         print_error(error)
         status = 2
     except KeyboardInterrupt:
-        say(INTERRUPTED, sys.stderr)
+        say(interrupted(), sys.stderr)
         status = INTERRUPTED_STATUS
     except Exception as error:  # any kind: `leave` must run
         status = _report(error)

@@ -185,10 +185,10 @@ def keep_freed_memory(device: torch.device) -> None:
     """Let the C library keep the memory that a CPU's step frees for the next step, where it can.
 
     By default large tensors go back to the kernel, which clears each page again when it is next touched: a fifth to half of
-    the time of a step with a large vocabulary. Works with glibc, whose numbers for the two settings are these. Older
+    the time of a step with a large vocabulary. Does nothing without glibc; its older
     versions take a threshold of at most 32 MiB.
     """
-    mmap_threshold, trim_threshold = -3, -1
+    mmap_threshold, trim_threshold = -3, -1  # glibc's numbers for M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if device.type == "cpu" else None
     if mallopt:
         mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)

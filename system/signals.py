@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from system.errors import INTERRUPTED, INTERRUPTED_STATUS, say
+from system.errors import INTERRUPTED_STATUS, interrupted, say
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 # An interrupt sooner than this is the same one, delivered twice: by the terminal, and by a wrapper that forwards it.
@@ -94,7 +94,7 @@ class Signals:
             if is_first:
                 self.say(f"{self.heard.name}: stopping after this step")
             if is_urgent and not self.closed.wait(FORCED_EXIT_SECONDS):
-                self.say(INTERRUPTED)
+                self.say(interrupted())
                 os._exit(INTERRUPTED_STATUS)
         os.close(read_end)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import train
+from corpus.dataset import TokenDataset
 from system.errors import UserError
 from tools.ablate import __main__ as ablate
 from tools.ablate import runs
@@ -47,7 +48,8 @@ def finish(config: TrainConfig, steps: int) -> None:
     """Leave what train.py leaves of a run that has ended."""
     folder = Path(config.out_dir)
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"identity": {**identity(config), "max_steps": steps}}))
+    about = {"config": {"data_dir": config.data_dir}, "identity": {**identity(config), "max_steps": steps}}
+    (folder / "config.json").write_text(json.dumps(about))
     records = [{"step": step, "loss": 1.0, "tokens_per_second": 100.0} for step in (steps // 2, steps)]
     records[-1]["val_bits_per_byte"] = 2.0 + config.seed - config.optimizer.learning_rate
     (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -203,14 +205,16 @@ def test_a_run_that_fails_says_why(
 def test_an_interrupted_run_may_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "train.py").write_text(
         "import time\ntry:\n  print('ready', flush=True)\n  time.sleep(60)\nexcept KeyboardInterrupt:\n"
-        "  time.sleep(0.5)\n  print('saved')"
+        "  print(time.monotonic())\n  time.sleep(0.5)\n  print('saved')"
     )
     monkeypatch.setattr(runs, "ROOT", tmp_path)
     log = tmp_path / "run.log"
+    sent: list[float] = []
 
     def interrupt() -> None:
         while not log.exists() or "ready" not in log.read_text():
             time.sleep(0.01)
+        sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -218,7 +222,18 @@ def test_an_interrupted_run_may_save(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt):
         runs.train([], log)
     thread.join()
-    assert log.read_text() == "ready\nsaved\n"
+    ready, received, saved = log.read_text().split()
+    assert (ready, saved) == ("ready", "saved")
+    assert float(received) - sent[0] < 0.2, "later, it would be a second Ctrl-C after the terminal's own"
+
+
+def test_tokens_are_those_that_sequences_have(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs are shorter than block_size."""
+    finish(config, 4)
+    monkeypatch.setattr(TokenDataset, "tokens_per_sequence", lambda _self, _block_size: 2.5)
+    reading = read(Path(config.out_dir))
+    assert reading
+    assert reading.tokens == 4 * 8 * 2.5
 
 
 def test_an_unfinished_run_is_not_read(config: TrainConfig) -> None:

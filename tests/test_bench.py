@@ -299,6 +299,22 @@ def test_data_of_ones_own_are_used_without_a_vocab_size(tiny: str, data_dir: Pat
     assert Path(trainer.run.config.data_dir) == data_dir
 
 
+def test_flash_attention_is_not_tried_where_another_precision_is_faster(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, tried = parse_bench_command(["train", tiny], ""), list[str]()
+
+    def speed(words: Sequence[str], _seconds: float) -> tuple[float, str]:
+        tried.append(" ".join(words))
+        return (200 if "--precision=tf32" in words else 100), "1 GiB"
+
+    monkeypatch.setattr(sweep, "fresh_speed", speed)
+    current: dict[str, object] = {"precision": "bfloat16", "attention": "flash"}
+    sweep.sweep(command, sweep.Choices(current, {"precision": ["tf32"], "attention": ["sdpa"]}), Report("x"))
+    assert "--precision=tf32" in tried[-1]
+    assert not any("--attention=flash" in words for words in tried)
+
+
 def test_command_lines() -> None:
     command = parse_bench_command(
         ["sample", "--out", "x.md", "--n-layer", "2", "configs/debug.py", "--sweep"], ""
@@ -308,6 +324,8 @@ def test_command_lines() -> None:
     assert (command.training.model.n_layer, command.training.model.n_embd) == (2, 64)
     assert parse_train_config(command.words, "") == command.training
     assert parse_bench_command([], "").bench.part == "all"
+    for word in ("--sweep", "--overwrite"):  # a boolean of the tool and one of train.py
+        assert parse_bench_command(["speed", word, "configs/debug.py"], "").bench.config == "configs/debug.py"
 
 
 @pytest.mark.parametrize(
@@ -343,10 +361,11 @@ def test_a_section_is_replaced_in_its_place(tmp_path: Path) -> None:
     path.write_text("# All\n\n## a.b\n\nold\n\n## axb\n\nkept\n")
     report = Report("a.b", str(path))
     report.table("T", "x", "y")
+    path.write_text(path.read_text().replace("kept", "written meanwhile"))
     report.row("1", "2|3")
     assert (
         path.read_text()
-        == "# All\n\n## a.b\n\n**T**\n\n| x | y |\n|---|---|\n| 1 | 2/3 |\n\n## axb\n\nkept\n"
+        == "# All\n\n## a.b\n\n**T**\n\n| x | y |\n|---|---|\n| 1 | 2/3 |\n\n## axb\n\nwritten meanwhile\n"
     )
 
 

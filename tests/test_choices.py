@@ -84,3 +84,11 @@ def test_both_ways_are_timed_on_the_layer(automatic: TrainConfig) -> None:
     before = torch.get_rng_state()
     assert choose_attention(opened(automatic), ALONE, torch.float32, 8) in choices.CPU_ATTENTION
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_long_sequences_are_not_timed(automatic: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain formula might not fit in memory."""
+    run = opened(automatic)
+    for longest, chosen in ((automatic.model.block_size, "math"), (automatic.model.block_size - 1, "sdpa")):
+        monkeypatch.setattr(choices, "LONGEST_TIMED", longest)
+        assert choice(replace(run, about={**run.about, "attention": {}}), "math", monkeypatch) == chosen

@@ -332,6 +332,7 @@ def test_optimizer_values_out_of_range_are_named() -> None:
         "weight_decay": -1.0,
     }
     bad |= {"grad_clip": -1.0, "epsilon": 0.0, "betas": (0.9, 1.0)}  # fmt: skip
+    bad["matrix_learning_rate"] = 0.01  # without Muon
     for name, value in bad.items():
         with pytest.raises(SettingError, match=f"{name}="):
             OptimizerConfig(**{name: value})

@@ -67,7 +67,9 @@ def test_a_path_that_may_not_be_looked_up_is_one_line(
     )
 
 
-def test_an_interrupt_says_how_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_says_how_to_resume(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def main() -> None:
         raise KeyboardInterrupt
 
@@ -75,6 +77,11 @@ def test_an_interrupt_says_how_to_resume(capsys: pytest.CaptureFixture[str]) -> 
     run_command(main, statuses.append)
     assert statuses == [130]
     assert capsys.readouterr().err == "interrupted: rerun the same command to resume\n"
+    monkeypatch.setattr(
+        sys, "argv", ["train.py", "--overwrite"]
+    )  # the same command would ask to delete the run
+    run_command(main, statuses.append)
+    assert capsys.readouterr().err == "interrupted: rerun the command without --overwrite to resume\n"
 
 
 @pytest.mark.parametrize("body", ["print('word')", "raise UserError('no')"])

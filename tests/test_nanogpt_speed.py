@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from system.errors import UserError
-from tools.nanogpt_speed import NanoGPTConfig, main
+from tools.nanogpt_speed import main
+from tools.nanogpt_speed_config import NanoGPTConfig
 
 MODEL = """
 from dataclasses import dataclass

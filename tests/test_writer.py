@@ -27,7 +27,7 @@ from corpus.report import ProgressPrinter
 from corpus.tokenizer import byte_tokenizer
 from corpus.writer import DatasetWriter, Journal
 from system import progress
-from system.errors import INTERRUPTED, INTERRUPTED_STATUS, UserError
+from system.errors import INTERRUPTED_STATUS, UserError, interrupted
 from system.files import only_writer
 
 
@@ -67,7 +67,7 @@ def test_killed_or_terminated_at_any_moment_it_resumes_to_the_same_bytes(
 
     out_dir, reached = tmp_path / "out", 0
     settings = [f"--{key}={value}" for key, value in options.items()]
-    killed, terminated = (-signal.SIGKILL, ""), (INTERRUPTED_STATUS, f"{INTERRUPTED}\n")
+    killed, terminated = (-signal.SIGKILL, ""), (INTERRUPTED_STATUS, f"{interrupted()}\n")
     for number, kill, workers, expected in (
         (signal.SIGKILL, os.kill, 1, killed),
         (signal.SIGKILL, os.kill, 2, killed),

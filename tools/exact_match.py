@@ -101,7 +101,7 @@ def main() -> None:
         model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device)
     # Some tokenizers normalize text.
     pairs = [pair._replace(completion=tokenizer.decode(tokenizer.encode(pair.completion))) for pair in pairs]
-    # Prompts of the same length run together.
+    # Sorted, so that each part has few lengths: prompts of the same length run together.
     order = sorted(range(len(pairs)), key=lambda number: len(tokenizer.encode(pairs[number].prompt)))
     parts = [order[start : start + AT_ONCE] for start in range(0, len(order), AT_ONCE)]
     texts = [""] * len(pairs)

@@ -7,26 +7,12 @@ config of ours; each step does what nanoGPT's train.py does: loss, gradients, cl
 import importlib.util
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 from system.command_line import parse_config, read_command
-from system.settings import PathText, checked
-
-
-@checked
-@dataclass(frozen=True)
-class NanoGPTConfig:
-    """What to train, and how. Raises ValueError on invalid values."""
-
-    nanogpt: PathText = "../nanoGPT"  # the clone's folder, whose model.py is run
-    config: PathText = "configs/bench_gpt2_small.py"  # shape and batch; it must set vocab_size
-    compile: bool = False  # as nanoGPT's setting
-    bfloat16: bool = False  # under autocast, which nanoGPT's train.py does on GPUs only
-    seconds: float = 8.0  # to measure, after three steps that do not count
-
+from tools.nanogpt_speed_config import NanoGPTConfig
 
 if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
     CONFIG = read_command(partial(parse_config, NanoGPTConfig()), __doc__ or "")

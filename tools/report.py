@@ -21,10 +21,9 @@ class Report:
 
     def __init__(self, title: str, out: str = "") -> None:
         self.out, self.lines = out, [f"## {title}"]
-        self.before = self.after = ""
         self.has_figures = False  # until then an earlier section stays
         if out:
-            self._find_place(f"{re.escape(self.lines[0])}\n")
+            self._surroundings()
             self._check_writable()  # before anything is measured, and without losing an earlier section
 
     def table(self, heading: str, *columns: str) -> None:
@@ -45,15 +44,15 @@ class Report:
         self.lines += ["", text]
         self._write()
 
-    def _find_place(self, heading: str) -> None:
-        """Read the file, and split it before and after the section of the same title, else at its end."""
+    def _surroundings(self) -> tuple[str, str]:
+        """Read the file; return the text before and after the section of the same title, else all of it as before."""
         try:
             text = Path(self.out).read_text(encoding="utf-8") if Path(self.out).exists() else ""
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"out={self.out}: cannot read it ({error})", "choose another --out") from None
-        section = re.compile(rf"^{heading}.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-        self.before, *after = section.split(text, maxsplit=1)
-        self.after = "".join(after)
+        section = re.compile(rf"^{re.escape(self.lines[0])}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+        before, *after = section.split(text, maxsplit=1)
+        return before.strip(), "".join(after).strip()
 
     def _check_writable(self) -> None:
         try:
@@ -65,7 +64,10 @@ class Report:
     def _write(self) -> None:
         if not self.out or not self.has_figures:
             return
-        parts = (self.before.strip(), "\n".join(self.lines), self.after.strip())
+        before, after = (
+            self._surroundings()
+        )  # as they are now: other sections may have been written meanwhile
+        parts = (before, "\n".join(self.lines), after)
         try:
             Path(self.out).write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
         except OSError as error:
@@ -73,6 +75,11 @@ class Report:
 
     def _cannot_write(self, error: OSError) -> UserError:
         return UserError(f"out={self.out}: cannot write it ({error.strerror})", "choose another --out")
+
+
+def hardware_name(device: torch.device) -> str:
+    """Return what a section's title calls this machine: its GPU, or without one its CPU."""
+    return hardware.cpu_name() if device.type == "cpu" else hardware.describe(device)
 
 
 def machine(device: torch.device) -> str:

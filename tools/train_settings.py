@@ -31,6 +31,7 @@ def split_settings(argv: Sequence[str], own: Any) -> tuple[list[str], list[str]]
         if target is theirs and hint and key not in train_names:
             raise UserError(f"unknown setting {word.partition('=')[0]}{hint}")
         target.append(word)
-        if word.startswith("--") and "=" not in word and rest and not rest[0].startswith("--"):
+        is_value = rest and not rest[0].startswith("--") and (key == "config" or not rest[0].endswith(".py"))
+        if word.startswith("--") and "=" not in word and is_value:
             target.append(rest.pop(0))
     return ours, theirs

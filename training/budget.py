@@ -20,8 +20,8 @@ from training.micro_batch import memory_for
 from training.run import Run
 from training.same_run import recorded_identity
 
-TIMING_SHARE = 0.05  # of the time, for timing steps
-MARGIN = 0.03  # of the time, as steps may get slower
+TIMING_SHARE, MOST_TIMING_SECONDS = 0.05, 60.0  # of the time, for timing steps
+MARGIN = 0.03  # share of the time held back, in case steps get slower
 CLOSING_SECONDS = 2.0  # for drawing the losses
 SAVED_BYTES_PER_SECOND = 200e6  # written, flushed and hashed
 FEWEST_STEPS = 10  # that a run has, however little its time
@@ -43,7 +43,7 @@ def within_minutes(run: Run, learner: Learner, world: World, objective: Objectiv
     resumes the run.
     """
     config = run.config
-    if not run.is_limited:
+    if not run.is_timed:
         return run
     memory = memory_for(world.device, learner.micro_batch_size, learner.share)
     with announced("timing some steps for max_minutes", world.is_main), memory:
@@ -64,7 +64,7 @@ def within_minutes(run: Run, learner: Learner, world: World, objective: Objectiv
 
 def measured_costs(run: Run, learner: Learner, world: World, objective: Objective) -> Costs:
     """Time steps and an evaluation's forward pass; a checkpoint's time is estimated by its size."""
-    seconds = TIMING_SHARE * 60 * run.config.max_minutes
+    seconds = min(TIMING_SHARE * 60 * run.config.max_minutes, MOST_TIMING_SECONDS)
     steps = time_steps(run, learner, world, objective, seconds=seconds)
     evaluation = time_evaluation(run, learner, world, objective)
     n_bytes = 3 * 4 * learner.model.n_params()  # weights and at most two moments, in float32

@@ -14,9 +14,10 @@ from system.world import World
 from training.run import Run
 
 CPU_ATTENTION: tuple[Attention, ...] = ("sdpa", "math")
-PAYS = 0.9  # of the time of the first: from here on another is chosen, as timings of the same vary by a few percent
-N_TIMINGS = 3  # of each, in turn; the shortest counts
+PAYS = 0.9  # another way must take at most this share of the first one's time: timings vary by a few percent
+N_TIMINGS = 4  # of each, in turn; the shortest counts, so not the first, which allocates memory
 TIMED_TOKENS = 4096  # at most
+LONGEST_TIMED = 2048  # block_size: the formula's (T, T) weights of a longer one may not fit in memory
 
 
 def choose_attention(run: Run, world: World, dtype: torch.dtype, micro_batch_size: int) -> Attention:
@@ -31,7 +32,8 @@ def choose_attention(run: Run, world: World, dtype: torch.dtype, micro_batch_siz
     except ValueError as error:
         raise UserError(str(error)) from None
     choices: dict[str, Attention] | None = run.about["attention"]
-    if config.attention != "auto" or device.type != "cpu" or choices is None:
+    is_long = config.model.block_size > LONGEST_TIMED
+    if config.attention != "auto" or device.type != "cpu" or choices is None or is_long:
         return by_rule
     key, number = f"{hardware.cpu_name()}, {dtype}", 0
     if world.is_main:
@@ -47,7 +49,7 @@ def choose_attention(run: Run, world: World, dtype: torch.dtype, micro_batch_siz
 def fastest(attend: Callable[[Attention], None]) -> Attention:
     """Return the fastest way to compute attention: the first, unless another one is clearly faster."""
     seconds = dict.fromkeys(CPU_ATTENTION, math.inf)
-    for attention in CPU_ATTENTION * (1 + N_TIMINGS):  # the first of each allocates memory
+    for attention in CPU_ATTENTION * N_TIMINGS:
         began = time.perf_counter()
         attend(attention)
         seconds[attention] = min(seconds[attention], time.perf_counter() - began)

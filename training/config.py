@@ -57,6 +57,9 @@ class OptimizerConfig:
         for name in ("matrix_learning_rate", "warmup_steps", "weight_decay", "grad_clip"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
+        if self.matrix_learning_rate and self.optimizer != "muon":
+            found = f"matrix_learning_rate={self.matrix_learning_rate}"
+            raise ValueError(f"{found}: must be 0 with optimizer={self.optimizer}: only Muon has two rates")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas={self.betas}: must be two numbers in [0, 1)")
         if not self.epsilon > 0:

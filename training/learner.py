@@ -10,7 +10,7 @@ from torch import nn
 from checkpointing import checkpoint
 from corpus.dataset import CorruptShard
 from evaluation.losses import Losses, Objective, evaluate
-from model import GPT
+from model import GPT, Attention
 from system import hardware
 from system.world import World
 from training.choices import choose_attention, choose_compile
@@ -30,7 +30,9 @@ class Learner:
     share: int  # sequences of this process in each step
     micro_batch_size: int  # sequences in each forward pass
     is_compiled: bool
-    description: str  # dtype, compile and attention, with reasons, for the log
+    precision: str  # of matrix multiplications, as the setting
+    attention: Attention  # how it is computed
+    description: str  # precision, compile and attention, with reasons, for the log
     micro_batch_reason: str  # why this micro-batch size, if it was chosen automatically
 
 
@@ -71,6 +73,8 @@ def build_learner(run: Run, world: World) -> Learner:
         share,
         micro_batch_size,
         is_compiled,
+        precision,
+        attention,
         description,
         micro_batch_reason,
     )

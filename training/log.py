@@ -36,7 +36,7 @@ def open_log(run: Run, learner: Learner, world: World) -> Iterator["RunLog"]:
     T = run.data.train.tokens_per_sequence(run.config.model.block_size)
     flops = learner.model.flops_per_token(round(T))
     tokens = run.config.sequences_per_step * T
-    compiles = learner.is_compiled and not run.is_limited  # then it was compiled to be timed
+    compiles = learner.is_compiled and not run.is_timed  # timing has compiled it already
     log = RunLog(run.config, flops, peak and peak * world.size, tokens, compiles, active=world.is_main)
     for line in header(run, learner, world):
         log.say(line)
@@ -60,7 +60,7 @@ def announce(run: Run, world: World) -> None:
     start = f", weights of {run.origin.folder}" if run.origin else ""
     how = "resuming" if run.resumes else "branching"
     start = f", {how} from {run.checkpoint}" if run.checkpoint else start
-    limit = f" or as far as {config.max_minutes:g} min allow" if run.is_limited else ""
+    limit = f" or as far as {config.max_minutes:g} min allow" if run.is_timed else ""
     lines = [
         f"data    {config.data_dir}: {data.train.n_tokens:,} training and {data.val.n_tokens:,} validation tokens,"
         f" tokenizer {data.tokenizer.name} of {data.tokenizer.vocab_size:,}",

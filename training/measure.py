@@ -32,8 +32,8 @@ def time_steps(
     """Time up to `n_steps` training steps, and return the seconds of each; all processes call this.
 
     They do what train.py does, update included, with the sequences that the run comes to next. Weights, optimizer state
-    and random numbers are afterwards as they were. `WARM_UP_STEPS` come before and are not counted. After `seconds` in all,
-    by the main process's clock, it ends early, but not before `FEWEST_STEPS` are counted.
+    and random numbers are afterwards as they were. The first `WARM_UP_STEPS` are not counted. Stops after `seconds` in
+    all, by the main process's clock, but not before `FEWEST_STEPS` are counted.
     """
     progress, found, began = run.progress, list[float](), time.perf_counter()
     with left_as_it_was(learner), _own_random_numbers(world.device):

@@ -53,7 +53,7 @@ def largest_that_fits(share: int, attempt: Callable[[int], None]) -> int:
 def probe(
     model: GPT, optimizer: torch.optim.Optimizer, size: int, device: torch.device, dtype: torch.dtype
 ) -> None:
-    """Do a forward and backward pass with as much in memory as a step ever has; may raise torch.OutOfMemoryError.
+    """Do a forward and backward pass with all that a step holds in memory; may raise torch.OutOfMemoryError.
 
     That includes gradients of earlier micro-batches, the optimizer's state, and what its update needs besides. Eager, as
     compiling for each size takes minutes, and a compiled model needs no more memory. Leaves weights, gradients and state as

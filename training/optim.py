@@ -87,8 +87,8 @@ def gradients(model: nn.Module) -> list[torch.Tensor]:
 def update(optimizer: torch.optim.Optimizer, skip: torch.Tensor) -> None:
     """Update the weights, unless `skip` (), a boolean on the device: then nothing changes, step counts included.
 
-    torch's fused optimizers, such as AdamW, take the flag themselves, as they do from a GradScaler. All others ignore
-    it, so for them, and on Apple's GPUs, whose fused kernel ignores it too, each step waits for the device.
+    Optimizers with `_step_supports_amp_scaling` (fused AdamW, our Muon) read the flag on the device, as they do from a
+    GradScaler. For all others, and on Apple's GPUs, whose fused kernel ignores it, each step waits for the device.
     """
     if getattr(optimizer, "_step_supports_amp_scaling", False) and skip.device.type != "mps":
         setattr(optimizer, "found_inf", skip.float())  # noqa: B010  mypy does not know it

@@ -46,7 +46,7 @@ class Data(NamedTuple):
 class Run:
     """A run about to start or to resume. Its config is final: network, vocabulary and origin are filled in.
 
-    Only the steps of one that `is_limited` are still to be fixed: see budget.py.
+    But for one that `is_timed`, whose number of steps budget.py fixes.
     """
 
     config: TrainConfig
@@ -76,7 +76,7 @@ class Run:
         return self.checkpoint is not None and self.checkpoint.parent == self.out_dir
 
     @property
-    def is_limited(self) -> bool:
+    def is_timed(self) -> bool:
         """Whether max_minutes fixes its steps: once, before they are on record."""
         return self.is_new and self.config.max_minutes > 0
 

@@ -23,15 +23,16 @@ from system.errors import run_command, say
 from system.files import only_writer
 from tools.ablate.runs import Runs
 from tools.ablate.table import Outcome, columns, rows, summary
-from tools.report import Report, machine
+from tools.report import Report, hardware_name, machine
 
 
 def main(command: AblateCommand) -> None:
     settings, base = command.ablate, command.base
     names = "; ".join(choice.name for choice in command.choices)
     what = " ".join([Path(settings.config).stem, *base.words[1:]])
-    title = f"{what}, {settings.minutes:g} min on {hardware.cpu_name()}: {names}"
-    about = f"`{command.line}` on {machine(hardware.choose_device(base.config.device))}."
+    device = hardware.choose_device(base.config.device)
+    title = f"{what}, {settings.minutes:g} min on {hardware_name(device)}: {names}"
+    about = f"`{command.line}` on {machine(device)}."
     Report(title, settings.out)  # a file that cannot be written is known before anything is trained
     results: dict[str, list[Outcome | str]] = {choice.name: [] for choice in (base, *command.choices)}
     runs = Runs(command)

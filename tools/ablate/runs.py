@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
+from corpus.dataset import TokenDataset
 from corpus.manifest import MANIFEST_FILE
 from system.errors import UserError
 from system.progress import announced_on_stderr
@@ -99,15 +101,17 @@ class Runs:
 def read(folder: Path) -> Reading | None:
     """Return what the run in a folder reached, None if it is not finished."""
     with suppress(OSError, ValueError, KeyError):
-        identity = json.loads((folder / CONFIG).read_text())["identity"]
-        steps, tokens_per_step = identity["max_steps"], identity["batch_size"] * identity["block_size"]
+        about = json.loads((folder / CONFIG).read_text())
+        identity, data = about["identity"], TokenDataset(about["config"]["data_dir"], "train")
+        steps, T = identity["max_steps"], data.tokens_per_sequence(identity["block_size"])
+        tokens_per_step = identity["batch_size"] * T
         records = read_metrics(folder / METRICS)
         ends = [0] + [record["step"] for record in records if "tokens_per_second" in record]
         rates = [record["tokens_per_second"] for record in records if "tokens_per_second" in record]
         parts = zip(pairwise(ends), rates, strict=True)
         seconds = sum((end - start) * tokens_per_step / rate for (start, end), rate in parts)
         if records and records[-1]["step"] == steps and records[-1]["val_bits_per_byte"]:
-            return Reading(records[-1]["val_bits_per_byte"], steps, steps * tokens_per_step, seconds)
+            return Reading(records[-1]["val_bits_per_byte"], steps, round(steps * tokens_per_step), seconds)
     return None
 
 
@@ -124,9 +128,10 @@ def train(words: Sequence[str], log: Path) -> None:
         ) as process,
     ):
         try:
-            process.wait()
+            while process.poll() is None:  # at Ctrl-C, wait() would wait a little for the process first
+                time.sleep(0.05)
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)  # a terminal sent it already: train.py counts both as one
+            process.send_signal(signal.SIGINT)  # a terminal just sent it too: train.py counts both as one
             process.wait()
             raise
     if process.returncode < 0:

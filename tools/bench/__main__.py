@@ -24,7 +24,7 @@ from system.errors import run_command
 from tools.bench.data import measure_data
 from tools.bench.sampling import measure_sampling
 from tools.bench.training import measure_speed, measure_training
-from tools.report import Report, machine
+from tools.report import Report, hardware_name, machine
 
 PARTS: dict[str, Callable[[BenchCommand, Report, Path], None]] = {
     "train": measure_training,
@@ -37,7 +37,7 @@ PARTS: dict[str, Callable[[BenchCommand, Report, Path], None]] = {
 def main(command: BenchCommand) -> None:
     bench = command.bench
     device = hardware.choose_device(command.training.device)
-    report = Report(f"{bench.part}, {Path(bench.config).stem}, {hardware.cpu_name()}", bench.out)
+    report = Report(f"{bench.part}, {Path(bench.config).stem}, {hardware_name(device)}", bench.out)
     report.paragraph(f"`{shlex.join(['python', '-m', 'tools.bench', *sys.argv[1:]])}` on {machine(device)}.")
     parts = ("train", "data", "sample") if bench.part == "all" else (bench.part,)
     for part in parts:

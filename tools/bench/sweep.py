@@ -6,7 +6,7 @@ from statistics import median
 
 import torch
 
-from model import choose_attention, flash_obstacle
+from model import flash_obstacle
 from system import hardware
 from system.errors import UserError
 from system.progress import announced_on_stderr
@@ -31,10 +31,9 @@ class Choices:
 def choices_of(trainer: Trainer) -> Choices:
     """Return the choices around a trainer's config."""
     learner, config, device = trainer.learner, trainer.run.config, trainer.world.device
-    precision = "tf32" if config.precision == "tf32" else str(learner.dtype).removeprefix("torch.")
     current: dict[str, object] = {
-        "precision": precision,
-        "attention": choose_attention(config.attention, config.model, device, learner.dtype),
+        "precision": learner.precision,
+        "attention": learner.attention,
         "compile": learner.is_compiled,
         "micro_batch_size": learner.micro_batch_size,
     }
@@ -62,6 +61,8 @@ def sweep(command: BenchCommand, choices: Choices, report: Report) -> None:
         if tried:
             with announced_on_stderr(f"trying {key}={best[key]} against {', '.join(map(str, tried))}"):
                 best[key] = fastest(command, best, key, [best[key], *tried], report)
+        if best["precision"] != "bfloat16" and best["attention"] == "flash":
+            best["attention"] = "sdpa"  # flash has no other precision
     words = ["python", "train.py", *command.words, *(f"--{key}={best[key]}" for key in best)]
     report.paragraph(f"Best: `{shlex.join(words)}`")
 
