@@ -8,7 +8,8 @@ Command   python prepare_data.py --tokenizer=bpe:4096 --out_dir=data/wikipedia_c
 Hardware  2 CPU cores with native bfloat16, partly shared with other work: 21.5 minutes at about 21,000 tokens/s
 Reaches   validation loss 3.505, 1.549 bits per byte, after 24.6 M tokens. The data were 59,811 articles of English
           Wikipedia (114 MB, 35 M tokens, a dump of 2014); other dumps give other figures. With --optimizer=muon
-          --learning_rate=1e-2 --matrix_learning_rate=5e-3 two minutes give 1.99 instead of 2.16 (docs/experiments.md)
+          --learning_rate=1e-2 --matrix_learning_rate=5e-3 two minutes give 1.99 instead of 2.16 (docs/experiments.md). For a few
+          minutes a smaller network is better, with --n_layer=3 --n_embd=128: docs/benchmarks.md
 """
 
 from training.config import GPTConfig, OptimizerConfig, TrainConfig
