@@ -64,9 +64,7 @@ class Report:
     def _write(self) -> None:
         if not self.out or not self.has_figures:
             return
-        before, after = (
-            self._surroundings()
-        )  # as they are now: other sections may have been written meanwhile
+        before, after = self._surroundings()  # other sections may have been written meanwhile
         parts = (before, "\n".join(self.lines), after)
         try:
             Path(self.out).write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
