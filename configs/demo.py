@@ -5,7 +5,7 @@ it learns more from the same tokens than with AdamW. The embeddings, where the n
 matrices (docs/experiments.md).
 
 Command   make demo
-Hardware  2 CPU cores with native bfloat16: about a minute. Where cores are slower it takes fewer steps, to end in 3.5 minutes
+Hardware  2 CPU cores with native bfloat16: one to two minutes. Where cores are slower it takes fewer steps, to end in 3.5 minutes
 Reaches   validation loss 1.135, 0.369 bits per byte; completes 295 of the 300 prompts of configs/demo_facts.jsonl
 """
 
