@@ -3,6 +3,9 @@ PYTHON ?= python3
 # Extra arguments for pip, for instance: make setup PIP_ARGS="--index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple"
 PIP_ARGS ?=
 BIN := .venv/bin
+# Python compiles each module at its first import. For pip to compile all of them takes as long as the rest of the install.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS)
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-gpu gpu-report faults check clean
 
@@ -14,11 +17,11 @@ setup: .venv/run  ## what training and sampling need
 
 .venv/run: requirements.txt | .venv/bin/python
 	@echo "Installing into .venv, which takes a minute or more."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.txt
+	$(INSTALL) -r requirements.txt
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 demo: .venv/run  ## prepare the built-in corpus, train on it, draw the loss curve, print samples, count the facts it knows
