@@ -8,9 +8,11 @@ Shapes: B batch, T time (tokens), C channels (= n_embd), H heads, D head size, V
 Grouped-query attention has fewer heads for keys and values: K of them (K = H without it).
 """
 
+import copy
 import math
 import warnings
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -49,17 +51,16 @@ def make_norm(config: GPTConfig, size: int) -> nn.Module:
     return nn.LayerNorm(size, eps=config.eps, bias=config.bias)
 
 
-def rotary_angles(config: GPTConfig, T: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return cos and sin of each position's rotations, (T, D/2), in float32 whatever the model's dtype.
+def rotary_angles(config: GPTConfig, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return cos and sin of each position's rotations, in float32 whatever the model's dtype: (..., T) -> (..., 1, T, D/2).
 
     Each forward pass computes them once for all layers. That costs next to nothing, and there is no buffer that
     `.to(bfloat16)` could round or a model built on the meta device could leave empty.
     """
     D = config.head_size
-    exponents = torch.arange(0, D, 2, device=device, dtype=torch.float32) / D  # (D/2,)
+    exponents = torch.arange(0, D, 2, device=positions.device, dtype=torch.float32) / D  # (D/2,)
     frequencies = 1.0 / config.rope_theta**exponents  # (D/2,)
-    positions = torch.arange(T, device=device, dtype=torch.float32)
-    angles = positions[:, None] * frequencies  # (T, D/2)
+    angles = positions[..., None, :, None].float() * frequencies  # (..., 1, T, D/2)
     return angles.cos(), angles.sin()
 
 
@@ -117,7 +118,8 @@ def attend_once(
     T = config.block_size
     x = torch.zeros(B, T, config.n_embd, device=device, requires_grad=True)  # (B, T, C)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        y = layer(x, rotary_angles(config, T, device) if config.position == "rotary" else None)
+        positions = torch.arange(T, device=device)
+        y = layer(x, rotary_angles(config, positions) if config.position == "rotary" else None)
     y.sum().backward()
 
 
@@ -140,6 +142,86 @@ def choose_attention(
     return "sdpa" if obstacle else "flash"
 
 
+def cached_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+    """Attention of new tokens to the cache: (B, H, T, D), (B, K, S, D) twice, (B, T, S) -> (B, H, T, D).
+
+    The queries that share a key head are multiplied together, so keys and values are read once.
+    """
+    B, H, T, D = q.shape
+    K, S = k.shape[1:3]
+    q = (q / math.sqrt(D)).reshape(B, K, -1, D)  # (B, K, H/K * T, D)
+    scores = (q @ k.transpose(-2, -1)).view(B, K, -1, T, S)
+    weights = scores.masked_fill(~visible[:, None, None], -math.inf).softmax(dim=-1)  # (B, K, H/K, T, S)
+    return (weights.view(B, K, -1, S) @ v).view(B, H, T, D)
+
+
+class Past(NamedTuple):
+    """A layer's keys and values, with room for T new tokens of each text."""
+
+    keys: Tensor  # (B, K, S, D), a view of the cache's memory
+    values: Tensor  # (B, K, S, D)
+    places: tuple[Tensor, Tensor]  # the new tokens' rows (B, 1) and positions (B, T)
+    visible: Tensor | None  # (B, T, S): the keys that each new token attends to; None if all texts begin here
+
+    def store(self, k: Tensor, v: Tensor) -> None:
+        """Keep the new tokens' keys and values, (B, K, T, D) each."""
+        rows, positions = self.places
+        self.keys[rows, :, positions] = k.transpose(1, 2)
+        self.values[rows, :, positions] = v.transpose(1, 2)
+
+
+class Cache:
+    """Keys and values of the tokens so far, so that decoding computes those of the new ones only.
+
+    Row b belongs to a text of which `lengths[b]` tokens have been seen, `longest` at most. Memory behind them may hold
+    anything finite and is never seen. It is allocated once, for texts of `size` tokens (0: block_size); grouped heads
+    are not repeated in it.
+    """
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        B: int,
+        size: int = 0,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.size = size or config.block_size
+        if config.position == "learned" and self.size > config.block_size:
+            raise ValueError(f"size={size}: learned positions end at block_size={config.block_size}")
+        shape = (config.n_layer, B, config.kv_heads, self.size, config.head_size)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros_like(self.keys)
+        self.lengths = torch.zeros(B, dtype=torch.int64, device=device)
+        self.longest = 0
+
+    def rows(self, start: int, stop: int, longest: int) -> "Cache":
+        """Return some rows as a cache that shares their memory; `longest` is that of these rows."""
+        part = copy.copy(self)
+        part.keys, part.values = self.keys[:, start:stop], self.values[:, start:stop]
+        part.lengths, part.longest = self.lengths[start:stop], longest
+        return part
+
+    def extend(self, T: int) -> tuple[Tensor, list[Past]]:
+        """Make room for T tokens more in each row: return their positions, (B, T), and the layers' parts.
+
+        Raises ValueError if the longest row has no room.
+        """
+        begins, self.longest = self.longest == 0, self.longest + T
+        if self.size < self.longest:
+            raise ValueError(f"{self.longest} tokens are more than the cache has room for, size={self.size}")
+        device = self.lengths.device
+        rows = torch.arange(len(self.lengths), device=device)[:, None]  # (B, 1)
+        positions = self.lengths[:, None] + torch.arange(T, device=device)  # (B, T)
+        visible = None
+        if not begins:
+            visible = torch.arange(self.longest, device=device) <= positions[..., None]  # (B, T, S)
+        self.lengths += T
+        keys, values = self.keys[..., : self.longest, :], self.values[..., : self.longest, :]
+        layers = [Past(*layer, (rows, positions), visible) for layer in zip(keys, values, strict=True)]
+        return positions, layers
+
+
 class CausalSelfAttention(nn.Module):
     def __init__(self, config: GPTConfig, attention: Attention) -> None:
         super().__init__()
@@ -153,14 +235,20 @@ class CausalSelfAttention(nn.Module):
         self.k_norm = make_norm(config, D) if config.qk_norm else nn.Identity()
         self.c_proj = nn.Linear(H * D, config.n_embd, bias=config.bias)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: Past | None = None) -> Tensor:
         B, T, _ = x.shape
         qkv = self.c_attn(x).view(B, T, -1, self.head_size).transpose(1, 2)  # (B, H + 2K, T, D)
         q, k, v = qkv.split(self.heads, dim=1)  # (B, H, T, D), (B, K, T, D), (B, K, T, D)
         q, k = self.q_norm(q), self.k_norm(k)
         if rotary is not None:
             q, k = rotate(q, *rotary), rotate(k, *rotary)
-        y = self.attend(q.to(v.dtype), k.to(v.dtype), v)  # (B, H, T, D)
+        q, k = q.to(v.dtype), k.to(v.dtype)
+        if past is not None:
+            past.store(k, v)
+        if past is None or past.visible is None:
+            y = self.attend(q, k, v)  # (B, H, T, D)
+        else:
+            y = cached_attention(q, past.keys, past.values, past.visible)  # (B, H, T, D)
         y = y.transpose(1, 2).reshape(B, T, -1)  # (B, T, H * D)
         return F.dropout(self.c_proj(y), self.dropout, self.training)  # (B, T, C)
 
@@ -205,8 +293,8 @@ class Block(nn.Module):
         self.ln_2 = make_norm(config, config.n_embd)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
-        x = x + self.attn(self.ln_1(x), rotary)
+    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: Past | None = None) -> Tensor:
+        x = x + self.attn(self.ln_1(x), rotary, past)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -276,21 +364,26 @@ class Transformer(nn.Module):
         self.h = nn.ModuleList(Block(config, attention) for _ in range(config.n_layer))
         self.ln_f = make_norm(config, config.n_embd)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         T = tokens.shape[1]
-        if self.config.block_size < T:
+        pasts: Sequence[Past | None] = [None] * len(self.h)
+        if cache is not None:
+            positions, pasts = cache.extend(T)  # (B, T)
+        elif self.config.block_size < T:
             raise ValueError(
                 f"{T} tokens are more than block_size={self.config.block_size}: crop the sequence"
             )
+        else:
+            positions = torch.arange(T, device=tokens.device)  # (T,)
         x = self.wte(tokens)  # (B, T, C)
         rotary = None
         if self.wpe is None:
-            rotary = rotary_angles(self.config, T, tokens.device)
+            rotary = rotary_angles(self.config, positions)
         else:
-            x = x + self.wpe.weight[:T]
+            x = x + self.wpe(positions)
         x = F.dropout(x, self.config.dropout, self.training)
-        for block in self.h:
-            x = block(x, rotary)
+        for block, past in zip(self.h, pasts, strict=True):
+            x = block(x, rotary, past)
         return self.ln_f(x)  # (B, T, C)
 
 
@@ -341,20 +434,29 @@ class GPT(nn.Module):
             self.output_loss = torch.compiler.disable(output_loss)
         super().compile(*args, **kwargs)
 
-    def forward(self, tokens: Tensor, targets: Tensor | None = None, last_only: bool = False) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        targets: Tensor | None = None,
+        last_only: bool = False,
+        cache: Cache | None = None,
+    ) -> Tensor:
         """Return logits, or with targets the loss: cross-entropy in nats, summed over targets that are not IGNORED.
 
         tokens and targets are (B, T) int64; logits are (B, T, V), with last_only (B, 1, V) for the last position.
-        Logits and loss are float32 (float64 for a float64 model), under autocast too.
+        Logits and loss are float32 (float64 for a float64 model), under autocast too. With a cache, the tokens continue
+        its texts, and it holds them afterwards.
         """
-        x = self.transformer(tokens)  # (B, T, C)
+        x = self.transformer(tokens, cache)  # (B, T, C)
         if targets is not None:
             rows = x.flatten(0, 1)  # (B * T, C)
             return self.output_loss(rows, self.lm_head.weight, targets.flatten(), self.config.vocab_size)
-        if last_only:
-            x = x[:, -1:]  # (B, 1, C)
+        return self.logits(x[:, -1:] if last_only else x)  # (B, T, V)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Apply the output layer: (..., C) -> (..., V)."""
         # The multiplication uses the padded size, which is faster; nothing after it sees the padding.
-        return at_least_float32(self.lm_head(x)[..., : self.config.vocab_size])  # (B, T, V)
+        return at_least_float32(self.lm_head(x)[..., : self.config.vocab_size])
 
     def weights(self) -> dict[str, Tensor]:
         """Return the parameters by name, as views without the vocabulary's padding; tied ones occur once."""

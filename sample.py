@@ -3,7 +3,8 @@
 Only the checkpoint is needed: it holds its tokenizer. The same from Python:
 
     from checkpointing import pretrained
-    from sampling.engine import Sampling, continuations
+    from sampling.config import Sampling
+    from sampling.text import continuations
     model, tokenizer, dtype = pretrained.load("out/demo")
     print(continuations(model, tokenizer, "The history of", Sampling(n_samples=3), dtype))
 """
@@ -15,15 +16,20 @@ import shlex
 import stat
 import sys
 import termios
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from corpus.encodings import marked_encoding
 from sampling.config import SampleConfig
+from sampling.interactive import Interactive
 from system.command_line import parse_config
-from system.errors import UserError, run_command, say
+from system.errors import INTERRUPTED_STATUS, UserError, run_command, say
 from system.files import LFS_POINTER, reject_lfs_pointer
 from system.progress import announced_on_stderr
+
+if TYPE_CHECKING:
+    from model import GPT
 
 NANOGPT_FILE = "FILE:"  # before the name of a file, in nanoGPT's --start
 
@@ -86,26 +92,74 @@ def is_piped() -> bool:
     return False
 
 
+def check_context(config: SampleConfig, model: "GPT") -> None:
+    """Raise UserError for more context than the model has positions; say so if it has more than it was trained with."""
+    shape = model.config
+    if config.context > shape.block_size:
+        if shape.position == "learned":
+            raise UserError(
+                f"context={config.context}: the model has {shape.block_size} positions: use no more"
+            )
+        say(
+            f"note: context={config.context} is more than the {shape.block_size} tokens the model was trained with",
+            sys.stderr,
+        )
+
+
+def heading(index: int, n_prompts: int, n_samples: int) -> str:
+    """Return what stands before a sample's prompt: the end of the sample before, and which this is of several."""
+    prompt, number = divmod(index, n_samples)
+    gap = "" if not index else "\n" if number else "\n\n"
+    if n_samples == 1:
+        return gap
+    which = f"prompt {prompt + 1} of {n_prompts}, " if n_prompts > 1 else ""
+    return f"{gap}--- {which}sample {number + 1} of {n_samples}\n"
+
+
+def is_interactive(words: Sequence[str]) -> bool:
+    """Return whether to ask for prompts: the command names none, and both ends are a terminal."""
+    names = {word.partition("=")[0] for word in words}
+    at_terminal = all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    return at_terminal and names.isdisjoint({"--prompt", "--prompt_file"})
+
+
 def main() -> None:
     config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
-    prompts, n_samples = read_prompts(config), config.sampling.n_samples
+    interactive = is_interactive(sys.argv[1:])
+    prompts = [] if interactive else read_prompts(config)
     with announced_on_stderr(f"loading {config.checkpoint}"):
         # Once the command line is read, so that a mistake in it does not wait for torch.
         from checkpointing import pretrained
-        from sampling.engine import continuations
+        from sampling.text import Continuation, in_order
 
         model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device, config.precision)
+    check_context(config, model)
+
+    def write(
+        config: SampleConfig, prompts: Sequence[str], numbers: Iterable[int]
+    ) -> Iterator[tuple[int, str]]:
+        stop = [config.stop.replace("\\n", "\n")] if config.stop else []
+        samples = [
+            Continuation(tokenizer, prompt, config.sampling, n, stop) for prompt in prompts for n in numbers
+        ]
+        return in_order(model, tokenizer, samples, config.context, dtype)
+
+    if interactive:
+        Interactive(config, write).run()
+        return
     warn(config, prompts, tokenizer.special_tokens)
-    for index, prompt in enumerate(prompts, start=1):
-        if index > 1:
-            print()
-        which = f"prompt {index} of {len(prompts)}, " if len(prompts) > 1 else ""
-        with announced_on_stderr(f"writing up to {config.sampling.max_new_tokens} tokens"):
-            texts = continuations(model, tokenizer, prompt, config.sampling, dtype)
-        for number, text in enumerate(texts, start=1):
-            if n_samples > 1:
-                print(f"--- {which}sample {number} of {n_samples}")
-            print(prompt + text, flush=True)
+    n_samples = config.sampling.n_samples
+    n_shown = 0
+    try:
+        for index, piece in write(config, prompts, range(n_samples)):
+            if index == n_shown:
+                n_shown += 1
+                print(heading(index, len(prompts), n_samples) + prompts[index // n_samples], end="")
+            print(piece, end="", flush=True)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_STATUS)
+    finally:
+        print()
 
 
 if __name__ == "__main__":

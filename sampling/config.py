@@ -24,7 +24,6 @@ OTHER_NAMES = {
     "model_name_or_path": _CHECKPOINT,
     "num_beams": "not available: there is no beam search",
     "num_return_sequences": _SAMPLES,
-    "repetition_penalty": "not available: use temperature, top_k and top_p",
     # our other commands
     "data_dir": "not needed: a checkpoint holds its tokenizer",
     "tokenizer": "not needed: a checkpoint holds its tokenizer",
@@ -37,6 +36,7 @@ OTHER_NAMES = {
     "length": _LENGTH,
     "max_tokens": _LENGTH,
     "num_tokens": _LENGTH,
+    "stop_strings": "stop, one string",
     "prompts": "prompt_file, with one prompt per line",
 }
 
@@ -50,6 +50,8 @@ class Sampling:
     temperature: float = 0.8  # 0: always the most probable token
     top_k: int = 200  # sample among the k most probable tokens; 0: all
     top_p: float = 1.0  # sample among the most probable tokens that together reach this probability; 1: all
+    min_p: float = 0.0  # sample among the tokens this many times as probable as the first; 0: all
+    repetition_penalty: float = 1.0  # above 1: tokens of the text so far become less probable
     seed: int = 1  # same seed, same text
 
     def __post_init__(self) -> None:
@@ -65,6 +67,17 @@ class Sampling:
             raise ValueError(f"top_k={self.top_k}: must be at least 0 (0: all tokens)")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p}: must be in (0, 1] (1: all tokens)")
+        if not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p={self.min_p}: must be in [0, 1] (0: all tokens)")
+        if not 0 < self.repetition_penalty < float("inf"):
+            raise ValueError(
+                f"repetition_penalty={self.repetition_penalty}: must be finite and above 0 (1: none)"
+            )
+
+    @property
+    def controls(self) -> tuple[float, int, float, float]:
+        """The settings that turn logits into probabilities: temperature, top_k, top_p, min_p."""
+        return self.temperature, self.top_k, self.top_p, self.min_p
 
 
 @checked
@@ -78,12 +91,16 @@ class SampleConfig:
     prompt: str = "The history of"  # text to continue
     prompt_file: PathText = ""  # file with one prompt per line, instead of prompt; -: standard input
     sampling: Sampling = field(default_factory=Sampling)  # how to continue a prompt
+    stop: str = ""  # text that ends a sample and is left out; \n in it is a line break
+    context: int = 0  # the last tokens of a text that the model sees; 0: as many as it was trained with
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of matrix multiplications
 
     other_names = OTHER_NAMES
 
     def __post_init__(self) -> None:
+        if self.context < 0:
+            raise ValueError(f"context={self.context}: must be at least 0 (0: the model's block_size)")
         if self.prompt_file and self.prompt != SampleConfig.prompt:
             raise ValueError(
                 f"prompt={self.prompt!r}, prompt_file={self.prompt_file}: set only one of the two"

@@ -1,28 +1,48 @@
-"""From logits to the probabilities that the next token is drawn from: pure functions."""
+"""From logits to the next token: pure functions of a row's own logits, settings and random number."""
 
 import torch
 from torch import Tensor
 
 
-def next_token_probabilities(
-    logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
-) -> Tensor:
-    """Return the probabilities to draw the next token from: (..., V) -> (..., V).
+def candidates(
+    logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Return the probabilities to draw the next token from, and the tokens' ids: (B, V) -> (B, n), (B, n).
 
-    Divides the logits by the temperature, keeps the `top_k` most probable tokens (0: all), renormalizes, and of these
-    keeps the fewest that together reach `top_p`. Ties go to the lower id. Temperature 0 is greedy: all probability
-    goes to the first of the largest logits.
+    Divides the logits by the temperature (above 0), keeps the `top_k` most probable tokens (0: all), renormalizes, of
+    these keeps the fewest that together reach `top_p`, and of these the ones that are at least `min_p` times as probable
+    as the first (https://arxiv.org/abs/2407.01082). What is not kept has probability 0; the rest is not renormalized.
+    With `top_k`, `top_p` or `min_p` the most probable token comes first, otherwise ids are in their order.
     """
-    if temperature == 0:
-        return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
     # Subtracting the maximum changes no probability and keeps a tiny temperature from overflowing.
     scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
-    probabilities, ids = scaled.softmax(-1).sort(dim=-1, descending=True, stable=True)
-    if top_k > 0:
-        probabilities[..., top_k:] = 0
-        probabilities /= probabilities.sum(-1, keepdim=True)
-    if top_p < 1:
-        before = probabilities.cumsum(-1) - probabilities  # the sum over more probable tokens
-        probabilities[before >= top_p] = 0
-        probabilities /= probabilities.sum(-1, keepdim=True)
-    return torch.zeros_like(logits).scatter(-1, ids, probabilities)
+    if not top_k and top_p >= 1 and not min_p:
+        return scaled.softmax(-1), torch.arange(logits.shape[-1], device=logits.device).expand_as(logits)
+    scaled, ids = scaled.topk(min(top_k or logits.shape[-1], logits.shape[-1]), dim=-1)
+    probabilities = scaled.softmax(-1)  # (B, n)
+    before = probabilities.cumsum(-1) - probabilities  # the sum over more probable tokens
+    kept = (before < top_p) & (probabilities >= min_p * probabilities[..., :1])
+    kept[..., 0] = True
+    return probabilities.where(kept, 0), ids
+
+
+def drawn(probabilities: Tensor, ids: Tensor, uniforms: Tensor) -> Tensor:
+    """Return for each row the id that its number in [0, 1) falls on: (B, n), (B, n), (B,) -> (B,).
+
+    The probabilities need not sum to 1. An id with probability 0 is never drawn.
+    """
+    sums = probabilities.cumsum(-1)  # (B, n)
+    wanted = (
+        uniforms.to(sums)[:, None] * sums[:, -1:]
+    )  # (B, 1); always below the last sum, as uniforms are below 1
+    places = torch.searchsorted(sums, wanted, right=True)  # (B, 1)
+    return ids.gather(-1, places)[:, 0]
+
+
+def penalized(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Return logits that make the `seen` ids less probable: (V,), (n,) -> (V,).
+
+    Positive logits are divided by the penalty, negative ones multiplied (CTRL, https://arxiv.org/abs/1909.05858).
+    """
+    found = logits[seen]
+    return logits.index_copy(-1, seen, torch.where(found > 0, found / penalty, found * penalty))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import random
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
 from sampling import engine
-from sampling.engine import Sampling, continuations, draw, generate, sample_generator
-from sampling.probabilities import next_token_probabilities
+from sampling.engine import Engine, Sampling, Text, generate, sample_generator
+from sampling.probabilities import candidates, drawn, penalized
+from sampling.text import continuations
 from system.errors import UserError
 
 V, END = 23, 22
@@ -49,19 +51,6 @@ def test_logits_that_are_not_finite_are_an_error(temperature: float) -> None:
         sampled(broken, [[1, 2]], temperature=temperature)
 
 
-def test_draws_follow_the_probabilities() -> None:
-    logits = 2 * torch.randn(1, V, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    probabilities = next_token_probabilities(logits, 1.3, top_k=15)
-    n, generator = 20_000, sample_generator(7, [1], 0)
-    counts = torch.bincount(torch.tensor(draw(probabilities.expand(n, V), [generator] * n)), minlength=V)
-    expected = n * probabilities[0]
-    assert counts[expected == 0].sum() == 0
-    possible = expected > 0
-    chi_square = ((counts - expected)[possible] ** 2 / expected[possible]).sum().item()
-    assert possible.sum() == 15
-    assert 3.0 < chi_square < 36.1  # 14 degrees of freedom: the outer 0.1 % on either side
-
-
 def test_samples_prompts_and_seeds_have_independent_randomness() -> None:
     def uniform(seed: int, prompt: Any, sample: int) -> float:
         return torch.rand(1, generator=sample_generator(seed, prompt, sample)).item()
@@ -78,13 +67,31 @@ def test_a_seed_means_the_same_text_in_every_version() -> None:
 
 
 @torch.no_grad()
-def test_greedy_is_argmax_over_the_last_block(model: GPT) -> None:
-    prompt, expected = PROMPTS[0], list(PROMPTS[0])
-    for _ in range(40):
-        expected.append(int(model(torch.tensor([expected[-CONFIG.block_size :]]))[0, -1].argmax()))
-    assert len(set(expected)) > 5
-    assert generate(model, [prompt], GREEDY) == [[expected[len(prompt) :]]]
-    long, short = (expected * 2)[:35], dataclasses.replace(GREEDY, max_new_tokens=3)
+def plain_loop(model: GPT, prompt: list[int], sampling: Sampling, context: int, end: int = -1) -> list[int]:
+    """Continue a prompt without cache or batch: the whole window is computed for each token."""
+    text, start = list(prompt), max(0, len(prompt) - context)
+    generator = sample_generator(sampling.seed, prompt, 0)
+    for _ in range(sampling.max_new_tokens):
+        if len(text) - start > context:
+            start = len(text) - max(1, context // 2)
+        logits = model(torch.tensor([text[start:]]), last_only=True)[0]
+        if sampling.repetition_penalty != 1:
+            logits = penalized(logits[0], torch.tensor(sorted(set(text))), sampling.repetition_penalty)[None]
+        if sampling.temperature == 0:
+            token = int(logits.argmax())
+        else:
+            token = int(drawn(*candidates(logits, *sampling.controls), torch.rand(1, generator=generator)))
+        if token == end:
+            break
+        text.append(token)
+    return text[len(prompt) :]
+
+
+def test_greedy_is_argmax_over_the_window(model: GPT) -> None:
+    found = generate(model, [PROMPTS[0]], GREEDY)
+    assert found == [[plain_loop(model, PROMPTS[0], GREEDY, CONFIG.block_size)]]
+    assert len(set(found[0][0])) >= 5
+    long, short = [token % V for token in range(35)], dataclasses.replace(GREEDY, max_new_tokens=1)
     assert generate(model, [long], short) == generate(model, [long[-CONFIG.block_size :]], short)
 
 
@@ -114,28 +121,78 @@ def test_a_sample_does_not_depend_on_its_batch(model: GPT) -> None:
         assert sampled(model, [prompt], n_samples=1, **settings) == [samples[:1]]
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 0}, {"temperature": 1, "top_k": 0, "n_samples": 2}])
-def test_prompts_of_the_same_length_run_together(
-    model: GPT, settings: dict, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lengths = [3, 9, 1, 3, 16, 3, 20, 9, 20, 3]
-    prompts = [[(7 * number + place) % END for place in range(n)] for number, n in enumerate(lengths)]
-    prompts[5] = prompts[0]
-    sampling = Sampling(**{"max_new_tokens": 12, **settings})
+def test_texts_join_and_leave_without_a_trace(model: GPT) -> None:
+    """Over random texts, rows and arrivals: each has the tokens that the plain loop gives it alone."""
+    rng = random.Random(0)
+    n_checked = 0
+    for _ in range(60):
+        context = rng.choice([1, 2, 7, 16])
+        engine = Engine(model, rows=rng.randint(1, 4), context=context, end_tokens=[END])
+        waiting = [random_text(rng) for _ in range(rng.randint(1, 8))]
+        texts = list(waiting)
+        while waiting or engine.waiting or engine.running:
+            for _ in range(min(len(waiting), rng.choice([0, 0, 1, 3]))):
+                engine.add(waiting.pop())
+            assert len(engine.running) <= engine.rows
+            engine.step()
+        for text in texts:
+            expected = plain_loop(model, list(text.prompt), text.sampling, context, END)
+            wanted = next(
+                (n for n in range(1, len(expected) + 1) if text.is_done(expected[:n])), len(expected)
+            )
+            assert text.tokens == expected[:wanted]
+            is_whole = len(text.tokens) == text.sampling.max_new_tokens and not text.is_done(text.tokens)
+            assert text.finish_reason == ("length" if is_whole else "stop")
+            n_checked += 1
+    assert n_checked > 200
+
+
+def random_text(rng: random.Random) -> Text:
+    """Return a text of any kind: short or long, greedy or drawn, ending early or late. Prompts repeat."""
+    prompt = [rng.randrange(3) if rng.random() < 0.5 else rng.randrange(V) for _ in range(rng.randint(1, 20))]
+    sampling = Sampling(
+        max_new_tokens=rng.choice([0, 1, 5, 30]),
+        temperature=rng.choice([0.0, 0.7, 1.5]),
+        top_k=rng.choice([0, 0, 5]),
+        top_p=rng.choice([1.0, 0.8]),
+        min_p=rng.choice([0.0, 0.0, 0.1]),
+        repetition_penalty=rng.choice([1.0, 1.0, 1.3]),
+        seed=rng.randrange(3),
+    )
+    longest = rng.choice([3, 40])
+    return Text(
+        prompt,
+        sampling,
+        is_done=lambda tokens: bool(tokens) and (sum(tokens[-3:]) < 9 or len(tokens) >= longest),
+    )
+
+
+def test_texts_with_one_prompt_share_its_computation(model: GPT) -> None:
     shapes: list[tuple[int, int]] = []
     hook = model.transformer.register_forward_pre_hook(
         lambda _, inputs: shapes.append(tuple(inputs[0].shape))
     )
-    alone = [generate(model, [prompt], sampling, end_of_text=END)[0] for prompt in prompts]
-    assert len({tuple(sample) for samples in alone for sample in samples}) >= len(prompts) - 1
-    widest = {}
-    for limit in (engine.BATCH_TOKENS, 2 * sampling.n_samples * CONFIG.block_size, 1):
-        monkeypatch.setattr(engine, "BATCH_TOKENS", limit)
-        shapes.clear()
-        assert generate(model, prompts, sampling, end_of_text=END) == alone
-        widest[limit] = max(n for n, _ in shapes) // sampling.n_samples
+    prompts = [[1, 2, 3], [4, 5], [1, 2, 3]]
+    found = sampled(model, prompts, n_samples=3, max_new_tokens=4)
     hook.remove()
-    assert list(widest.values()) == [4, 2, 1]
+    assert shapes == [(2, 3), *[(9, 1)] * 3]
+    assert found[0] == found[2]
+    assert len({tuple(sample) for samples in found for sample in samples}) == 6
+
+
+def test_the_cache_is_not_larger_than_needed(model: GPT, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(
+        engine, "Engine", lambda *args, **kwargs: made.append(Engine(*args, **kwargs)) or made[-1]
+    )
+    sampled(model, [[1, 2]] * 50, max_new_tokens=3)
+    assert (made[-1].rows, made[-1].cache.size) == (50, 5)
+    monkeypatch.setattr(engine, "CACHE_TOKENS", 40)
+    sampled(model, [[1, 2]] * 50, max_new_tokens=30)
+    assert (made[-1].rows, made[-1].cache.size) == (2, 16)
+    monkeypatch.setattr(engine, "CACHE_TOKENS", 1)
+    sampled(model, [[1, 2]] * 2, max_new_tokens=1)
+    assert (made[-1].rows, made[-1].cache.size) == (1, 3)
 
 
 def test_each_sample_goes_on_until_it_is_done(model: GPT) -> None:
@@ -156,8 +213,15 @@ def test_a_sample_stops_at_the_end_of_text(model: GPT) -> None:
 
 def test_every_setting_reaches_the_loop(model: GPT) -> None:
     base = {"n_samples": 2, "max_new_tokens": 20, "temperature": 0.9, "top_k": 9, "top_p": 0.9, "seed": 3}
+    changes = [
+        {"temperature": 2.0},
+        {"top_k": 2},
+        {"top_p": 0.2},
+        {"min_p": 0.5},
+        {"repetition_penalty": 2.0},
+    ]
     found = sampled(model, PROMPTS, **base)
-    for change in ({"temperature": 2.0}, {"top_k": 2}, {"top_p": 0.2}, {"seed": 4}):
+    for change in (*changes, {"seed": 4}):
         assert sampled(model, PROMPTS, **base | change) != found, change
     assert sampled(model, PROMPTS, **base | {"n_samples": 1}) == [samples[:1] for samples in found]
     shorter = [[sample[:7] for sample in samples] for samples in found]
@@ -228,7 +292,8 @@ def test_continuations_stop_at_the_end_of_text() -> None:
 
 def test_settings_out_of_range_are_named() -> None:
     bad = [("temperature", -0.1), ("temperature", math.nan), ("temperature", math.inf), ("top_k", -1)]
-    bad += [("top_p", 0.0), ("top_p", 1.1), ("n_samples", 0), ("max_new_tokens", -1)]
+    bad += [("top_p", 0.0), ("top_p", 1.1), ("n_samples", 0), ("max_new_tokens", -1), ("min_p", 1.1)]
+    bad += [("min_p", -0.1), ("repetition_penalty", 0.0), ("repetition_penalty", math.nan)]
     for name, value in bad:
         with pytest.raises(ValueError, match=f"{name}={value}: must be "):
             Sampling(**{name: value})

@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausa
 
 import model as model_module
 from checkpointing.huggingface_weights import from_huggingface
-from model import GPT, IGNORED, CausalSelfAttention, GPTConfig, choose_attention, rotary_angles
+from model import GPT, IGNORED, Cache, CausalSelfAttention, GPTConfig, choose_attention, rotary_angles
 
 SMALL = GPTConfig(vocab_size=65, block_size=32, n_layer=2, n_head=4, n_embd=48)
 QWEN3: dict[str, Any] = {
@@ -353,6 +353,49 @@ def test_rms_norm_is_exact_in_float64_and_wide_inside_bfloat16():
     assert torch.equal(narrow, expected)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("attention", ["math", "sdpa"])
+@pytest.mark.parametrize("change", ABLATIONS)
+def test_a_cache_changes_no_logits(change: dict[str, Any], attention: Any) -> None:
+    model = large_model(dataclasses.replace(SMALL, **change), attention=attention).double()
+    tokens = random_tokens(model.config, B=3)
+    whole = model(tokens)
+    cache = Cache(model.config, 3, dtype=torch.float64)
+    assert cache.keys.shape == (2, 3, model.config.kv_heads, 32, model.config.head_size)
+    logits = [model(part, cache=cache) for part in tokens.split([5, 1, 1, 4, 1, 20], dim=1)]
+    torch.testing.assert_close(torch.cat(logits, dim=1), whole, rtol=1e-9, atol=1e-9)
+    assert (cache.lengths.tolist(), cache.longest) == ([32, 32, 32], 32)
+    with pytest.raises(ValueError, match="33 tokens are more than the cache has room for, size=32"):
+        model(tokens[:, :1], cache=cache)
+
+
+@torch.no_grad()
+def test_rows_of_a_cache_have_lengths_of_their_own() -> None:
+    model = large_model(FAMILIES[1]).double()
+    tokens = random_tokens(model.config, B=3)
+    whole, lengths = model(tokens), [9, 0, 4]
+    cache = Cache(model.config, 4, dtype=torch.float64)
+    for row, n in enumerate(lengths):
+        if n:
+            model(tokens[row : row + 1, :n], cache=cache.rows(row, row + 1, longest=0))
+    new = torch.stack([tokens[row, n : n + 2] for row, n in enumerate(lengths)])
+    logits = model(new, cache=cache.rows(0, 3, longest=9))
+    assert cache.lengths.tolist() == [11, 2, 6, 0]
+    for row, n in enumerate(lengths):
+        torch.testing.assert_close(logits[row], whole[row, n : n + 2], rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_a_cache_may_be_longer_than_the_block_with_rotary_positions_only() -> None:
+    model = large_model(FAMILIES[1]).double()
+    longer = large_model(dataclasses.replace(FAMILIES[1], block_size=64)).double()
+    longer.load_weights(model.weights())
+    tokens, cache = random_tokens(longer.config), Cache(model.config, 2, 64, dtype=torch.float64)
+    torch.testing.assert_close(model(tokens, cache=cache), longer(tokens), rtol=1e-9, atol=1e-9)
+    with pytest.raises(ValueError, match="size=33: learned positions end at block_size=32"):
+        Cache(SMALL, 1, 33)
+
+
 def test_rotary_angles_survive_casting_and_the_meta_device():
     config = dataclasses.replace(FAMILIES[1], block_size=4096)
     with torch.device("meta"):
@@ -367,10 +410,10 @@ def test_rotary_angles_survive_casting_and_the_meta_device():
     positions = torch.arange(4096, dtype=torch.float64)[:, None]
     angles = positions / 10000.0 ** (torch.arange(8, dtype=torch.float64) / 8)
     for table, exact in zip(
-        rotary_angles(config, 4096, torch.device("cpu")), (angles.cos(), angles.sin()), strict=True
+        rotary_angles(config, torch.arange(4096)), (angles.cos(), angles.sin()), strict=True
     ):
         assert table.dtype == torch.float32
-        torch.testing.assert_close(table.double(), exact, rtol=0, atol=1e-3)
+        torch.testing.assert_close(table[0].double(), exact, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("tied", [True, False])

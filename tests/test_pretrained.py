@@ -16,7 +16,7 @@ from checkpointing import checkpoint, pretrained
 from corpus.tokenizer_json import open_tokenizer, write_tokenizer
 from model import GPTConfig
 from prepare_data import PrepareConfig, prepare
-from sampling.engine import Sampling, continuations
+from sampling.text import Sampling, continuations
 from system.errors import UserError
 from system.files import file_hash
 from tools.export_hf import ExportConfig, export

@@ -2,7 +2,10 @@
 
 import io
 import os
+import select
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -12,14 +15,14 @@ from pathlib import Path
 import pytest
 import torch
 from commands import run_here
-from conftest import WORDS, Terminal, one_line_error
+from conftest import ROOT, WORDS, Terminal, one_line_error
 
 import sample
 from checkpointing import pretrained
-from model import GPT
+from model import GPT, GPTConfig
 from sample import SampleConfig, read_prompts
-from sampling import engine
-from sampling.engine import Sampling, continuations
+from sampling.config import Sampling
+from sampling.text import continuations
 from system.command_line import parse_config
 from system.errors import UserError
 from system.files import LFS_POINTER
@@ -55,7 +58,7 @@ def checkpoint_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "run"
 
 
-def texts(checkpoint_dir: Path, prompt: str = "the river ", **settings: object) -> list[str]:
+def continuations_of(checkpoint_dir: Path, prompt: str = "the river ", **settings: object) -> list[str]:
     model, tokenizer, dtype = pretrained.load(str(checkpoint_dir), "cpu", "float32")
     return continuations(model, tokenizer, prompt, Sampling(**{"max_new_tokens": 40, **settings}), dtype)
 
@@ -74,7 +77,7 @@ def test_the_command_continues_the_prompt(checkpoint_dir: Path, run) -> None:
     done = run("sample.py", f"--checkpoint={checkpoint_dir}", "--prompt=the river ", *argv, *FLOAT32)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    [text] = texts(checkpoint_dir, **settings)
+    [text] = continuations_of(checkpoint_dir, **settings)
     assert done.stdout == f"the river {text}\n", "the same seed, the same text, in any process"
     learned = [word for word in text.split()[1:-1] if word in WORDS]
     assert len(learned) >= 4, f"not the words it was trained on: {text!r}"
@@ -94,27 +97,94 @@ def test_several_samples_of_several_prompts_have_headers(checkpoint_dir: Path, t
     assert found == "--- sample 1 of 2\nthe\n--- sample 2 of 2\nthe\n", "one prompt needs no number"
 
 
-def test_settings_and_prompts_reach_the_engine(checkpoint_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    def noting(_model: GPT, prompts: list, sampling: Sampling, **options: object) -> list:
-        calls.append((prompts, sampling, options))
-        return [[[98], [99]]]
-
-    monkeypatch.setattr(engine, "generate", noting)
-    settings = {"n_samples": 2, "max_new_tokens": 7, "temperature": 0.7, "top_k": 3, "top_p": 0.5, "seed": 5}
+def test_settings_and_prompts_reach_the_engine(checkpoint_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("the\nriver runs\n", encoding="utf-8")
+    settings = {"n_samples": 2, "max_new_tokens": 30, "temperature": 1.1, "top_k": 9, "top_p": 0.9, "seed": 5}
+    settings |= {"min_p": 0.01, "repetition_penalty": 1.1}
     argv = [f"--{key}={value}" for key, value in settings.items()]
-    found = printed(f"--checkpoint={checkpoint_dir}", "--prompt=a", *argv)
-    assert found == "--- sample 1 of 2\nab\n--- sample 2 of 2\nac\n"
-    assert sorted(calls[0][2].pop("allowed")) == list(range(257))
-    assert calls == [([[97]], Sampling(**settings), {"end_of_text": 256, "dtype": torch.float32})]
+    found = printed(
+        f"--checkpoint={checkpoint_dir}", f"--prompt_file={tmp_path / 'prompts.txt'}", "--stop=r", *argv
+    )
+    model, tokenizer, dtype = pretrained.load(str(checkpoint_dir), "cpu", "float32")
+    blocks = []
+    for p, prompt in enumerate(("the", "river runs"), start=1):
+        written = continuations(model, tokenizer, prompt, Sampling(**settings), dtype, stop=["r"])
+        blocks += [
+            f"--- prompt {p} of 2, sample {s} of 2\n{prompt}{text}\n" for s, text in enumerate(written, 1)
+        ]
+    assert found == "".join(blocks[:2]) + "\n" + "".join(blocks[2:])
+    free = continuations(model, tokenizer, "the", Sampling(**settings), dtype)
+    assert any("r" in text for text in free), "a stop string that never comes proves nothing"
+
+
+def test_the_model_sees_no_more_than_the_context(checkpoint_dir: Path) -> None:
+    where = (f"--checkpoint={checkpoint_dir}", "--prompt=the river runs north", "--temperature=0")
+    assert printed(*where, "--context=2") != printed(*where)
+    for context, message in (
+        (33, "the model has 32 positions: use no more"),
+        (-1, "must be at least 0 (0: the model's block_size)"),
+    ):
+        done = run_here("sample.py", *where, f"--context={context}", *FLOAT32)
+        assert one_line_error(done) == f"context={context}: {message}"
+
+
+def test_more_context_than_in_training_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    model = GPT(GPTConfig(vocab_size=9, block_size=8, n_layer=1, n_head=2, n_embd=8, position="rotary"))
+    for context, note in (
+        (0, ""),
+        (8, ""),
+        (9, "note: context=9 is more than the 8 tokens the model was trained with\n"),
+    ):
+        sample.check_context(SampleConfig(context=context), model)
+        assert capsys.readouterr().err == note
+
+
+def test_at_a_terminal_prompts_are_typed_and_ctrl_c_ends_a_text(checkpoint_dir: Path) -> None:
+    ours, theirs = os.openpty()
+    words = [f"--checkpoint={checkpoint_dir}", "--temperature=0", "--max_new_tokens=20", *FLOAT32]
+    process = subprocess.Popen(
+        [sys.executable, "sample.py", *words],
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen = b""
+
+    def read_until(expected: str) -> None:
+        """Read on until the text comes, and forget what came up to its end."""
+        nonlocal seen
+        deadline = time.monotonic() + 60
+        while expected.encode() not in seen:
+            assert select.select([ours], [], [], deadline - time.monotonic())[0], seen.decode()
+            seen += os.read(ours, 4096)
+        seen = seen.partition(expected.encode())[2]
+
+    try:
+        read_until("> ")
+        os.write(ours, "the café\n".encode())
+        [text] = continuations_of(checkpoint_dir, "the café", temperature=0, max_new_tokens=20)
+        read_until(f"the café{text}\r\n> ")
+        os.write(ours, b"/max_new_tokens 100000\n")
+        read_until("> ")
+        os.write(ours, b"a\n")
+        read_until("a" + continuations_of(checkpoint_dir, "a", temperature=0, max_new_tokens=200)[0])
+        process.send_signal(signal.SIGINT)
+        read_until("> ")
+        os.write(ours, b"\x04")
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        os.close(ours)
 
 
 def test_the_lines_for_python_run(
     checkpoint_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     lines = [line.strip() for line in (sample.__doc__ or "").splitlines() if line.startswith("    ")]
-    assert len(lines) == 4
+    assert len(lines) == 5
     exec("\n".join(lines).replace("out/demo", str(checkpoint_dir)), {})
     model, tokenizer, dtype = pretrained.load(str(checkpoint_dir))
     expected = continuations(model, tokenizer, "The history of", Sampling(n_samples=3), dtype)
@@ -123,35 +193,35 @@ def test_the_lines_for_python_run(
 
 
 def test_the_seed_decides(checkpoint_dir: Path) -> None:
-    first = texts(checkpoint_dir, n_samples=3, seed=7)
-    assert first == texts(checkpoint_dir, n_samples=3, seed=7)
-    assert first != texts(checkpoint_dir, n_samples=3, seed=8)
+    first = continuations_of(checkpoint_dir, n_samples=3, seed=7)
+    assert first == continuations_of(checkpoint_dir, n_samples=3, seed=7)
+    assert first != continuations_of(checkpoint_dir, n_samples=3, seed=8)
     assert len(set(first)) == 3
-    assert texts(checkpoint_dir, n_samples=1, seed=7) == first[:1]
+    assert continuations_of(checkpoint_dir, n_samples=1, seed=7) == first[:1]
 
 
 def test_temperature_zero_is_greedy(checkpoint_dir: Path) -> None:
-    greedy = texts(checkpoint_dir, temperature=0.0, n_samples=2, seed=1)
+    greedy = continuations_of(checkpoint_dir, temperature=0.0, n_samples=2, seed=1)
     assert greedy[0] == greedy[1]
-    assert texts(checkpoint_dir, temperature=0.0, seed=2) == greedy[:1]
-    assert texts(checkpoint_dir, top_k=1, seed=3) == greedy[:1]
-    assert texts(checkpoint_dir, top_p=1e-9, seed=3) == greedy[:1]
+    assert continuations_of(checkpoint_dir, temperature=0.0, seed=2) == greedy[:1]
+    assert continuations_of(checkpoint_dir, top_k=1, seed=3) == greedy[:1]
+    assert continuations_of(checkpoint_dir, top_p=1e-9, seed=3) == greedy[:1]
 
 
 def test_sampling_does_not_read_the_optimizer(checkpoint_dir: Path, tmp_path: Path) -> None:
     """Its state is two thirds of a checkpoint."""
     folder = shutil.copytree(checkpoint_dir / "step_00000150", tmp_path / "step_00000150")
     (folder / "optimizer.safetensors").unlink()
-    assert texts(folder) == texts(checkpoint_dir)
+    assert continuations_of(folder) == continuations_of(checkpoint_dir)
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match=r"tokenizer.json is corrupt"):
-        texts(folder)
+        continuations_of(folder)
 
 
 def test_any_prompt_and_any_step_can_be_continued(checkpoint_dir: Path) -> None:
-    assert texts(checkpoint_dir / "step_00000150") == texts(checkpoint_dir)
-    assert texts(checkpoint_dir, prompt="")[0], "an empty prompt starts an article"
-    assert texts(checkpoint_dir, prompt="the river runs " * 10)[0], "longer than block_size"
+    assert continuations_of(checkpoint_dir / "step_00000150") == continuations_of(checkpoint_dir)
+    assert continuations_of(checkpoint_dir, prompt="")[0], "an empty prompt starts an article"
+    assert continuations_of(checkpoint_dir, prompt="the river runs " * 10)[0], "longer than block_size"
 
 
 def test_a_missing_checkpoint_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -255,16 +325,14 @@ def test_what_takes_long_is_said_on_a_terminal_and_not_in_the_text(
     checkpoint_dir: Path, monkeypatch: pytest.MonkeyPatch, types: Callable[[str], Terminal]
 ) -> None:
     monkeypatch.setattr("system.progress.PATIENCE_SECONDS", 0.0)
-    slow = engine.generate
-    monkeypatch.setattr(
-        engine, "generate", lambda *rest, **options: time.sleep(0.1) or slow(*rest, **options)
-    )
+    slow = pretrained.load
+    monkeypatch.setattr(pretrained, "load", lambda *rest: time.sleep(0.1) or slow(*rest))
     words = ["sample.py", f"--checkpoint={checkpoint_dir}", "--prompt=the", "--max_new_tokens=0", *FLOAT32]
     monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     terminal = types("")
     sample.main()
-    assert terminal.getvalue() == f"loading {checkpoint_dir} ...\nwriting up to 0 tokens ...\n"
+    assert terminal.getvalue() == f"loading {checkpoint_dir} ...\n"
     assert sys.stdout.getvalue() == "the\n"
 
 

@@ -101,14 +101,10 @@ def main() -> None:
         model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device)
     # Some tokenizers normalize text.
     pairs = [pair._replace(completion=tokenizer.decode(tokenizer.encode(pair.completion))) for pair in pairs]
-    # Sorted, so that each part has few lengths: prompts of the same length run together.
-    order = sorted(range(len(pairs)), key=lambda number: len(tokenizer.encode(pairs[number].prompt)))
-    parts = [order[start : start + AT_ONCE] for start in range(0, len(order), AT_ONCE)]
-    texts = [""] * len(pairs)
+    parts = [pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE)]
+    texts: list[str] = []
     for part in tracked(parts, f"completing {len(pairs)} prompts", file=sys.stderr):
-        found = completions(model, tokenizer, [pairs[number] for number in part], config.prefix, dtype)
-        for number, text in zip(part, found, strict=True):
-            texts[number] = text
+        texts += completions(model, tokenizer, part, config.prefix, dtype)
     report(config, pairs, texts)
 
 

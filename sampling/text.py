@@ -1,0 +1,117 @@
+"""Decoding, in text: `continuations` of a prompt, or `in_order` the pieces of many while they are written."""
+
+import codecs
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from corpus.tokenizer import Tokenizer
+from model import GPT
+from sampling.config import Sampling
+from sampling.engine import Text, engine_for
+
+
+def continuations(
+    model: GPT,
+    tokenizer: Tokenizer,
+    prompt: str,
+    sampling: Sampling,
+    dtype: torch.dtype = torch.float32,
+    stop: Sequence[str] = (),
+) -> list[str]:
+    """Return `n_samples` texts that the model writes after `prompt`; an empty prompt starts a new article.
+
+    A text ends before the first of the `stop` strings, if the model does not end it earlier.
+    """
+    samples = [Continuation(tokenizer, prompt, sampling, n, stop) for n in range(sampling.n_samples)]
+    for _ in in_order(model, tokenizer, samples, dtype=dtype):
+        pass
+    return ["".join(sample.pieces) for sample in samples]
+
+
+class Continuation:
+    """A text that continues a prompt, in pieces as the engine writes it."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, prompt: str, sampling: Sampling, number: int = 0, stop: Sequence[str] = ()
+    ) -> None:
+        self.prompt, self.number = prompt, number
+        self.pieces: list[str] = []
+        self._stream = TextStream(tokenizer, stop)
+        tokens = tokenizer.encode(prompt) or [tokenizer.end_of_text]
+        self.text = Text(tokens, sampling, number, is_done=self._take)
+
+    def _take(self, tokens: list[int]) -> bool:
+        self.pieces.append(self._stream.push(tokens[-1]))
+        return self._stream.is_stopped
+
+    def close(self) -> str:
+        """Add what was held back until the end was known, and return it."""
+        self.pieces.append(self._stream.finish())
+        return self.pieces[-1]
+
+
+def in_order(
+    model: GPT,
+    tokenizer: Tokenizer,
+    samples: Sequence[Continuation],
+    context: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[tuple[int, str]]:
+    """Write all samples together; yield (0, piece) for the first one's pieces as they come, then (1, piece), and so on.
+
+    The model sees the last `context` tokens (0: block_size): see Engine.
+    """
+    texts = [sample.text for sample in samples]
+    end = tokenizer.end_of_text
+    engine = engine_for(model, texts, context, end_of_text=end, allowed=tokenizer.ids, dtype=dtype)
+    for index, sample in enumerate(samples):
+        yield index, "".join(sample.pieces)
+        while not sample.text.finish_reason:
+            n_read = len(sample.pieces)
+            engine.step()
+            yield index, "".join(sample.pieces[n_read:])
+        yield index, sample.close()
+
+
+class TextStream:
+    """Decodes tokens one by one: whole characters only, up to the first stop string.
+
+    A text that may be the beginning of a stop string is held back until it is known not to be. Bytes that are not valid
+    UTF-8 become U+FFFD.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
+        self.is_stopped = False
+        self._tokenizer = tokenizer
+        self._stop = stop
+        self._characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._held = ""
+
+    def push(self, token: int) -> str:
+        """Return the text that a token adds."""
+        return self._add(self._characters.decode(self._tokenizer.decode_bytes([token])))
+
+    def finish(self) -> str:
+        """Return what was held back, at the end of the text."""
+        rest = self._add(self._characters.decode(b"", final=True)) + self._held
+        self._held = ""
+        return rest
+
+    def _add(self, text: str) -> str:
+        if self.is_stopped:
+            return ""
+        held = self._held + text
+        places = [place for stop in self._stop if (place := held.find(stop)) >= 0]
+        if places:
+            self.is_stopped, self._held = True, ""
+            return held[: min(places)]
+        n_held = max((self._overlap(held, stop) for stop in self._stop), default=0)
+        self._held = held[len(held) - n_held :]
+        return held[: len(held) - n_held]
+
+    @staticmethod
+    def _overlap(text: str, stop: str) -> int:
+        """Return how many characters at the end of the text may be the beginning of the stop string."""
+        longest = min(len(text), len(stop) - 1)
+        return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)

@@ -1,0 +1,104 @@
+"""The interactive mode of sample.py: lines are continued, commands change settings, mistakes are one line."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sample
+from sampling.config import SampleConfig
+from sampling.interactive import Interactive
+
+
+def session(*lines: str | type[BaseException]) -> Interactive:
+    """Run a session in which these lines are typed, then Ctrl-D; a text is its prompt's letters and its number."""
+    waiting = iter([*lines, EOFError])
+
+    def read_line(_prompt: str) -> str:
+        line = next(waiting)
+        if isinstance(line, str):
+            return line
+        raise line
+
+    def write(config: SampleConfig, prompts: list[str], numbers: list[int]) -> Iterator[tuple[int, str]]:
+        yield 0, " and"
+        if "stop" in prompts[0]:
+            raise KeyboardInterrupt
+        yield 0, f" {numbers[0]} at {config.sampling.temperature}"
+
+    session = Interactive(SampleConfig(), write, read_line)
+    session.run()
+    return session
+
+
+def test_lines_are_continued(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    session(
+        "one",
+        "/again",
+        "/again",
+        "",
+        " /two ",
+        f"/save {tmp_path / 'x.txt'}",
+        "/again",
+        "stop",
+        "/quit",
+        "never",
+    )
+    _, *found = capsys.readouterr().out.splitlines()
+    assert found == [
+        "one and 0 at 0.8",
+        "one and 1 at 0.8",
+        "one and 2 at 0.8",
+        " and 0 at 0.8",
+        " /two  and 0 at 0.8",
+        f"added to {tmp_path / 'x.txt'}",
+        " /two  and 1 at 0.8",
+        "stop and",
+    ]
+    assert (tmp_path / "x.txt").read_text() == " /two  and 0 at 0.8\n"
+
+
+def test_commands_change_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    changed = session(
+        "/temperature 0.5", "/top_k 3", "/stop . ", "one", "/settings", KeyboardInterrupt, "/help"
+    ).config
+    assert (changed.sampling.temperature, changed.sampling.top_k, changed.stop) == (0.5, 3, ".")
+    found = capsys.readouterr().out
+    assert (
+        "temperature=0.5\ntop_k=3\nstop='.'\none and 0 at 0.5\nmax_new_tokens=100  temperature=0.5" in found
+    )
+    for name in re.findall(r"/(\w+)", found.partition("/again")[2].partition("/settings")[0]):
+        assert name == "save" or name in found
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("/again", "/again: there is no text yet: type one first"),
+        ("/save", "/save : name a file"),
+        ("/save x.txt", "/save x.txt: there is no text yet: type one first"),
+        (
+            "/temperature -1",
+            "temperature=-1.0: must be finite and at least 0 (0: always the most probable token)",
+        ),
+        ("/temperature", "temperature=: must be a finite number"),
+        ("/temp 1", "unknown command /temp: /help lists them; begin a text with a space to continue a /"),
+        ("/device cuda", "unknown command /device"),
+    ],
+)
+def test_mistakes_are_one_line(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    session(line)
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}")
+    assert error.count("\n") == 1
+
+
+def test_prompts_are_asked_for_at_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not sample.is_interactive([])
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    assert sample.is_interactive(["--checkpoint=x", "--seed", "2"])
+    for given in ("--prompt=", "--prompt", "--prompt_file=x"):
+        assert not sample.is_interactive([given, "a"])
