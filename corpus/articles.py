@@ -140,14 +140,14 @@ def _batched(path: str, kind: str) -> Iterator[tuple[list[Article], list[str], f
 
 def _rows(path: str, kind: str) -> Iterator[Row]:
     if kind == "pairs":
-        return ((_pair(row, place), place, part) for row, place, part in _jsonl_objects(path, PAIR_KEYS))
+        return ((_pair(row, place), place, part) for row, place, part in jsonl_objects(path, PAIR_KEYS))
     if path == "builtin":
         return _builtin_rows()
     if path.lower().endswith(".parquet"):
         return _parquet_rows(path)
     if file_ending(path) == ".txt":
         return _text_rows(path, is_alone=kind == "text")
-    return ((_article(row, place), place, part) for row, place, part in _jsonl_objects(path, ("text",)))
+    return ((_article(row, place), place, part) for row, place, part in jsonl_objects(path, ("text",)))
 
 
 def _builtin_rows() -> Iterator[Row]:
@@ -198,7 +198,7 @@ def read_pairs(path: str) -> list[Pair]:
     return pairs
 
 
-def _jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], str, float]]:
+def jsonl_objects(path: str, keys: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], str, float]]:
     """Yield a JSONL file's objects with their places and the part read. Each must have the keys."""
     size = max(1, os.path.getsize(path))
     with decompressed(path) as (content, raw):

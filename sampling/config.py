@@ -88,8 +88,9 @@ class SampleConfig:
     checkpoint: PathText = (
         "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name
     )
-    prompt: str = "The history of"  # text to continue
-    prompt_file: PathText = ""  # file with one prompt per line, instead of prompt; -: standard input
+    prompt: str = "The history of"  # text to continue; -: standard input
+    prompt_file: PathText = ""  # instead of prompt: file with one per line (-: standard input), or .jsonl
+    out: PathText = ""  # .jsonl file that gets the samples, and is continued where it stopped
     sampling: Sampling = field(default_factory=Sampling)  # how to continue a prompt
     stop: str = ""  # text that ends a sample and is left out; \n in it is a line break
     context: int = 0  # the last tokens of a text that the model sees; 0: as many as it was trained with

@@ -20,10 +20,10 @@ SETTINGS = [field.name for field in fields(Sampling) if field.name != "n_samples
 
 @dataclass
 class Interactive:
-    """A session at a terminal. `write` yields the pieces of the continuations of prompts, each after its sample's index."""
+    """A session at a terminal. `write` yields the pieces of the sample with a number that continues a prompt."""
 
     config: SampleConfig
-    write: Callable[[SampleConfig, list[str], list[int]], Iterator[tuple[int, str]]]
+    write: Callable[[SampleConfig, str, int], Iterator[str]]
     read_line: Callable[[str], str] = input
     prompt: str | None = None
     number: int = 0  # of the prompt's continuations so far
@@ -80,7 +80,7 @@ class Interactive:
         self.prompt, self.number, self.last_text = prompt, number, prompt
         print(prompt, end="", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            for _, piece in self.write(self.config, [prompt], [number]):
+            for piece in self.write(self.config, prompt, number):
                 self.last_text += piece
                 print(piece, end="", flush=True)
         print()

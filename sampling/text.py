@@ -57,21 +57,21 @@ def in_order(
     samples: Sequence[Continuation],
     context: int = 0,
     dtype: torch.dtype = torch.float32,
-) -> Iterator[tuple[int, str]]:
-    """Write all samples together; yield (0, piece) for the first one's pieces as they come, then (1, piece), and so on.
+) -> Iterator[tuple[Continuation, str]]:
+    """Write all samples together; yield the first one with each piece as it comes, then the second, and so on.
 
     The model sees the last `context` tokens (0: block_size): see Engine.
     """
     texts = [sample.text for sample in samples]
     end = tokenizer.end_of_text
     engine = engine_for(model, texts, context, end_of_text=end, allowed=tokenizer.ids, dtype=dtype)
-    for index, sample in enumerate(samples):
-        yield index, "".join(sample.pieces)
+    for sample in samples:
+        yield sample, "".join(sample.pieces)
         while not sample.text.finish_reason:
             n_read = len(sample.pieces)
             engine.step()
-            yield index, "".join(sample.pieces[n_read:])
-        yield index, sample.close()
+            yield sample, "".join(sample.pieces[n_read:])
+        yield sample, sample.close()
 
 
 class TextStream:

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, arguments
 
 from prepare_data import PrepareConfig
-from sample import SampleConfig
+from sampling.config import SampleConfig
 from system.command_line import parse_config
 from system.errors import UserError
 from system.settings import SettingError, did_you_mean, flat_fields
@@ -200,7 +200,7 @@ COMMANDS = [
 ]
 PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
-NO_PATHS = "device wandb_project prompt dataset subset only versus".split()
+NO_PATHS = "device wandb_project prompt stop dataset subset only versus".split()
 
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

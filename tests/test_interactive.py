@@ -22,11 +22,11 @@ def session(*lines: str | type[BaseException]) -> Interactive:
             return line
         raise line
 
-    def write(config: SampleConfig, prompts: list[str], numbers: list[int]) -> Iterator[tuple[int, str]]:
-        yield 0, " and"
-        if "stop" in prompts[0]:
+    def write(config: SampleConfig, prompt: str, number: int) -> Iterator[str]:
+        yield " and"
+        if "stop" in prompt:
             raise KeyboardInterrupt
-        yield 0, f" {numbers[0]} at {config.sampling.temperature}"
+        yield f" {number} at {config.sampling.temperature}"
 
     session = Interactive(SampleConfig(), write, read_line)
     session.run()

@@ -16,8 +16,8 @@ from corpus import articles
 from corpus.encodings import decoded
 from corpus.sources import Source, SourceFile
 from prepare_data import PrepareConfig
-from sample import read_prompts
 from sampling.config import SampleConfig
+from sampling.prompts import read_prompts
 from system.command_line import parse_config
 from system.errors import UserError
 from system.settings import flat_fields

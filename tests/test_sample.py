@@ -20,8 +20,9 @@ from conftest import ROOT, WORDS, Terminal, one_line_error
 import sample
 from checkpointing import pretrained
 from model import GPT, GPTConfig
-from sample import SampleConfig, read_prompts
-from sampling.config import Sampling
+from sampling import prompts
+from sampling.config import SampleConfig, Sampling
+from sampling.prompts import read_prompts
 from sampling.text import continuations
 from system.command_line import parse_config
 from system.errors import UserError
@@ -278,7 +279,7 @@ def test_prompts_are_read_from_a_pipe(
         words = [f"--checkpoint={checkpoint_dir}", "--max_new_tokens=0", *FLOAT32]
         done = run_here("sample.py", *words, "--prompt=the")
         assert "piped text is not read: add --prompt_file=-" in done.stderr
-        assert sample.is_piped(), "what is not read stays there for others"
+        assert prompts.is_piped(), "what is not read stays there for others"
         done = run_here("sample.py", *words, "--prompt_file=-")
         assert (done.stdout, done.stderr) == ("one\n\ncafé\n", "")
         done = run_here("sample.py", *words, "--prompt=the")
@@ -286,11 +287,11 @@ def test_prompts_are_read_from_a_pipe(
     (tmp_path / "prompts.txt").write_text("one\ntwo\n")
     with open(tmp_path / "prompts.txt") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        assert sample.is_piped()
+        assert prompts.is_piped()
         assert stdin.read() == "one\ntwo\n"
-        assert not sample.is_piped()
+        assert not prompts.is_piped()
     monkeypatch.setattr(sys, "stdin", None)
-    assert not sample.is_piped()
+    assert not prompts.is_piped()
     with pytest.raises(UserError, match="prompt_file=-: standard input is closed: pipe prompts into it"):
         read_prompts(SampleConfig(prompt_file="-"))
 
@@ -317,7 +318,7 @@ def test_a_file_in_the_form_of_nanogpt_is_named(
     for prompt in ("FILE:promtps.txt", "FILE: a story", "FILE:" + 300 * "x"):
         config = SampleConfig(prompt=prompt)
         assert read_prompts(config) == [prompt]
-        sample.warn(config, [prompt], [])
+        prompts.warn(config, [prompt], [])
         assert capsys.readouterr().err == f"note: {prompt!r} is continued as text, as there is no such file\n"
 
 

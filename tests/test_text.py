@@ -55,7 +55,8 @@ def test_samples_are_shown_in_order_and_as_they_are_written() -> None:
     prompts, sampling = ["the", "a", ""], Sampling(max_new_tokens=30, temperature=2, top_k=0)
     samples = [Continuation(BYTES, prompt, sampling) for prompt in prompts]
     n_written, found = [], ["", "", ""]
-    for index, piece in in_order(model, BYTES, samples):
+    for sample, piece in in_order(model, BYTES, samples):
+        index = samples.index(sample)
         assert not any(found[index + 1 :])
         found[index] += piece
         n_written.append(len(samples[0].text.tokens))
