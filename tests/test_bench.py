@@ -167,7 +167,7 @@ def test_a_peer_is_timed_in_turn(
     [
         ("print('no speed')", r"the peer: must print its speed as .* Its last line: no speed$"),
         ("print('a\\nno CUDA'); raise SystemExit(3)", r"the peer failed with status 3: no CUDA$"),
-        ("print('0 tokens/s')", r"the peer: must train more than 0 tokens/s$"),
+        ("print('0 tokens/s')", r"the peer: its speed must be above 0 tokens/s$"),
     ],
 )
 def test_a_peer_that_fails_is_one_line(
@@ -340,7 +340,12 @@ def test_command_lines() -> None:
         ),
         (["train", "--repeats=0"], "repeats=0: must be at least 1"),
         (["train", "--seconds=0"], "seconds=0.0: must be above 0"),
-        (["data", "--versus=x"], "versus=x: only training is compared: use train, all or speed"),
+        (["data", "--versus=x"], "versus=x: reading data is not compared: use train, sample, all or speed"),
+        (["sample", "--n_samples=0"], "n_samples=0: must be at least 1"),
+        (
+            ["sample", "--versus=x"],
+            "versus and model belong together: set both to compare sampling, or none",
+        ),
         (["train", "--n_layer=0"], "n_layer=0: must be at least 1"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import runpy
 import shutil
 from dataclasses import replace
@@ -28,6 +29,9 @@ from model import GPT, GPTConfig
 from sampling.engine import Sampling, generate
 from system.errors import UserError
 from tools.export_hf import ExportConfig, export
+from tools.sampling_speed import LIBRARIES
+from tools.sampling_speed import main as sampling_speed
+from tools.sampling_speed_config import SamplingSpeedConfig
 from train import train
 from training.config import TrainConfig
 from training.optim import make_optimizer
@@ -182,6 +186,35 @@ def test_ctranslate2_continues_alike(shape, config, tokenizer, tmp_path):
         tokens.append(int(logits.argmax()))
     assert compared > 30
     assert len(set(tokens[3:])) > 5, "a text that repeats one token would prove little"
+
+
+NANOGPT = """
+import torch
+
+class GPTConfig:
+    def __init__(self, **settings):
+        self.__dict__ |= settings
+
+class GPT(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        assert (config.n_layer, config.n_head, config.n_embd) == (2, 4, 48)
+
+    def generate(self, tokens, n_tokens, temperature, top_k):
+        return torch.cat([tokens, tokens.new_zeros(len(tokens), n_tokens)], dim=1)
+"""
+
+
+def test_every_librarys_sampling_is_timed(config, tokenizer, tmp_path, capsys):
+    checkpointed(config, tokenizer)
+    folder = exported(config)
+    (tmp_path / "model.py").write_text(NANOGPT)
+    sizes = {"n_samples": 2, "prompt_tokens": 3, "new_tokens": 20, "repeats": 2}
+    for library in LIBRARIES:
+        sampling_speed(SamplingSpeedConfig(library, str(folder), str(tmp_path), **sizes))
+        assert re.fullmatch(r"[\d.]+ tokens/s\n", capsys.readouterr().out), library
+    with pytest.raises(ValueError, match="precision=int8: transformers has none here"):
+        SamplingSpeedConfig("transformers", precision="int8")
 
 
 def test_the_card_has_size_data_loss_and_usage(config, tokenizer):

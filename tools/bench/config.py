@@ -22,7 +22,9 @@ class BenchConfig:
         "all"  # or as the first word; speed: only tokens/s
     )
     config: PathText = "configs/bench_gpt2_small.py"  # the training that is measured
-    versus: str = ""  # command of a peer that prints tokens/s, timed in turn with ours (train, all, speed)
+    versus: str = ""  # command of a peer that prints tokens/s, timed in turn with ours (all parts but data)
+    model: PathText = ""  # Hugging Face folder that ours samples with beside the peer (sample)
+    n_samples: int = 1  # that ours writes together beside the peer (sample)
     sweep: bool = (
         True  # also try other micro-batches, attention, precision, with and without compile (train, all)
     )
@@ -35,8 +37,12 @@ class BenchConfig:
             raise ValueError(f"repeats={self.repeats}: must be at least 1")
         if self.seconds <= 0:
             raise ValueError(f"seconds={self.seconds}: must be above 0")
-        if self.versus and self.part in ("data", "sample"):
-            raise ValueError(f"versus={self.versus}: only training is compared: use train, all or speed")
+        if self.n_samples < 1:
+            raise ValueError(f"n_samples={self.n_samples}: must be at least 1")
+        if self.versus and self.part == "data":
+            raise ValueError(f"versus={self.versus}: reading data is not compared: use train, sample, all or speed")
+        if self.part == "sample" and bool(self.versus) != bool(self.model):
+            raise ValueError("versus and model belong together: set both to compare sampling, or none")
 
 
 class BenchCommand(NamedTuple):

@@ -11,6 +11,7 @@ from sampling.engine import generate
 from system import hardware
 from tools.bench.config import BenchCommand
 from tools.bench.trainer import open_measured_run
+from tools.bench.versus import compare_sampling
 from tools.report import Report, spread
 
 N_NEW_TOKENS = 64  # of each sample, after a prompt of one token
@@ -18,7 +19,10 @@ BATCHES = (1, 8)  # samples at a time
 
 
 def measure_sampling(command: BenchCommand, report: Report, folder: Path) -> None:
-    """Measure tokens/s of sampling with untrained weights, one sample and several at a time."""
+    """Measure tokens/s of sampling with untrained weights, one sample and several at a time; or compare with a peer's."""
+    if command.bench.versus and command.bench.part == "sample":
+        compare_sampling(command, report)
+        return
     torch.use_deterministic_algorithms(False)  # as in sample.py; training may have set it
     run = open_measured_run(command.training, folder)
     device = hardware.choose_device(run.config.device)

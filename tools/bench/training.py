@@ -13,7 +13,7 @@ from tools.bench.config import BenchCommand
 from tools.bench.fresh import fresh_speed, startup_seconds
 from tools.bench.sweep import Choices, choices_of, sweep
 from tools.bench.trainer import PARTS, Trainer, peak_memory, with_data
-from tools.bench.versus import compare, peer_words
+from tools.bench.versus import compare_training, peer_words
 from tools.report import Report, spread
 from training.log import header
 
@@ -24,7 +24,7 @@ MOST_STARTS = 3  # of train.py: one takes many seconds
 def measure_speed(command: BenchCommand, report: Report, folder: Path) -> None:
     """Measure tokens/s once, in this process, or in turn with a peer."""
     if command.bench.versus:
-        compare(command, report)
+        compare_training(command, report)
         return
     trainer = Trainer(command.training, folder)
     rate = trainer.tokens_per_second(trainer.warm_up(command.bench.seconds))
@@ -51,7 +51,7 @@ def measure_training(command: BenchCommand, report: Report, folder: Path) -> Non
     if command.bench.sweep:
         sweep(command, choices, report)
     if command.bench.versus:
-        compare(command, report)
+        compare_training(command, report)
 
 
 def measure_here(command: BenchCommand, report: Report, folder: Path) -> Choices:

@@ -1,6 +1,8 @@
 """Our speed and a peer's, in turn, each time in a fresh process."""
 
 import shlex
+import sys
+from collections.abc import Callable
 
 from system.errors import UserError
 from tools.bench.config import BenchCommand
@@ -19,18 +21,35 @@ def peer_words(versus: str) -> list[str]:
     return words
 
 
-def compare(command: BenchCommand, report: Report) -> None:
-    """Time our training and the peer's command in turn; report the speeds of both and the ratios of the pairs."""
+def compare_training(command: BenchCommand, report: Report) -> None:
+    """Time our training and the peer's command in turn."""
+    compare(command, report, lambda: fresh_speed(command.words, command.bench.seconds)[0])
+
+
+def compare_sampling(command: BenchCommand, report: Report) -> None:
+    """Time our sampling and the peer's command in turn."""
+    bench, precision = command.bench, command.training.precision
+    settings = {
+        "model": bench.model,
+        "n_samples": bench.n_samples,
+        "precision": "float32" if precision == "auto" else precision,
+    }
+    words = [sys.executable, "-m", "tools.sampling_speed", "ours", *(f"--{key}={settings[key]}" for key in settings)]
+    compare(command, report, lambda: tokens_per_second(output_of(words, "our speed"), "our speed"))
+
+
+def compare(command: BenchCommand, report: Report, our_speed: Callable[[], float]) -> None:
+    """Time ours and the peer's command in turn; report the speeds of both and the ratios of the pairs."""
     words = peer_words(command.bench.versus)
     report.table(
         f"Against `{command.bench.versus}`", "repeat", "our tokens/s", "their tokens/s", "ours / theirs"
     )
     pairs = []
     for repeat in range(1, command.bench.repeats + 1):
-        ours, _ = fresh_speed(command.words, command.bench.seconds)
+        ours = our_speed()
         theirs = tokens_per_second(output_of(words, "the peer", ours=False), "the peer")
         if not theirs:
-            raise UserError("the peer: must train more than 0 tokens/s")
+            raise UserError("the peer: its speed must be above 0 tokens/s")
         pairs.append((ours, theirs))
         report.row(str(repeat), f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.2f}")
     ratios = [ours / theirs for ours, theirs in pairs]

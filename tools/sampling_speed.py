@@ -1,0 +1,151 @@
+"""Time sampling by one of several libraries: `python -m tools.sampling_speed transformers --model=hf/gpt2 --n_samples=8`.
+
+All read the same Hugging Face folder, get the same prompt and draw as many tokens from the 200 most probable ones; no
+sample ends early. Compare them in turn: `python -m tools.bench sample --versus="python -m tools.sampling_speed ..."`.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+
+from system.command_line import parse_config, read_command
+from tools.sampling_speed_config import SamplingSpeedConfig
+
+
+def parse(argv: Sequence[str], description: str) -> SamplingSpeedConfig:
+    """Read the command line, whose first word may be the library."""
+    library = [f"--library={argv[0]}"] if argv and argv[0].isalnum() else []
+    return parse_config(SamplingSpeedConfig(), library + list(argv[len(library) :]), description)
+
+
+if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
+    CONFIG = read_command(parse, __doc__ or "")
+
+import torch
+
+from checkpointing import pretrained
+from sampling.config import Sampling
+from sampling.engine import generate
+from system import hardware
+from system.errors import UserError, run_command
+from tools.nanogpt_speed import SHAPE, nanogpt
+
+TEMPERATURE, TOP_K = 0.8, 200
+
+Sample = Callable[[int], int]  # writes this many tokens of each sample, and returns how many it wrote of all
+
+
+def ours(config: SamplingSpeedConfig) -> Sample:
+    """Return the function that samples with our engine."""
+    model, _, dtype = pretrained.load(config.model, precision=config.precision)
+
+    def sample(n_tokens: int) -> int:
+        settings = Sampling(
+            n_samples=config.n_samples, max_new_tokens=n_tokens, temperature=TEMPERATURE, top_k=TOP_K
+        )
+        return sum(map(len, generate(model, [prompt(config)], settings, dtype=dtype)[0]))
+
+    return sample
+
+
+def nanogpts(config: SamplingSpeedConfig) -> Sample:
+    """Return the function that samples with nanoGPT's network, untrained, as its sample.py does."""
+    shape, theirs = pretrained.find(config.model).config, nanogpt(config.nanogpt)
+    device = hardware.choose_device("auto")
+    settings = theirs.GPTConfig(**{name: getattr(shape, name) for name in SHAPE})
+    model = theirs.GPT(settings).to(device).eval()
+    tokens = torch.tensor([prompt(config)] * config.n_samples, device=device)  # (B, T)
+
+    def sample(n_tokens: int) -> int:
+        with torch.no_grad(), hardware.autocast(device, dtype_of(config)):
+            written = model.generate(tokens, n_tokens, temperature=TEMPERATURE, top_k=TOP_K)
+        return written.numel() - tokens.numel()
+
+    return sample
+
+
+def transformers_(config: SamplingSpeedConfig) -> Sample:
+    """Return the function that samples with transformers; its weights are in the precision, as its users have them."""
+    from transformers import AutoModelForCausalLM
+
+    device = hardware.choose_device("auto")
+    model = AutoModelForCausalLM.from_pretrained(config.model, dtype=dtype_of(config)).to(device).eval()
+    tokens = torch.tensor([prompt(config)] * config.n_samples, device=device)  # (B, T)
+
+    def sample(n_tokens: int) -> int:
+        written = model.generate(
+            tokens,
+            attention_mask=torch.ones_like(tokens),
+            do_sample=True,
+            temperature=TEMPERATURE,
+            top_k=TOP_K,
+            min_new_tokens=n_tokens,
+            max_new_tokens=n_tokens,
+            pad_token_id=0,
+        )
+        return written.numel() - tokens.numel()
+
+    return sample
+
+
+def ctranslate2_(config: SamplingSpeedConfig) -> Sample:
+    """Return the function that samples with CTranslate2, with as many threads as torch has."""
+    import ctranslate2
+    from transformers import AutoTokenizer
+
+    names = AutoTokenizer.from_pretrained(config.model).convert_ids_to_tokens(prompt(config))
+    with tempfile.TemporaryDirectory() as folder:
+        ctranslate2.converters.TransformersConverter(config.model).convert(folder, force=True)
+        device = hardware.choose_device("auto").type
+        threads = torch.get_num_threads()
+        model = ctranslate2.Generator(folder, device, compute_type=config.precision, intra_threads=threads)
+
+    def sample(n_tokens: int) -> int:
+        results = model.generate_batch(
+            [names] * config.n_samples,
+            max_length=n_tokens,
+            min_length=n_tokens,
+            sampling_temperature=TEMPERATURE,
+            sampling_topk=TOP_K,
+            include_prompt_in_result=False,
+            end_token=[],
+        )
+        return sum(len(result.sequences_ids[0]) for result in results)
+
+    return sample
+
+
+def prompt(config: SamplingSpeedConfig) -> list[int]:
+    """Return the prompt's tokens: all different, as what they say does not change the speed."""
+    return list(range(1, config.prompt_tokens + 1))
+
+
+def dtype_of(config: SamplingSpeedConfig) -> torch.dtype:
+    """Return the dtype of matrix multiplications."""
+    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+
+
+LIBRARIES = {"ours": ours, "nanogpt": nanogpts, "transformers": transformers_, "ctranslate2": ctranslate2_}
+
+
+def main(config: SamplingSpeedConfig) -> None:
+    """Print the tokens per second of whole calls: prompt and new tokens take their time, new tokens count."""
+    try:
+        sample = LIBRARIES[config.library](config)
+    except ImportError as error:
+        raise UserError(f"{config.library} is not installed ({error}): pip install {config.library}") from None
+    sample(8)  # warms up
+    seconds = []
+    for _ in range(config.repeats):
+        began = time.perf_counter()
+        n_written = sample(config.new_tokens)
+        seconds.append(time.perf_counter() - began)
+        if n_written != config.n_samples * config.new_tokens:
+            raise UserError(f"{config.library} wrote {n_written} tokens: must be {config.new_tokens} of each sample")
+    speed = config.n_samples * config.new_tokens / statistics.median(seconds)
+    print(f"{speed:.1f} tokens/s")
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(CONFIG))
