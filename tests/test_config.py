@@ -198,7 +198,7 @@ COMMANDS = [
     BenchConfig,
     FaultsConfig,
 ]
-PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out".split()
+PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out model".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
 NO_PATHS = "device wandb_project prompt stop dataset subset only versus".split()
 

@@ -210,6 +210,7 @@ def test_every_librarys_sampling_is_timed(config, tokenizer, tmp_path, capsys):
     folder = exported(config)
     (tmp_path / "model.py").write_text(NANOGPT)
     sizes = {"n_samples": 2, "prompt_tokens": 3, "new_tokens": 20, "repeats": 2}
+    capsys.readouterr()
     for library in LIBRARIES:
         sampling_speed(SamplingSpeedConfig(library, str(folder), str(tmp_path), **sizes))
         assert re.fullmatch(r"[\d.]+ tokens/s\n", capsys.readouterr().out), library
