@@ -134,7 +134,9 @@ def main(config: SamplingSpeedConfig) -> None:
     try:
         sample = LIBRARIES[config.library](config)
     except ImportError as error:
-        raise UserError(f"{config.library} is not installed ({error}): pip install {config.library}") from None
+        raise UserError(
+            f"{config.library} is not installed ({error}): pip install {config.library}"
+        ) from None
     sample(8)  # warms up
     seconds = []
     for _ in range(config.repeats):
@@ -142,7 +144,9 @@ def main(config: SamplingSpeedConfig) -> None:
         n_written = sample(config.new_tokens)
         seconds.append(time.perf_counter() - began)
         if n_written != config.n_samples * config.new_tokens:
-            raise UserError(f"{config.library} wrote {n_written} tokens: must be {config.new_tokens} of each sample")
+            raise UserError(
+                f"{config.library} wrote {n_written} tokens: must be {config.new_tokens} of each sample"
+            )
     speed = config.n_samples * config.new_tokens / statistics.median(seconds)
     print(f"{speed:.1f} tokens/s")
 

@@ -40,7 +40,9 @@ class BenchConfig:
         if self.n_samples < 1:
             raise ValueError(f"n_samples={self.n_samples}: must be at least 1")
         if self.versus and self.part == "data":
-            raise ValueError(f"versus={self.versus}: reading data is not compared: use train, sample, all or speed")
+            raise ValueError(
+                f"versus={self.versus}: reading data is not compared: use train, sample, all or speed"
+            )
         if self.part == "sample" and bool(self.versus) != bool(self.model):
             raise ValueError("versus and model belong together: set both to compare sampling, or none")
 

@@ -34,7 +34,13 @@ def compare_sampling(command: BenchCommand, report: Report) -> None:
         "n_samples": bench.n_samples,
         "precision": "float32" if precision == "auto" else precision,
     }
-    words = [sys.executable, "-m", "tools.sampling_speed", "ours", *(f"--{key}={settings[key]}" for key in settings)]
+    words = [
+        sys.executable,
+        "-m",
+        "tools.sampling_speed",
+        "ours",
+        *(f"--{key}={settings[key]}" for key in settings),
+    ]
     compare(command, report, lambda: tokens_per_second(output_of(words, "our speed"), "our speed"))
 
 
