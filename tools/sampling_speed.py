@@ -7,20 +7,13 @@ sample ends early. Compare them in turn: `python -m tools.bench sample --versus=
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from system.command_line import parse_config, read_command
-from tools.sampling_speed_config import SamplingSpeedConfig
-
-
-def parse(argv: Sequence[str], description: str) -> SamplingSpeedConfig:
-    """Read the command line, whose first word may be the library."""
-    library = [f"--library={argv[0]}"] if argv and argv[0].isalnum() else []
-    return parse_config(SamplingSpeedConfig(), library + list(argv[len(library) :]), description)
-
+from system.command_line import read_command
+from tools.sampling_speed_config import SamplingSpeedConfig, parse_speed_command
 
 if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
-    CONFIG = read_command(parse, __doc__ or "")
+    CONFIG = read_command(parse_speed_command, __doc__ or "")
 
 import torch
 

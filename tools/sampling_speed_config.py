@@ -1,8 +1,10 @@
 """SamplingSpeedConfig, the settings of `tools.sampling_speed`. In a file of its own, so that they are read without torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from system.command_line import parse_config
 from system.settings import PathText, checked
 
 
@@ -26,3 +28,9 @@ class SamplingSpeedConfig:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
         if self.precision == "int8" and self.library != "ctranslate2":
             raise ValueError(f"precision=int8: {self.library} has none here: use float32 or bfloat16")
+
+
+def parse_speed_command(argv: Sequence[str], description: str) -> SamplingSpeedConfig:
+    """Return the settings of a command line, whose first word may be the library."""
+    library = [f"--library={argv[0]}"] if argv and argv[0].isalnum() else []
+    return parse_config(SamplingSpeedConfig(), [*library, *argv[len(library) :]], description)
