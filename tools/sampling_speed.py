@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 from system.command_line import read_command
 from tools.sampling_speed_config import SamplingSpeedConfig, parse_speed_command
@@ -31,6 +32,7 @@ Sample = Callable[[int], int]  # writes this many tokens of each sample, and ret
 
 def ours(config: SamplingSpeedConfig) -> Sample:
     """Return the function that samples with our engine."""
+    assert config.precision != "int8"  # the config says so
     model, _, dtype = pretrained.load(config.model, precision=config.precision)
 
     def sample(n_tokens: int) -> int:
@@ -63,7 +65,8 @@ def transformers_(config: SamplingSpeedConfig) -> Sample:
     from transformers import AutoModelForCausalLM
 
     device = hardware.choose_device("auto")
-    model = AutoModelForCausalLM.from_pretrained(config.model, dtype=dtype_of(config)).to(device).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(config.model, dtype=dtype_of(config))
+    model = model.to(device).eval()
     tokens = torch.tensor([prompt(config)] * config.n_samples, device=device)  # (B, T)
 
     def sample(n_tokens: int) -> int:
