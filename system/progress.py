@@ -14,6 +14,9 @@ _settings = {name: os.environ.pop(name) for name in list(os.environ) if name.sta
 from tqdm import tqdm  # noqa: E402
 
 os.environ.update(_settings)
+# By default, bars share a lock with forked processes: one that is killed while it holds the lock blocks all others for ever.
+tqdm.set_lock(threading.RLock())
+tqdm.monitor_interval = 0  # its thread could hold the lock while the process forks; see miniters below
 
 PATIENCE_SECONDS = 2.0
 
@@ -62,4 +65,7 @@ def tracked(items: Sequence[T], doing: str, active: bool = True, file: TextIO | 
 
 def bar(active: bool, **options: Any) -> tqdm:
     """Return a tqdm bar that is shown on a terminal only, and leaves no trace there."""
-    return tqdm(**{"file": sys.stdout, **options}, leave=False, disable=None if active else True)
+    # miniters=0: each update may draw, however fast the ones before were.
+    return tqdm(
+        **{"file": sys.stdout, "miniters": 0, **options}, leave=False, disable=None if active else True
+    )

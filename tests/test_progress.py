@@ -2,8 +2,10 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from conftest import ROOT, elsewhere, records
 
 from model import GPT
 from system import progress
-from system.progress import announced, bar, say_above_bars, tracked
+from system.progress import announced, bar, say_above_bars, tqdm, tracked
 from train import train
 from training.config import TrainConfig
 
@@ -22,6 +24,19 @@ from training.config import TrainConfig
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+
+
+def test_a_killed_child_does_not_block_the_bars() -> None:
+    lock = tqdm.get_lock()
+    child = os.fork()
+    if not child:
+        lock.acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    drawn = threading.Thread(target=lambda: bar(True, total=1).close(), daemon=True)
+    drawn.start()
+    drawn.join(10)
+    assert not drawn.is_alive(), "it waits for the child's lock"
 
 
 def test_only_what_takes_long_is_announced(
