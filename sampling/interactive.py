@@ -69,7 +69,7 @@ class Interactive:
             print(f"{command[1:]}={self._value(command[1:])!r}")
         else:
             raise UserError(
-                f"unknown command {command}: /help lists them; begin a text with a space to continue a /"
+                f"unknown command {command}: /help lists them; to continue a text that begins with /, type a space before it"
             )
 
     def _value(self, name: str) -> object:
@@ -86,10 +86,10 @@ class Interactive:
         print()
 
     def _save(self, name: str) -> None:
-        if not name or not self.last_text:
-            raise UserError(
-                f"/save {name}: " + ("there is no text yet: type one first" if name else "name a file")
-            )
+        if not self.last_text:
+            raise UserError("/save: there is no text yet: type one first")
+        if not name:
+            raise UserError("/save: name a file, as in /save story.txt")
         try:
             with Path(name).expanduser().open("a", encoding="utf-8") as file:
                 file.write(self.last_text + "\n")

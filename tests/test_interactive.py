@@ -77,14 +77,16 @@ def test_commands_change_settings(capsys: pytest.CaptureFixture[str]) -> None:
     ("line", "message"),
     [
         ("/again", "/again: there is no text yet: type one first"),
-        ("/save", "/save : name a file"),
-        ("/save x.txt", "/save x.txt: there is no text yet: type one first"),
+        ("/save x.txt", "/save: there is no text yet: type one first"),
         (
             "/temperature -1",
             "temperature=-1.0: must be finite and at least 0 (0: always the most probable token)",
         ),
         ("/temperature", "temperature=: must be a finite number"),
-        ("/temp 1", "unknown command /temp: /help lists them; begin a text with a space to continue a /"),
+        (
+            "/temp 1",
+            "unknown command /temp: /help lists them; to continue a text that begins with /, type a space before it",
+        ),
         ("/device cuda", "unknown command /device"),
     ],
 )
@@ -93,6 +95,15 @@ def test_mistakes_are_one_line(line: str, message: str, capsys: pytest.CaptureFi
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1
+
+
+def test_a_text_is_saved_in_a_file_that_can_be_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    session("one", "/save", f"/save {tmp_path}")
+    assert capsys.readouterr().err == (
+        f"error: /save: name a file, as in /save story.txt\nerror: /save {tmp_path}: Is a directory: name another file\n"
+    )
 
 
 def test_prompts_are_asked_for_at_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
