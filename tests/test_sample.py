@@ -150,6 +150,9 @@ def test_at_a_terminal_prompts_are_typed_and_ctrl_c_ends_a_text(checkpoint_dir: 
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored where tests run in the background
         env=command_environment(),  # with one thread, as in this process: other sums may choose other tokens
     )
     os.close(theirs)
