@@ -174,7 +174,7 @@ class Cache:
     """Keys and values of the tokens so far, so that decoding computes those of the new ones only.
 
     Row b belongs to a text of which `lengths[b]` tokens have been seen, `longest` at most. Memory behind them may hold
-    anything finite and is never seen. It is allocated once, for texts of `size` tokens (0: block_size); grouped heads
+    anything finite and is never seen. Use it under torch.no_grad(), with the `dtype` of the keys. It is allocated once, for texts of `size` tokens (0: block_size); grouped heads
     are not repeated in it.
     """
 
@@ -207,9 +207,10 @@ class Cache:
 
         Raises ValueError if the longest row has no room.
         """
-        begins, self.longest = self.longest == 0, self.longest + T
-        if self.size < self.longest:
-            raise ValueError(f"{self.longest} tokens are more than the cache has room for, size={self.size}")
+        begins, longest = self.longest == 0, self.longest + T
+        if self.size < longest:
+            raise ValueError(f"{longest} tokens are more than the cache has room for, size={self.size}")
+        self.longest = longest
         device = self.lengths.device
         rows = torch.arange(len(self.lengths), device=device)[:, None]  # (B, 1)
         positions = self.lengths[:, None] + torch.arange(T, device=device)  # (B, T)

@@ -67,9 +67,9 @@ def show(stream: "Iterator[tuple[Continuation, str]]", n_prompts: int, n_samples
 
 def is_interactive(words: Sequence[str]) -> bool:
     """Return whether to ask for prompts: the command names none, and it reads from and prints on a terminal."""
-    names = {word.partition("=")[0] for word in words}
+    names = {word.partition("=")[0].replace("_", "-") for word in words}
     at_terminal = all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout))
-    return at_terminal and names.isdisjoint({"--prompt", "--prompt_file", "--out"})
+    return at_terminal and names.isdisjoint({"--prompt", "--prompt-file", "--out"})
 
 
 def main() -> None:

@@ -91,6 +91,15 @@ def n_written(path: str, rows: Sequence[Row], settings: dict[str, Any]) -> int:
             if row.get(name) != value:
                 raise UserError(f"{place} has {name}={row.get(name)!r}, not {value!r}: {fix}")
     if rest:
+        if len(lines) == len(rows) or not may_begin(rest, *rows[len(lines)]):
+            raise UserError(f"{path}:{len(lines) + 1} is not a sample: {fix}")
         with open(path, "r+b") as file:
             file.truncate(len(content) - len(rest))
     return len(lines)
+
+
+def may_begin(line: bytes, prompt: str, number: int) -> bool:
+    """Return whether a line that was cut off can be the sample's: it agrees with it as far as it goes."""
+    row = json.dumps({"prompt": prompt, "sample": number}, ensure_ascii=False)
+    start = row.removesuffix("}").encode()
+    return line.startswith(start) or start.startswith(line)

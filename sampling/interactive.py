@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from sampling.config import SampleConfig, Sampling
@@ -13,6 +13,7 @@ COMMANDS = """\
 /again              continue the same text once more, differently
 /save FILE          add the last text to a file
 /temperature 0.5    change a setting; so too {names}
+                    (/stop alone: none)
 /settings           show the settings
 /quit               end, as Ctrl-D does; Ctrl-C ends a text that is being written"""
 SETTINGS = [field.name for field in fields(Sampling) if field.name != "n_samples"] + ["stop"]
@@ -40,6 +41,9 @@ class Interactive:
             except KeyboardInterrupt:
                 print()
                 continue
+            except UnicodeDecodeError:
+                print_error("the line is not UTF-8: type it again")
+                continue
             except EOFError:
                 print()
                 return
@@ -49,6 +53,8 @@ class Interactive:
                 self._answer(line)
             except UserError as error:
                 print_error(error)
+            except UnicodeEncodeError:  # half a character, as backspace may leave it
+                print_error("the line is not UTF-8: type it again")
 
     def _answer(self, line: str) -> None:
         command, _, value = line.rstrip().partition(" ")
@@ -64,6 +70,9 @@ class Interactive:
             print(COMMANDS.format(names=", ".join(f"/{name}" for name in SETTINGS if name != "temperature")))
         elif command == "/settings":
             print("  ".join(f"{name}={self._value(name)!r}" for name in SETTINGS))
+        elif command == "/stop":
+            self.config = replace(self.config, stop=value)
+            print(f"stop={value!r}")
         elif command[1:] in SETTINGS:
             self.config = parse_config(self.config, [f"--{command[1:]}={value.strip()}"], "")
             print(f"{command[1:]}={self._value(command[1:])!r}")
@@ -79,11 +88,14 @@ class Interactive:
         """Write a text. Ctrl-C ends it early."""
         self.prompt, self.number, self.last_text = prompt, number, prompt
         print(prompt, end="", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             for piece in self.write(self.config, prompt, number):
                 self.last_text += piece
                 print(piece, end="", flush=True)
-        print()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            print()
 
     def _save(self, name: str) -> None:
         if not self.last_text:
@@ -93,6 +105,7 @@ class Interactive:
         try:
             with Path(name).expanduser().open("a", encoding="utf-8") as file:
                 file.write(self.last_text + "\n")
-        except OSError as error:
-            raise UserError(f"/save {name}: {error.strerror}: name another file") from None
+        except (OSError, RuntimeError, ValueError) as error:  # no such user, a null character
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"/save {name}: {reason}: name another file") from None
         print(f"added to {name}")

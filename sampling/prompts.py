@@ -12,7 +12,7 @@ from pathlib import Path
 
 from corpus.articles import jsonl_objects
 from corpus.encodings import marked_encoding
-from corpus.input_files import file_ending
+from corpus.input_files import file_ending, reading
 from sampling.config import SampleConfig
 from system.errors import UserError, say
 from system.files import LFS_POINTER, reject_lfs_pointer
@@ -34,7 +34,12 @@ def read_prompts(config: SampleConfig) -> list[str]:
     setting = f"prompt_file={config.prompt_file}" if config.prompt_file else f"prompt={config.prompt!r}"
     try:
         if file_ending(config.prompt_file) == ".jsonl":
-            return jsonl_prompts(config.prompt_file)
+            with (
+                reading(config.prompt_file)
+                if os.path.exists(config.prompt_file)
+                else contextlib.nullcontext()
+            ):
+                return jsonl_prompts(config.prompt_file)
         if not config.prompt_file and config.prompt != STANDARD_INPUT:
             config.prompt.encode()  # Python turns invalid bytes of the command line into lone surrogates
             return [config.prompt]
@@ -63,6 +68,13 @@ def jsonl_prompts(path: str) -> list[str]:
     for row, place, _ in jsonl_objects(path, ("prompt",)):
         if not isinstance(row["prompt"], str):
             raise UserError(f"{place}: its prompt is a {type(row['prompt']).__name__}: must be text")
+        try:
+            row["prompt"].encode()
+        except UnicodeEncodeError as error:
+            surrogate = ascii(error.object[error.start])
+            raise UserError(
+                f"{place} has a lone surrogate {surrogate}, which is not valid text: fix it"
+            ) from None
         prompts.append(row["prompt"])
     if not prompts:
         raise UserError(f"prompt_file={path}: no prompts in it: write an object with a prompt on each line")

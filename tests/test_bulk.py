@@ -1,5 +1,6 @@
 """sample.py --out: a row for each sample, the same after any interruption, and never mixed with others."""
 
+import gzip
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -73,8 +74,10 @@ def test_an_interrupted_file_is_continued(
             written(model, config, stop_after=stop_after)
         before = Path(config.out).read_text()
         assert whole.startswith(before)
-        Path(config.out).write_text(before + '{"prompt": "cut o')
-        assert written(model, config) == whole
+        line = whole[len(before) :].splitlines()[0]
+        for cut in (1, 14, len(line) - 1):
+            Path(config.out).write_text(before + line[:cut])
+            assert written(model, config) == whole
     assert written(model, config) == whole, "a finished one stays as it is"
 
 
@@ -91,10 +94,14 @@ def test_a_file_of_other_samples_is_left_alone(model: GPT, config: SampleConfig)
         with pytest.raises(UserError, match=f"{message}: choose another --out"):
             written(model, changed, rows)
         assert Path(config.out).read_text() == before
-    for line in ("5", "[1]", "text"):
-        Path(config.out).write_text(line + "\n")
+    for content in ("5\n", "[1]\n", "text\n", "text", '{"prompt": "mine"}', '{"a": 1}'):
+        Path(config.out).write_text(content)
         with pytest.raises(UserError, match=r"x.jsonl:1 is not a sample: choose another --out"):
             written(model, config)
+        assert Path(config.out).read_text() == content
+    Path(config.out).write_text(before + "mine")
+    with pytest.raises(UserError, match=r"x.jsonl:9 is not a sample"):
+        written(model, config)
     with pytest.raises(UserError, match="No such file or directory: choose another file"):
         written(model, replace(config, out=config.out.replace("x.jsonl", "nothing/x.jsonl")))
 
@@ -112,10 +119,16 @@ def test_prompts_may_be_in_json_lines(tmp_path: Path) -> None:
         ('{"prompt": 5}', "prompts.jsonl:1: its prompt is a int: must be text"),
         ("\n", "prompts.jsonl: no prompts in it: write an object with a prompt on each line"),
         ("the river", "prompts.jsonl:1 is not valid JSON"),
+        ('{"prompt": "a \\ud800"}', "prompts.jsonl:1 has a lone surrogate"),
     ):
         path.write_text(content)
         with pytest.raises(UserError, match=message):
             read_prompts(config)
+    packed = tmp_path / "prompts.jsonl.gz"
+    for content in (b"plain text", gzip.compress(b'{"prompt": "a"}' * 99)[:-9]):
+        packed.write_bytes(content)
+        with pytest.raises(UserError, match=r"cannot read .*prompts.jsonl.gz"):
+            read_prompts(SampleConfig(prompt_file=str(packed)))
     path.unlink()
     with pytest.raises(UserError, match=r"prompts.jsonl: No such file or directory: must be a file with one"):
         read_prompts(config)

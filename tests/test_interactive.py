@@ -9,7 +9,7 @@ import pytest
 
 import sample
 from sampling.config import SampleConfig
-from sampling.interactive import Interactive
+from sampling.interactive import SETTINGS, Interactive
 
 
 def session(*lines: str | type[BaseException]) -> Interactive:
@@ -23,6 +23,7 @@ def session(*lines: str | type[BaseException]) -> Interactive:
         raise line
 
     def write(config: SampleConfig, prompt: str, number: int) -> Iterator[str]:
+        prompt.encode()  # as the tokenizer does
         yield " and"
         if "stop" in prompt:
             raise KeyboardInterrupt
@@ -69,8 +70,10 @@ def test_commands_change_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         "temperature=0.5\ntop_k=3\nstop='.'\none and 0 at 0.5\nmax_new_tokens=100  temperature=0.5" in found
     )
-    for name in re.findall(r"/(\w+)", found.partition("/again")[2].partition("/settings")[0]):
-        assert name == "save" or name in found
+    _, settings, help_page = found.partition("max_new_tokens=100")
+    named = re.findall(r"/(\w+)", help_page.partition("/temperature")[2].partition("(/stop")[0])
+    shown = re.findall(r"(\w+)=", settings + help_page.partition("/again")[0])
+    assert sorted(["temperature", *named]) == sorted(SETTINGS) == sorted(shown)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,7 @@ def test_commands_change_settings(capsys: pytest.CaptureFixture[str]) -> None:
             "unknown command /temp: /help lists them; to continue a text that begins with /, type a space before it",
         ),
         ("/device cuda", "unknown command /device"),
+        ("a \udcc3 b", "the line is not UTF-8: type it again"),
     ],
 )
 def test_mistakes_are_one_line(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +99,21 @@ def test_mistakes_are_one_line(line: str, message: str, capsys: pytest.CaptureFi
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}")
     assert error.count("\n") == 1
+
+
+def test_the_stop_text_can_be_taken_back() -> None:
+    assert session("/stop .").config.stop == "."
+    assert session("/stop .", "/stop").config.stop == ""
+
+
+def test_a_line_that_cannot_be_read_and_a_file_of_nobody_are_errors(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    session("one", UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), "/save ~nobody_at_all/x.txt")  # type: ignore[arg-type]
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "error: the line is not UTF-8: type it again"
+    assert second.startswith("error: /save ~nobody_at_all/x.txt: ")
+    assert second.endswith(": name another file")
 
 
 def test_a_text_is_saved_in_a_file_that_can_be_written(
@@ -111,5 +130,5 @@ def test_prompts_are_asked_for_at_a_terminal_only(monkeypatch: pytest.MonkeyPatc
     for stream in (sys.stdin, sys.stdout):
         monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
     assert sample.is_interactive(["--checkpoint=x", "--seed", "2"])
-    for given in ("--prompt=", "--prompt", "--prompt_file=x"):
+    for given in ("--prompt=", "--prompt", "--prompt_file=x", "--prompt-file=x", "--out=x"):
         assert not sample.is_interactive([given, "a"])

@@ -367,6 +367,7 @@ def test_a_cache_changes_no_logits(change: dict[str, Any], attention: Any) -> No
     assert (cache.lengths.tolist(), cache.longest) == ([32, 32, 32], 32)
     with pytest.raises(ValueError, match="33 tokens are more than the cache has room for, size=32"):
         model(tokens[:, :1], cache=cache)
+    assert (cache.lengths.tolist(), cache.longest) == ([32, 32, 32], 32), "an error changes nothing"
 
 
 @torch.no_grad()
