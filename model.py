@@ -142,40 +142,41 @@ def choose_attention(
     return "sdpa" if obstacle else "flash"
 
 
-def cached_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+def cached_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
     """Attention of new tokens to the cache: (B, H, T, D), (B, K, S, D) twice, (B, T, S) -> (B, H, T, D).
 
-    The queries that share a key head are multiplied together, so keys and values are read once.
+    The queries that share a key head are multiplied together, so keys and values are read once. `visible` tells which
+    keys each token sees; None: all.
     """
-    B, H, T, D = q.shape
-    K, S = k.shape[1:3]
-    q = (q / math.sqrt(D)).reshape(B, K, -1, D)  # (B, K, H/K * T, D)
-    scores = (q @ k.transpose(-2, -1)).view(B, K, -1, T, S)
-    weights = scores.masked_fill(~visible[:, None, None], -math.inf).softmax(dim=-1)  # (B, K, H/K, T, S)
-    return (weights.view(B, K, -1, S) @ v).view(B, H, T, D)
+    H, K = q.shape[1], k.shape[1]
+    grouped = q.reshape(len(q), K, -1, q.shape[-1])  # (B, K, H/K * T, D)
+    mask = None if visible is None else visible[:, None].repeat(1, 1, H // K, 1)  # (B, 1, H/K * T, S)
+    return F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask).view(q.shape)
 
 
-class Past(NamedTuple):
+class LayerCache(NamedTuple):
     """A layer's keys and values, with room for T new tokens of each text."""
 
     keys: Tensor  # (B, K, S, D), a view of the cache's memory
     values: Tensor  # (B, K, S, D)
-    places: tuple[Tensor, Tensor]  # the new tokens' rows (B, 1) and positions (B, T)
-    visible: Tensor | None  # (B, T, S): the keys that each new token attends to; None if all texts begin here
+    places: tuple[Any, slice, Any]  # of the new tokens in both
+    begins: bool  # all texts do, so that attention to the new tokens is enough
+    visible: Tensor | None  # (B, T, S): the keys that each new token sees; None: all
 
     def store(self, k: Tensor, v: Tensor) -> None:
         """Keep the new tokens' keys and values, (B, K, T, D) each."""
-        rows, positions = self.places
-        self.keys[rows, :, positions] = k.transpose(1, 2)
-        self.values[rows, :, positions] = v.transpose(1, 2)
+        if isinstance(self.places[0], Tensor):  # then heads come after positions
+            k, v = k.transpose(1, 2), v.transpose(1, 2)
+        self.keys[self.places] = k
+        self.values[self.places] = v
 
 
 class Cache:
     """Keys and values of the tokens so far, so that decoding computes those of the new ones only.
 
-    Row b belongs to a text of which `lengths[b]` tokens have been seen, `longest` at most. Memory behind them may hold
-    anything finite and is never seen. Use it under torch.no_grad(), with the `dtype` of the keys. It is allocated once, for texts of `size` tokens (0: block_size); grouped heads
-    are not repeated in it.
+    It is allocated once, for B texts of `size` tokens (0: block_size); grouped heads are not repeated in it. Row b
+    belongs to a text of which `lengths[b]` tokens have been seen; memory behind them may hold anything finite and is
+    never seen. Use it under torch.no_grad(), with the `dtype` of the keys.
     """
 
     def __init__(
@@ -192,34 +193,37 @@ class Cache:
         shape = (config.n_layer, B, config.kv_heads, self.size, config.head_size)
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros_like(self.keys)
-        self.lengths = torch.zeros(B, dtype=torch.int64, device=device)
-        self.longest = 0
+        self.lengths = [0] * B
+        self.in_use = range(B)  # the rows that a forward pass continues
 
-    def rows(self, start: int, stop: int, longest: int) -> "Cache":
-        """Return some rows as a cache that shares their memory; `longest` is that of these rows."""
+    def rows(self, start: int, stop: int) -> "Cache":
+        """Return some rows as a cache, of the same memory and lengths."""
         part = copy.copy(self)
-        part.keys, part.values = self.keys[:, start:stop], self.values[:, start:stop]
-        part.lengths, part.longest = self.lengths[start:stop], longest
+        part.in_use = range(start, stop)
         return part
 
-    def extend(self, T: int) -> tuple[Tensor, list[Past]]:
+    def extend(self, T: int) -> tuple[Tensor, list[LayerCache]]:
         """Make room for T tokens more in each row: return their positions, (B, T), and the layers' parts.
 
         Raises ValueError if the longest row has no room.
         """
-        begins, longest = self.longest == 0, self.longest + T
+        rows, device = self.in_use, self.keys.device
+        lengths = [self.lengths[row] for row in rows]
+        longest = max(lengths) + T
         if self.size < longest:
             raise ValueError(f"{longest} tokens are more than the cache has room for, size={self.size}")
-        self.longest = longest
-        device = self.lengths.device
-        rows = torch.arange(len(self.lengths), device=device)[:, None]  # (B, 1)
-        positions = self.lengths[:, None] + torch.arange(T, device=device)  # (B, T)
-        visible = None
-        if not begins:
-            visible = torch.arange(self.longest, device=device) <= positions[..., None]  # (B, T, S)
-        self.lengths += T
-        keys, values = self.keys[..., : self.longest, :], self.values[..., : self.longest, :]
-        layers = [Past(*layer, (rows, positions), visible) for layer in zip(keys, values, strict=True)]
+        for row in rows:
+            self.lengths[row] += T
+        positions = torch.tensor(lengths, device=device)[:, None] + torch.arange(T, device=device)  # (B, T)
+        every, visible = slice(None), None
+        are_equal, begins = min(lengths) == max(lengths), longest == T
+        if not begins and (T > 1 or not are_equal):
+            visible = torch.arange(longest, device=device) <= positions[..., None]  # (B, T, S)
+        places: tuple[Any, slice, Any] = (every, every, slice(longest - T, longest))
+        if not are_equal:
+            places = (torch.arange(len(rows), device=device)[:, None], every, positions)
+        keys, values = (memory[:, rows.start : rows.stop, :, :longest] for memory in (self.keys, self.values))
+        layers = [LayerCache(*layer, places, begins, visible) for layer in zip(keys, values, strict=True)]
         return positions, layers
 
 
@@ -236,7 +240,9 @@ class CausalSelfAttention(nn.Module):
         self.k_norm = make_norm(config, D) if config.qk_norm else nn.Identity()
         self.c_proj = nn.Linear(H * D, config.n_embd, bias=config.bias)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: Past | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: LayerCache | None = None
+    ) -> Tensor:
         B, T, _ = x.shape
         qkv = self.c_attn(x).view(B, T, -1, self.head_size).transpose(1, 2)  # (B, H + 2K, T, D)
         q, k, v = qkv.split(self.heads, dim=1)  # (B, H, T, D), (B, K, T, D), (B, K, T, D)
@@ -246,7 +252,7 @@ class CausalSelfAttention(nn.Module):
         q, k = q.to(v.dtype), k.to(v.dtype)
         if past is not None:
             past.store(k, v)
-        if past is None or past.visible is None:
+        if past is None or past.begins:
             y = self.attend(q, k, v)  # (B, H, T, D)
         else:
             y = cached_attention(q, past.keys, past.values, past.visible)  # (B, H, T, D)
@@ -294,7 +300,9 @@ class Block(nn.Module):
         self.ln_2 = make_norm(config, config.n_embd)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: Past | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: LayerCache | None = None
+    ) -> Tensor:
         x = x + self.attn(self.ln_1(x), rotary, past)
         return x + self.mlp(self.ln_2(x))
 
@@ -367,7 +375,7 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         T = tokens.shape[1]
-        pasts: Sequence[Past | None] = [None] * len(self.h)
+        pasts: Sequence[LayerCache | None] = [None] * len(self.h)
         if cache is not None:
             positions, pasts = cache.extend(T)  # (B, T)
         elif self.config.block_size < T:

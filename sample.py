@@ -2,11 +2,10 @@
 
 Only the checkpoint is needed: it holds its tokenizer. The same from Python:
 
-    from checkpointing import pretrained
     from sampling.config import Sampling
-    from sampling.text import continuations
-    model, tokenizer, dtype = pretrained.load("out/demo")
-    print(continuations(model, tokenizer, "The history of", Sampling(n_samples=3), dtype))
+    from sampling.sampler import Sampler
+    sampler = Sampler.load("out/demo")
+    print(sampler.continuations("The history of", Sampling(n_samples=3)))
 """
 
 import itertools
@@ -78,22 +77,26 @@ def main() -> None:
     prompts = [] if interactive else read_prompts(config)
     with announced_on_stderr(f"loading {config.checkpoint}"):
         # Once the command line is read, so that a mistake in it does not wait for torch.
-        from checkpointing import pretrained
         from sampling.bulk import write_rows
-        from sampling.text import Continuation, in_order
+        from sampling.sampler import Sampler
+        from sampling.text import Continuation
 
-        model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device, config.precision)
-    check_context(config, model)
+        sampler = Sampler.load(
+            config.checkpoint, config.device, config.precision, config.quantize, config.kernel
+        )
+    check_context(config, sampler.model)
 
     def write(config: SampleConfig, rows: "Sequence[Row]") -> "Iterator[tuple[Continuation, str]]":
         stop = [config.stop.replace("\\n", "\n")] if config.stop else []
-        samples = [Continuation(tokenizer, prompt, config.sampling, number, stop) for prompt, number in rows]
-        return in_order(model, tokenizer, samples, config.context, dtype)
+        samples = [
+            Continuation(sampler.tokenizer, prompt, config.sampling, number, stop) for prompt, number in rows
+        ]
+        return sampler.in_order(samples, config.context)
 
     if interactive:
         Interactive(config, lambda config, *row: (piece for _, piece in write(config, [row]))).run()
         return
-    warn(config, prompts, tokenizer.special_tokens)
+    warn(config, prompts, sampler.tokenizer.special_tokens)
     n_samples = config.sampling.n_samples
     rows = [(prompt, number) for prompt in prompts for number in range(n_samples)]
     if config.out:

@@ -1,9 +1,13 @@
 """SampleConfig, the settings of `sample.py`. In a file of its own, so that a command line is read without torch."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from system.precision import Precision
 from system.settings import PathText, checked
+
+Quantize = Literal["none", "int8"]
+Kernel = Literal["auto", "torch", "onednn", "fbgemm", "int8pack"]
 
 _SAMPLES = "n_samples, the continuations of each prompt"
 _CHECKPOINT = "checkpoint, which is a run, a checkpoint, a Hugging Face folder or a hub name"
@@ -96,6 +100,8 @@ class SampleConfig:
     context: int = 0  # the last tokens of a text that the model sees; 0: as many as it was trained with
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of matrix multiplications
+    quantize: Quantize = "none"  # int8: smaller and faster on a CPU, a little less exact
+    kernel: Kernel = "auto"  # of the linear layers: the fastest here, or one by name: docs/sampling.md
 
     other_names = OTHER_NAMES
 

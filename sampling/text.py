@@ -1,32 +1,11 @@
-"""Decoding, in text: `continuations` of a prompt, or `in_order` the pieces of many while they are written."""
+"""From tokens to text while it is written: whole characters, up to a stop string."""
 
 import codecs
-from collections.abc import Iterator, Sequence
-
-import torch
+from collections.abc import Sequence
 
 from corpus.tokenizer import Tokenizer
-from model import GPT
 from sampling.config import Sampling
-from sampling.engine import Text, engine_for
-
-
-def continuations(
-    model: GPT,
-    tokenizer: Tokenizer,
-    prompt: str,
-    sampling: Sampling,
-    dtype: torch.dtype = torch.float32,
-    stop: Sequence[str] = (),
-) -> list[str]:
-    """Return `n_samples` texts that the model writes after `prompt`; an empty prompt starts a new article.
-
-    A text ends before the first of the `stop` strings, if the model does not end it earlier.
-    """
-    samples = [Continuation(tokenizer, prompt, sampling, n, stop) for n in range(sampling.n_samples)]
-    for _ in in_order(model, tokenizer, samples, dtype=dtype):
-        pass
-    return ["".join(sample.pieces) for sample in samples]
+from sampling.engine import Text
 
 
 class Continuation:
@@ -51,29 +30,6 @@ class Continuation:
         return self.pieces[-1]
 
 
-def in_order(
-    model: GPT,
-    tokenizer: Tokenizer,
-    samples: Sequence[Continuation],
-    context: int = 0,
-    dtype: torch.dtype = torch.float32,
-) -> Iterator[tuple[Continuation, str]]:
-    """Write all samples together; yield the first one with each piece as it comes, then the second, and so on.
-
-    The model sees the last `context` tokens (0: block_size): see Engine.
-    """
-    texts = [sample.text for sample in samples]
-    end = tokenizer.end_of_text
-    engine = engine_for(model, texts, context, end_of_text=end, allowed=tokenizer.ids, dtype=dtype)
-    for sample in samples:
-        yield sample, "".join(sample.pieces)
-        while not sample.text.finish_reason:
-            n_read = len(sample.pieces)
-            engine.step()
-            yield sample, "".join(sample.pieces[n_read:])
-        yield sample, sample.close()
-
-
 class TextStream:
     """Decodes tokens one by one: whole characters only, up to the first stop string.
 
@@ -84,7 +40,9 @@ class TextStream:
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
         self.is_stopped = False
         self._tokenizer = tokenizer
-        self._stop = stop
+        self._stop = [stop] if isinstance(stop, str) else list(stop)
+        if "" in self._stop:
+            raise ValueError("a stop string is empty: leave it out")
         self._characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
 

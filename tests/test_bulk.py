@@ -16,7 +16,8 @@ from sampling import bulk
 from sampling.bulk import Row, write_rows
 from sampling.config import SampleConfig, Sampling
 from sampling.prompts import read_prompts
-from sampling.text import Continuation, continuations, in_order
+from sampling.sampler import Sampler
+from sampling.text import Continuation
 from system.errors import UserError
 
 BYTES = open_tokenizer("bytes")
@@ -41,7 +42,7 @@ def written(model: GPT, config: SampleConfig, rows: Sequence[Row] = ROWS, stop_a
 
     def write(config: SampleConfig, rows: Sequence[Row]) -> Iterator[tuple[Continuation, str]]:
         samples = [Continuation(BYTES, prompt, config.sampling, number) for prompt, number in rows]
-        for n_pieces, piece in enumerate(in_order(model, BYTES, samples)):
+        for n_pieces, piece in enumerate(Sampler(model, BYTES).in_order(samples)):
             if n_pieces == stop_after:
                 raise KeyboardInterrupt
             yield piece
@@ -54,7 +55,7 @@ def test_a_row_holds_a_sample_and_how_it_was_made(model: GPT, config: SampleConf
     rows = [json.loads(line) for line in written(model, config).splitlines()]
     assert [(row["prompt"], row["sample"]) for row in rows] == ROWS
     for prompt in ("the", "two\nlines"):
-        expected = continuations(model, BYTES, prompt, config.sampling)
+        expected = Sampler(model, BYTES).continuations(prompt, config.sampling)
         assert [row["text"] for row in rows if row["prompt"] == prompt] == expected
     assert {row["finish_reason"] for row in rows} <= {"length", "stop"}
     assert rows[0]["n_tokens"] == 12

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from model import GPT, GPTConfig
 from sampling import engine
 from sampling.engine import Engine, Sampling, Text, generate, sample_generator
 from sampling.probabilities import candidates, drawn, penalized
-from sampling.text import continuations
+from sampling.sampler import Sampler
 from system.errors import UserError
 
 V, END = 23, 22
@@ -35,10 +36,10 @@ def model(request: pytest.FixtureRequest) -> GPT:
     return model
 
 
-def sampled(model: GPT, prompts: list[list[int]], end_of_text: int | None = None, **settings: Any) -> list:
+def sampled(model: GPT, prompts: list[list[int]], end_tokens: Sequence[int] = (), **settings: Any) -> list:
     """Generate from the unchanged distribution, unless `settings` say otherwise."""
     return generate(
-        model, prompts, Sampling(**{"temperature": 1, "top_k": 0, **settings}), end_of_text=end_of_text
+        model, prompts, Sampling(**{"temperature": 1, "top_k": 0, **settings}), end_tokens=end_tokens
     )
 
 
@@ -110,7 +111,7 @@ def test_the_seed_decides(model: GPT) -> None:
 
 
 def test_a_sample_does_not_depend_on_its_batch(model: GPT) -> None:
-    settings = {"max_new_tokens": 30, "seed": 3, "end_of_text": END, "top_p": 0.95}
+    settings = {"max_new_tokens": 30, "seed": 3, "end_tokens": [END], "top_p": 0.95}
     together = sampled(model, PROMPTS, n_samples=4, **settings)
     lengths = {len(sample) for samples in together for sample in samples}
     assert len(lengths) > 3  # they end at different times
@@ -127,13 +128,13 @@ def test_texts_join_and_leave_without_a_trace(model: GPT) -> None:
     n_checked = 0
     for _ in range(60):
         context = rng.choice([1, 2, 7, 16])
-        engine = Engine(model, rows=rng.randint(1, 4), context=context, end_tokens=[END])
+        engine = Engine(model, slots=rng.randint(1, 4), context=context, end_tokens=[END])
         waiting = [random_text(rng) for _ in range(rng.randint(1, 8))]
         texts = list(waiting)
         while waiting or engine.waiting or engine.running:
             for _ in range(min(len(waiting), rng.choice([0, 0, 1, 3]))):
                 engine.add(waiting.pop())
-            assert len(engine.running) <= engine.rows
+            assert len(engine.running) <= engine.slots
             engine.step()
         for text in texts:
             expected = plain_loop(model, list(text.prompt), text.sampling, context, END)
@@ -186,13 +187,13 @@ def test_the_cache_is_not_larger_than_needed(model: GPT, monkeypatch: pytest.Mon
         engine, "Engine", lambda *args, **kwargs: made.append(Engine(*args, **kwargs)) or made[-1]
     )
     sampled(model, [[1, 2]] * 50, max_new_tokens=3)
-    assert (made[-1].rows, made[-1].cache.size) == (50, 5)
+    assert (made[-1].slots, made[-1].cache.size) == (50, 5)
     monkeypatch.setattr(engine, "CACHE_TOKENS", 40)
     sampled(model, [[1, 2]] * 50, max_new_tokens=30)
-    assert (made[-1].rows, made[-1].cache.size) == (2, 16)
+    assert (made[-1].slots, made[-1].cache.size) == (2, 16)
     monkeypatch.setattr(engine, "CACHE_TOKENS", 1)
     sampled(model, [[1, 2]] * 2, max_new_tokens=1)
-    assert (made[-1].rows, made[-1].cache.size) == (1, 3)
+    assert (made[-1].slots, made[-1].cache.size) == (1, 3)
 
 
 def test_each_sample_goes_on_until_it_is_done(model: GPT) -> None:
@@ -204,7 +205,7 @@ def test_each_sample_goes_on_until_it_is_done(model: GPT) -> None:
 
 def test_a_sample_stops_at_the_end_of_text(model: GPT) -> None:
     free = sampled(model, PROMPTS, n_samples=4, max_new_tokens=30, seed=3)
-    stopped = sampled(model, PROMPTS, n_samples=4, max_new_tokens=30, seed=3, end_of_text=END)
+    stopped = sampled(model, PROMPTS, n_samples=4, max_new_tokens=30, seed=3, end_tokens=[END])
     assert any(END in sample for samples in free for sample in samples)
     for free_samples, samples in zip(free, stopped, strict=True):
         for whole, sample in zip(free_samples, samples, strict=True):
@@ -228,25 +229,67 @@ def test_every_setting_reaches_the_loop(model: GPT) -> None:
     assert sampled(model, PROMPTS, **base | {"max_new_tokens": 7}) == shorter
 
 
+def test_a_model_in_training_mode_is_not_sampled() -> None:
+    with pytest.raises(ValueError, match=r"in training mode: call model\.eval\(\)"):
+        sampled(GPT(CONFIG), [[1]])
+
+
 def test_generating_leaves_the_model_as_it_was() -> None:
     torch.manual_seed(0)
-    model = GPT(dataclasses.replace(CONFIG, dropout=0.5))
-    for training in (True, False):
-        model.train(training)
-        first = sampled(model, [[1]], max_new_tokens=16)
-        assert sampled(model, [[1]], max_new_tokens=16) == first  # no dropout
-        assert model.training == model.transformer.h[0].attn.training == training
+    model = GPT(CONFIG).eval()
+    first = sampled(model, [[1]], max_new_tokens=16)
+    assert sampled(model, [[1]], max_new_tokens=16) == first
     model(torch.tensor([[1, 2]]), torch.tensor([[2, 3]])).backward()
     assert sampled(model, [[1], [2]], n_samples=2, max_new_tokens=0) == [[[], []], [[], []]]
     assert sampled(model, []) == []
 
 
-def test_matrix_multiplications_run_in_the_dtype() -> None:
-    model, dtypes = GPT(CONFIG), []
-    model.lm_head.register_forward_hook(lambda _layer, _inputs, output: dtypes.append(output.dtype))
-    for dtype in (torch.float32, torch.bfloat16):
-        generate(model, [[1]], Sampling(max_new_tokens=1), dtype=dtype)
-    assert dtypes == [torch.float32, torch.bfloat16]
+@torch.no_grad()
+def test_log_probabilities_are_those_of_the_model(model: GPT) -> None:
+    """Whatever the controls and the batch; the ids that are not allowed have none."""
+    sampling = Sampling(max_new_tokens=9, temperature=0.7, top_k=3, repetition_penalty=1.2)
+    texts = [
+        Text([1, 2, 3], sampling, n_likeliest=4),
+        Text([4], sampling),
+        Text([4], sampling, n_likeliest=0),
+    ]
+    allowed = range(V - 1)
+    continuing = Engine(model, 3, allowed=allowed)
+    for text in texts:
+        continuing.add(text)
+    while continuing.running or continuing.waiting:
+        continuing.step()
+    assert texts[1].chosen == []
+    assert [chosen.likeliest for chosen in texts[2].chosen] == [{}] * 9
+    for text in (texts[0], texts[2]):
+        assert [chosen.token for chosen in text.chosen] == text.tokens
+        logits = model(torch.tensor([[*text.prompt, *text.tokens]]))[0, len(text.prompt) - 1 : -1, : V - 1]
+        expected = logits.log_softmax(-1)
+        for chosen, row in zip(text.chosen, expected, strict=True):
+            assert chosen.log_probability == pytest.approx(float(row[chosen.token]), abs=1e-9)
+            values, ids = row.topk(len(chosen.likeliest))
+            assert list(chosen.likeliest) == ids.tolist()
+            assert list(chosen.likeliest.values()) == pytest.approx(values.tolist(), abs=1e-9)
+
+
+def test_a_text_that_nobody_waits_for_leaves_without_a_trace(model: GPT) -> None:
+    """Running, waiting or ended."""
+    sampling = Sampling(max_new_tokens=12, temperature=1)
+    texts = [Text(prompt, sampling, n) for n in range(2) for prompt in PROMPTS]
+    continuing = Engine(model, 3)
+    for text in texts:
+        continuing.add(text)
+    continuing.step()
+    continuing.remove(texts[0])
+    continuing.remove(texts[5])
+    while continuing.running or continuing.waiting:
+        continuing.step()
+    continuing.remove(texts[1])
+    alone = generate(model, PROMPTS, dataclasses.replace(sampling, n_samples=2))
+    for number, text in enumerate(texts):
+        whole = alone[number % 4][number // 4]
+        assert text.tokens == (whole if number not in (0, 5) else whole[: len(text.tokens)])
+    assert [len(texts[number].tokens) for number in (0, 5)] == [1, 0]
 
 
 def test_continuations_are_decoded_and_an_empty_prompt_starts_an_article() -> None:
@@ -254,8 +297,8 @@ def test_continuations_are_decoded_and_an_empty_prompt_starts_an_article() -> No
     torch.manual_seed(0)
     model = GPT(dataclasses.replace(CONFIG, vocab_size=tokenizer.vocab_size)).eval()
     for prompt, tokens in (("ab", [97, 98]), ("", [tokenizer.end_of_text])):
-        [samples] = generate(model, [tokens], settings, end_of_text=tokenizer.end_of_text)
-        texts = continuations(model, tokenizer, prompt, settings)
+        [samples] = generate(model, [tokens], settings, end_tokens=[tokenizer.end_of_text])
+        texts = Sampler(model, tokenizer).continuations(prompt, settings)
         assert texts == [tokenizer.decode(sample) for sample in samples]
         assert len(set(texts)) == 2
 
@@ -271,7 +314,7 @@ def test_rows_without_a_token_are_never_drawn(settings: dict) -> None:
     with torch.no_grad():
         model.transformer.ln_f.bias.fill_(1.0)
         model.lm_head.weight[rows] = 1.0
-    for text in continuations(model, tokenizer, "a", Sampling(**{"max_new_tokens": 30, **settings})):
+    for text in Sampler(model, tokenizer).continuations("a", Sampling(**{"max_new_tokens": 30, **settings})):
         assert len(text) > 0
     [[found]] = generate(model, [[97]], Sampling(max_new_tokens=30), allowed=tokenizer.ids)
     assert not set(found) & set(rows)
@@ -287,7 +330,7 @@ def test_continuations_stop_at_the_end_of_text() -> None:
         model.transformer.ln_f.weight.zero_()
         model.transformer.ln_f.bias.fill_(1.0)
         model.lm_head.weight[tokenizer.end_of_text].fill_(1.0)
-    assert continuations(model, tokenizer, "a", Sampling(n_samples=2, temperature=0)) == ["", ""]
+    assert Sampler(model, tokenizer).continuations("a", Sampling(n_samples=2, temperature=0)) == ["", ""]
 
 
 def test_settings_out_of_range_are_named() -> None:

@@ -12,6 +12,7 @@ from conftest import one_line_error
 from corpus.articles import Pair, read_pairs
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
+from sampling.sampler import Sampler
 from prepare_data import PrepareConfig, prepare
 from tools.exact_match import MatchConfig, begins_with, completions, report
 from train import train
@@ -92,8 +93,8 @@ def test_enough_is_written_to_judge_a_prefix_and_no_more() -> None:
         model.transformer.ln_f.bias.fill_(1.0)
         model.lm_head.weight.zero_()
         model.lm_head.weight[ord("x")].fill_(1.0)
-    assert completions(model, tokenizer, pairs, True, torch.float32) == ["x" * 5, "x" * 11, "x" * 5]
-    assert completions(model, tokenizer, pairs, False, torch.float32) == ["x" * 4, "x" * 10, "x" * 3]
+    assert completions(Sampler(model, tokenizer), pairs, True) == ["x" * 5, "x" * 11, "x" * 5]
+    assert completions(Sampler(model, tokenizer), pairs, False) == ["x" * 4, "x" * 10, "x" * 3]
 
 
 def test_what_is_right_is_counted_by_kind_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

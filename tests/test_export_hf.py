@@ -96,7 +96,7 @@ def test_transformers_computes_our_logits_and_greedy_text(shape, config, tokeniz
     assert largest_difference(ours, theirs, tokenizer.vocab_size, 96) < 1e-5
     prompt = tokenizer.encode("the river runs")
     greedy = Sampling(max_new_tokens=64, temperature=0)
-    [[expected]] = generate(ours.double(), [prompt], greedy, end_of_text=tokenizer.end_of_text)
+    [[expected]] = generate(ours.double(), [prompt], greedy, end_tokens=[tokenizer.end_of_text])
     inputs = torch.tensor([prompt])
     options = {"do_sample": False, "max_new_tokens": 64, "attention_mask": torch.ones_like(inputs)}
     found = theirs.double().generate(inputs, **options)[0, len(prompt) :].tolist()
@@ -216,6 +216,8 @@ def test_every_librarys_sampling_is_timed(config, tokenizer, tmp_path, capsys):
         assert re.fullmatch(r"[\d.]+ tokens/s\n", capsys.readouterr().out), library
     with pytest.raises(ValueError, match="precision=int8: transformers has none here"):
         SamplingSpeedConfig("transformers", precision="int8")
+    sampling_speed(SamplingSpeedConfig("ours", str(folder), precision="int8", kernel="torch", **sizes))
+    assert capsys.readouterr().err == "int8, kernel torch\n"
 
 
 def test_the_card_has_size_data_loss_and_usage(config, tokenizer):

@@ -364,10 +364,10 @@ def test_a_cache_changes_no_logits(change: dict[str, Any], attention: Any) -> No
     assert cache.keys.shape == (2, 3, model.config.kv_heads, 32, model.config.head_size)
     logits = [model(part, cache=cache) for part in tokens.split([5, 1, 1, 4, 1, 20], dim=1)]
     torch.testing.assert_close(torch.cat(logits, dim=1), whole, rtol=1e-9, atol=1e-9)
-    assert (cache.lengths.tolist(), cache.longest) == ([32, 32, 32], 32)
+    assert cache.lengths == [32, 32, 32]
     with pytest.raises(ValueError, match="33 tokens are more than the cache has room for, size=32"):
         model(tokens[:, :1], cache=cache)
-    assert (cache.lengths.tolist(), cache.longest) == ([32, 32, 32], 32), "an error changes nothing"
+    assert cache.lengths == [32, 32, 32], "an error changes nothing"
 
 
 @torch.no_grad()
@@ -378,10 +378,10 @@ def test_rows_of_a_cache_have_lengths_of_their_own() -> None:
     cache = Cache(model.config, 4, dtype=torch.float64)
     for row, n in enumerate(lengths):
         if n:
-            model(tokens[row : row + 1, :n], cache=cache.rows(row, row + 1, longest=0))
+            model(tokens[row : row + 1, :n], cache=cache.rows(row, row + 1))
     new = torch.stack([tokens[row, n : n + 2] for row, n in enumerate(lengths)])
-    logits = model(new, cache=cache.rows(0, 3, longest=9))
-    assert cache.lengths.tolist() == [11, 2, 6, 0]
+    logits = model(new, cache=cache.rows(0, 3))
+    assert cache.lengths == [11, 2, 6, 0]
     for row, n in enumerate(lengths):
         torch.testing.assert_close(logits[row], whole[row, n : n + 2], rtol=1e-9, atol=1e-9)
 

@@ -16,7 +16,8 @@ from checkpointing import checkpoint, pretrained
 from corpus.tokenizer_json import open_tokenizer, write_tokenizer
 from model import GPTConfig
 from prepare_data import PrepareConfig, prepare
-from sampling.text import Sampling, continuations
+from sampling.config import Sampling
+from sampling.sampler import Sampler
 from system.errors import UserError
 from system.files import file_hash
 from tools.export_hf import ExportConfig, export
@@ -82,7 +83,7 @@ def test_both_layouts_load_the_same_model(trained: TrainConfig, tmp_path: Path) 
         model, tokenizer, dtype = pretrained.load(str(folder), "cpu", "float32")
         assert dtype == torch.float32
         assert not model.training
-        texts.append(continuations(model, tokenizer, "the river", Sampling(max_new_tokens=20), dtype))
+        texts.append(Sampler(model, tokenizer).continuations("the river", Sampling(max_new_tokens=20)))
     assert texts[0] == texts[1]
     assert len(texts[0][0]) > 5
     assert pretrained.load(trained.out_dir, "cpu", "bfloat16")[2] == torch.bfloat16
@@ -101,8 +102,8 @@ def test_folders_with_names_that_are_not_utf8_are_read_as_others(
     assert f'from_pretrained("{tmp_path}/hf \\udce9")' in Path(f"{tmp_path}/hf \udce9/README.md").read_text()
     texts = []
     for folder in (config.out_dir, f"{tmp_path}/hf \udce9"):
-        model, tokenizer, dtype = pretrained.load(folder, "cpu", "float32")
-        texts.append(continuations(model, tokenizer, "the river", Sampling(max_new_tokens=20), dtype))
+        model, tokenizer, _ = pretrained.load(folder, "cpu", "float32")
+        texts.append(Sampler(model, tokenizer).continuations("the river", Sampling(max_new_tokens=20)))
     assert texts[0] == texts[1]
 
 

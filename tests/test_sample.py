@@ -23,7 +23,7 @@ from model import GPT, GPTConfig
 from sampling import prompts
 from sampling.config import SampleConfig, Sampling
 from sampling.prompts import read_prompts
-from sampling.text import continuations
+from sampling.sampler import Sampler
 from system.command_line import parse_config
 from system.errors import UserError
 from system.files import LFS_POINTER
@@ -60,8 +60,8 @@ def checkpoint_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def continuations_of(checkpoint_dir: Path, prompt: str = "the river ", **settings: object) -> list[str]:
-    model, tokenizer, dtype = pretrained.load(str(checkpoint_dir), "cpu", "float32")
-    return continuations(model, tokenizer, prompt, Sampling(**{"max_new_tokens": 40, **settings}), dtype)
+    sampler = Sampler.load(checkpoint_dir, "cpu", "float32")
+    return sampler.continuations(prompt, Sampling(**{"max_new_tokens": 40, **settings}))
 
 
 def printed(*argv: object) -> str:
@@ -106,15 +106,15 @@ def test_settings_and_prompts_reach_the_engine(checkpoint_dir: Path, tmp_path: P
     found = printed(
         f"--checkpoint={checkpoint_dir}", f"--prompt_file={tmp_path / 'prompts.txt'}", "--stop=r", *argv
     )
-    model, tokenizer, dtype = pretrained.load(str(checkpoint_dir), "cpu", "float32")
+    sampler = Sampler.load(checkpoint_dir, "cpu", "float32")
     blocks = []
     for p, prompt in enumerate(("the", "river runs"), start=1):
-        written = continuations(model, tokenizer, prompt, Sampling(**settings), dtype, stop=["r"])
+        written = sampler.continuations(prompt, Sampling(**settings), stop=["r"])
         blocks += [
             f"--- prompt {p} of 2, sample {s} of 2\n{prompt}{text}\n" for s, text in enumerate(written, 1)
         ]
     assert found == "".join(blocks[:2]) + "\n" + "".join(blocks[2:])
-    free = continuations(model, tokenizer, "the", Sampling(**settings), dtype)
+    free = sampler.continuations("the", Sampling(**settings))
     assert any("r" in text for text in free), "a stop string that never comes proves nothing"
 
 
@@ -190,12 +190,10 @@ def test_the_lines_for_python_run(
     checkpoint_dir: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     lines = [line.strip() for line in (sample.__doc__ or "").splitlines() if line.startswith("    ")]
-    assert len(lines) == 5
+    assert len(lines) == 4
     exec("\n".join(lines).replace("out/demo", str(checkpoint_dir)), {})
-    model, tokenizer, dtype = pretrained.load(str(checkpoint_dir))
-    expected = continuations(model, tokenizer, "The history of", Sampling(n_samples=3), dtype)
+    expected = Sampler.load(checkpoint_dir).continuations("The history of", Sampling(n_samples=3))
     assert capsys.readouterr().out == f"{expected}\n"
-    assert not model.training
 
 
 def test_the_seed_decides(checkpoint_dir: Path) -> None:

@@ -16,7 +16,6 @@ VERBS = ("prepare_data", "train", "sample")
 NETWORK = ("model", "model_config")
 # From the top down: a room may import the rooms below it, and the network where that is said.
 ROOMS = ("tools", "verbs", "training", "evaluation", "sampling", "checkpointing", "corpus", "system")
-SIBLINGS = {"sampling", "checkpointing"}  # neither may import the other
 WITHOUT_MODEL = {"corpus", "system"}
 IMPORT_TRAIN = {"tools", "apps", "book"}  # of the verbs only train.train is for importing, and only here
 LATE = {"datasets", "wandb", "matplotlib", "transformers", "pandas", "pyarrow"}
@@ -71,8 +70,6 @@ def points_upward(module: str, other: str) -> bool:
         return here in WITHOUT_MODEL
     if there == "verbs":
         return not (here in IMPORT_TRAIN and other == "train")
-    if {here, there} == SIBLINGS:
-        return True
     return ROOMS.index(there) < ROOMS.index(here)
 
 

@@ -8,7 +8,8 @@ from references import enlarge
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
 from sampling.config import Sampling
-from sampling.text import Continuation, TextStream, continuations, in_order
+from sampling.sampler import Sampler
+from sampling.text import Continuation, TextStream
 
 BYTES = open_tokenizer("bytes")
 
@@ -55,11 +56,11 @@ def test_samples_are_shown_in_order_and_as_they_are_written() -> None:
     prompts, sampling = ["the", "a", ""], Sampling(max_new_tokens=30, temperature=2, top_k=0)
     samples = [Continuation(BYTES, prompt, sampling) for prompt in prompts]
     n_written, found = [], ["", "", ""]
-    for sample, piece in in_order(model, BYTES, samples):
+    for sample, piece in Sampler(model, BYTES).in_order(samples):
         index = samples.index(sample)
         assert not any(found[index + 1 :])
         found[index] += piece
         n_written.append(len(samples[0].text.tokens))
     assert n_written[:4] == [0, 1, 2, 3]
-    assert found == [continuations(model, BYTES, prompt, sampling)[0] for prompt in prompts]
+    assert found == [Sampler(model, BYTES).continuations(prompt, sampling)[0] for prompt in prompts]
     assert min(map(len, found)) > 3

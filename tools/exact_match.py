@@ -19,10 +19,7 @@ from system.progress import announced_on_stderr, tracked
 from system.settings import PathText, checked
 
 if TYPE_CHECKING:
-    import torch
-
-    from corpus.tokenizer import Tokenizer
-    from model import GPT
+    from sampling.sampler import Sampler
 
 AT_ONCE = 64  # prompts between two steps of the progress bar
 LOOK_AHEAD = 3  # characters after a completion: two to judge by, and one that may be cut in half
@@ -49,12 +46,11 @@ def begins_with(text: str, completion: str) -> bool:
     return text.startswith(completion) and not re.match(r"\S?[^\W_]", text[len(completion) :])
 
 
-def completions(
-    model: "GPT", tokenizer: "Tokenizer", pairs: Sequence[Pair], prefix: bool, dtype: "torch.dtype"
-) -> list[str]:
+def completions(sampler: "Sampler", pairs: Sequence[Pair], prefix: bool) -> list[str]:
     """Return what a model writes after each prompt, as far as it takes to judge it."""
     from sampling.engine import generate
 
+    tokenizer = sampler.tokenizer
     expected = [tokenizer.encode(pair.completion) for pair in pairs]
     lengths = [len(pair.completion) for pair in pairs]
 
@@ -65,13 +61,12 @@ def completions(
 
     longest = max(len(pair.completion.encode()) for pair in pairs)
     samples = generate(
-        model,
+        sampler.model,
         [tokenizer.encode(pair.prompt) or [tokenizer.end_of_text] for pair in pairs],
         Sampling(max_new_tokens=longest + 4 * LOOK_AHEAD, temperature=0),  # a token has a byte or more
-        end_of_text=tokenizer.end_of_text,
+        end_tokens=[tokenizer.end_of_text, *sampler.end_tokens],
         allowed=tokenizer.ids,
         is_done=is_long_enough,
-        dtype=dtype,
     )
     return [tokenizer.decode(tokens) for [tokens] in samples]
 
@@ -96,15 +91,16 @@ def main() -> None:
     pairs = read_pairs(config.pairs)
     with announced_on_stderr(f"loading {config.checkpoint}"):
         # Once the command line is read, so that a mistake in it does not wait for torch.
-        from checkpointing import pretrained
+        from sampling.sampler import Sampler
 
-        model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device)
+        sampler = Sampler.load(config.checkpoint, config.device)
+    tokenizer = sampler.tokenizer
     # Some tokenizers normalize text.
     pairs = [pair._replace(completion=tokenizer.decode(tokenizer.encode(pair.completion))) for pair in pairs]
     parts = [pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE)]
     texts: list[str] = []
     for part in tracked(parts, f"completing {len(pairs)} prompts", file=sys.stderr):
-        texts += completions(model, tokenizer, part, config.prefix, dtype)
+        texts += completions(sampler, part, config.prefix)
     report(config, pairs, texts)
 
 

@@ -5,6 +5,7 @@ sample ends early. Compare them in turn: `python -m tools.bench sample --versus=
 """
 
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,8 +22,9 @@ import torch
 from checkpointing import pretrained
 from sampling.config import Sampling
 from sampling.engine import generate
+from sampling.sampler import Sampler
 from system import hardware
-from system.errors import UserError, run_command
+from system.errors import UserError, run_command, say
 from tools.nanogpt_speed import SHAPE, nanogpt
 
 TEMPERATURE, TOP_K = 0.8, 200
@@ -32,14 +34,20 @@ Sample = Callable[[int], int]  # writes this many tokens of each sample, and ret
 
 def ours(config: SamplingSpeedConfig) -> Sample:
     """Return the function that samples with our engine."""
-    assert config.precision != "int8"  # the config says so
-    model, _, dtype = pretrained.load(config.model, precision=config.precision)
+    is_int8 = config.precision == "int8"
+    sampler = Sampler.load(
+        config.model,
+        precision="auto" if config.precision == "int8" else config.precision,
+        quantize="int8" if is_int8 else "none",
+        kernel=config.kernel,
+    )
+    say(sampler.about, sys.stderr)
 
     def sample(n_tokens: int) -> int:
         settings = Sampling(
             n_samples=config.n_samples, max_new_tokens=n_tokens, temperature=TEMPERATURE, top_k=TOP_K
         )
-        return sum(map(len, generate(model, [prompt(config)], settings, dtype=dtype)[0]))
+        return sum(map(len, generate(sampler.model, [prompt(config)], settings)[0]))
 
     return sample
 
@@ -55,6 +63,7 @@ def nanogpts(config: SamplingSpeedConfig) -> Sample:
     def sample(n_tokens: int) -> int:
         with torch.no_grad(), hardware.autocast(device, dtype_of(config)):
             written = model.generate(tokens, n_tokens, temperature=TEMPERATURE, top_k=TOP_K)
+            hardware.wait_for(device)
         return written.numel() - tokens.numel()
 
     return sample

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sampling.config import Kernel
 from system.command_line import parse_config
 from system.settings import PathText, checked
 
@@ -19,14 +20,15 @@ class SamplingSpeedConfig:
     n_samples: int = 1  # of one prompt, written together
     prompt_tokens: int = 16  # in the prompt
     new_tokens: int = 256  # of each sample
-    precision: Literal["float32", "bfloat16", "int8"] = "float32"  # int8: ctranslate2 only
+    precision: Literal["float32", "bfloat16", "int8"] = "float32"  # int8: ours and ctranslate2 only
+    kernel: Kernel = "auto"  # of our linear layers
     repeats: int = 1  # the median counts
 
     def __post_init__(self) -> None:
         for key in ("n_samples", "prompt_tokens", "new_tokens", "repeats"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
-        if self.precision == "int8" and self.library != "ctranslate2":
+        if self.precision == "int8" and self.library not in ("ours", "ctranslate2"):
             raise ValueError(f"precision=int8: {self.library} has none here: use float32 or bfloat16")
 
 

@@ -23,8 +23,7 @@ class BenchConfig:
     )
     config: PathText = "configs/bench_gpt2_small.py"  # the training that is measured
     versus: str = ""  # command of a peer that prints tokens/s, timed in turn with ours (all parts but data)
-    model: PathText = ""  # Hugging Face folder that ours samples with beside the peer (sample)
-    n_samples: int = 1  # that ours writes together beside the peer (sample)
+    sampling: str = ""  # settings of tools.sampling_speed for ours beside the peer (sample)
     sweep: bool = (
         True  # also try other micro-batches, attention, precision, with and without compile (train, all)
     )
@@ -37,14 +36,12 @@ class BenchConfig:
             raise ValueError(f"repeats={self.repeats}: must be at least 1")
         if self.seconds <= 0:
             raise ValueError(f"seconds={self.seconds}: must be above 0")
-        if self.n_samples < 1:
-            raise ValueError(f"n_samples={self.n_samples}: must be at least 1")
         if self.versus and self.part == "data":
             raise ValueError(
                 f"versus={self.versus}: reading data is not compared: use train, sample, all or speed"
             )
-        if self.part == "sample" and bool(self.versus) != bool(self.model):
-            raise ValueError("versus and model belong together: set both to compare sampling, or none")
+        if self.part == "sample" and bool(self.versus) != bool(self.sampling):
+            raise ValueError("versus and sampling belong together: set both to compare sampling, or none")
 
 
 class BenchCommand(NamedTuple):

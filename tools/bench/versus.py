@@ -10,12 +10,17 @@ from tools.bench.fresh import fresh_speed, output_of, tokens_per_second
 from tools.report import Report, spread
 
 
-def peer_words(versus: str) -> list[str]:
-    """Return the words of a peer's command. Raises UserError if it cannot be split into any."""
+def split(command: str, setting: str) -> list[str]:
+    """Return the words of a setting that is a command or a part of one. Raises UserError if it cannot be split."""
     try:
-        words = shlex.split(versus)
+        return shlex.split(command)
     except ValueError as error:
-        raise UserError(f"versus={versus}: {error}") from None
+        raise UserError(f"{setting}={command}: {error}") from None
+
+
+def peer_words(versus: str) -> list[str]:
+    """Return the words of a peer's command. Raises UserError if there are none."""
+    words = split(versus, "versus")
     if not words:
         raise UserError(f"versus={versus!r}: must be a command that prints tokens/s")
     return words
@@ -28,19 +33,7 @@ def compare_training(command: BenchCommand, report: Report) -> None:
 
 def compare_sampling(command: BenchCommand, report: Report) -> None:
     """Time our sampling and the peer's command in turn."""
-    bench, precision = command.bench, command.training.precision
-    settings = {
-        "model": bench.model,
-        "n_samples": bench.n_samples,
-        "precision": "float32" if precision == "auto" else precision,
-    }
-    words = [
-        sys.executable,
-        "-m",
-        "tools.sampling_speed",
-        "ours",
-        *(f"--{key}={settings[key]}" for key in settings),
-    ]
+    words = [sys.executable, "-m", "tools.sampling_speed", "ours", *split(command.bench.sampling, "sampling")]
     compare(command, report, lambda: tokens_per_second(output_of(words, "our speed"), "our speed"))
 
 
