@@ -11,6 +11,7 @@ Only the checkpoint is needed: it holds its tokenizer. The same from Python:
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ from system.progress import announced_on_stderr
 
 if TYPE_CHECKING:
     from model import GPT
-    from sampling.bulk import Row
+    from sampling.chat import Message
+    from sampling.sampler import Sampler
     from sampling.text import Continuation
 
 
@@ -41,6 +43,24 @@ def check_context(config: SampleConfig, model: "GPT") -> None:
         )
 
 
+def is_chat(sampler: "Sampler", config: SampleConfig) -> bool:
+    """Return whether a prompt is a message, which the model answers."""
+    return sampler.template is not None and not config.raw
+
+
+def write(
+    sampler: "Sampler", config: SampleConfig, rows: "Sequence[tuple[str | Sequence[Message], int]]"
+) -> "Iterator[tuple[Continuation, str]]":
+    """Yield the samples of prompts, each several times with its new pieces, while they are written together."""
+    stop = [config.stop.replace("\\n", "\n")] if config.stop else []
+    samples = []
+    for prompt, number in rows:
+        if isinstance(prompt, str) and is_chat(sampler, config):
+            prompt = [{"role": "user", "content": prompt}]
+        samples.append(sampler.begin(prompt, config.sampling, number, stop, thinking=config.thinking))
+    return sampler.in_order(samples, config.context)
+
+
 def heading(index: int, n_prompts: int, n_samples: int) -> str:
     """Return what stands before a sample's prompt: the end of the sample before, and which this is of several."""
     prompt, number = divmod(index, n_samples)
@@ -51,11 +71,11 @@ def heading(index: int, n_prompts: int, n_samples: int) -> str:
     return f"{gap}--- {which}sample {number + 1} of {n_samples}\n"
 
 
-def show(stream: "Iterator[tuple[Continuation, str]]", n_prompts: int, n_samples: int) -> None:
-    """Print samples while they are written, each after its prompt."""
+def show(stream: "Iterator[tuple[Continuation, str]]", n_prompts: int, n_samples: int, gap: str = "") -> None:
+    """Print samples while they are written, each after its prompt and a gap."""
     try:
         for index, (sample, pieces) in enumerate(itertools.groupby(stream, key=itemgetter(0))):
-            print(heading(index, n_prompts, n_samples) + sample.prompt, end="")
+            print(heading(index, n_prompts, n_samples) + sample.prompt + gap, end="")
             for _, piece in pieces:
                 print(piece, end="", flush=True)
     except KeyboardInterrupt:
@@ -79,30 +99,23 @@ def main() -> None:
         # Once the command line is read, so that a mistake in it does not wait for torch.
         from sampling.bulk import write_rows
         from sampling.sampler import Sampler
-        from sampling.text import Continuation
 
         sampler = Sampler.load(
             config.checkpoint, config.device, config.precision, config.quantize, config.kernel
         )
     check_context(config, sampler.model)
-
-    def write(config: SampleConfig, rows: "Sequence[Row]") -> "Iterator[tuple[Continuation, str]]":
-        stop = [config.stop.replace("\\n", "\n")] if config.stop else []
-        samples = [
-            Continuation(sampler.tokenizer, prompt, config.sampling, number, stop) for prompt, number in rows
-        ]
-        return sampler.in_order(samples, config.context)
-
     if interactive:
-        Interactive(config, lambda config, *row: (piece for _, piece in write(config, [row]))).run()
+        say(f"{config.checkpoint}: {sampler.about}")
+        pieces = lambda config, *row: (piece for _, piece in write(sampler, config, [row]))  # noqa: E731
+        Interactive(config, pieces, is_chat=is_chat(sampler, config)).run()
         return
     warn(config, prompts, sampler.tokenizer.special_tokens)
     n_samples = config.sampling.n_samples
     rows = [(prompt, number) for prompt in prompts for number in range(n_samples)]
     if config.out:
-        say(write_rows(config, rows, write))
+        say(write_rows(config, rows, partial(write, sampler)))
     else:
-        show(write(config, rows), len(prompts), n_samples)
+        show(write(sampler, config, rows), len(prompts), n_samples, "\n" if is_chat(sampler, config) else "")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,12 @@ import torch
 from checkpointing import checkpoint, foreign, huggingface_config, huggingface_weights
 from corpus import tokenizer_json
 from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
+from corpus.tokenizer_json import GENERATION_CONFIG
 from model import GPT, GPTConfig, choose_attention
 from system import hardware, hub
 from system.errors import UserError
+from system.files import read_json
+from system.hub import CONFIG
 from system.precision import Precision
 
 
@@ -26,11 +29,7 @@ def load(
     The weights are float32 whatever the precision. Raises UserError if the model, the device or the precision is
     not available.
     """
-    found = find(spec)
-    torch_device = hardware.choose_device(device)
-    dtype, _ = hardware.set_precision(precision, torch_device)
-    tokenizer = found.tokenizer()
-    return load_model(found, torch_device, dtype).eval(), tokenizer, dtype
+    return find(spec).load(device, precision)
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,13 @@ class Pretrained:
     folder: Path
     config: GPTConfig
     is_ours: bool  # a checkpoint of this project, not a folder in Hugging Face's layout
+
+    def load(self, device: str = "auto", precision: Precision = "auto") -> tuple[GPT, Tokenizer, torch.dtype]:
+        """Return the model, its tokenizer and the dtype of matrix multiplications, as the function `load` does."""
+        torch_device = hardware.choose_device(device)
+        dtype, _ = hardware.set_precision(precision, torch_device)
+        tokenizer = self.tokenizer()
+        return load_model(self, torch_device, dtype).eval(), tokenizer, dtype
 
     def load_weights(self, model: GPT) -> None:
         """Copy the weights into a model; raise UserError if names or shapes differ.
@@ -68,6 +74,16 @@ class Pretrained:
                 f" {self.config.vocab_size}: use the tokenizer files that came with the model"
             )
         return tokenizer
+
+    def end_tokens(self) -> list[int]:
+        """Return the tokens that end a text, besides the tokenizer's: a chat model lists that of an answer."""
+        ends: set[int] = set()
+        for file in () if self.is_ours else (GENERATION_CONFIG, CONFIG):
+            listed = read_json(self.folder / file, missing={}).get("eos_token_id")
+            ends |= {
+                end for end in (listed if isinstance(listed, list) else [listed]) if isinstance(end, int)
+            }
+        return sorted(end for end in ends if 0 <= end < self.config.vocab_size)
 
 
 def find(spec: str | Path, check: bool = True) -> Pretrained:

@@ -97,6 +97,8 @@ class SampleConfig:
     out: PathText = ""  # .jsonl file that gets the samples, and is continued where it stopped
     sampling: Sampling = field(default_factory=Sampling)  # how to continue a prompt
     stop: str = ""  # text that ends a sample and is left out; \n in it is a line break
+    raw: bool = False  # continue the prompt as text, though the model has a chat template
+    thinking: bool = True  # let a chat model that can think before it answers
     context: int = 0  # the last tokens of a text that the model sees; 0: as many as it was trained with
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of matrix multiplications

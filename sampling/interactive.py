@@ -2,12 +2,16 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sampling.config import SampleConfig, Sampling
 from system.command_line import parse_config
 from system.errors import UserError, print_error
+
+if TYPE_CHECKING:
+    from sampling.chat import Message
 
 COMMANDS = """\
 /again              continue the same text once more, differently
@@ -15,8 +19,14 @@ COMMANDS = """\
 /temperature 0.5    change a setting; so too {names}
                     (/stop alone: none)
 /settings           show the settings
+/new                begin another chat, with a chat model
 /quit               end, as Ctrl-D does; Ctrl-C ends a text that is being written"""
-SETTINGS = [field.name for field in fields(Sampling) if field.name != "n_samples"] + ["stop"]
+SETTINGS = [setting.name for setting in fields(Sampling) if setting.name != "n_samples"] + ["stop"]
+
+
+def message(role: str, content: str) -> "Message":
+    """Return a message of a chat."""
+    return {"role": role, "content": content}
 
 
 @dataclass
@@ -24,17 +34,20 @@ class Interactive:
     """A session at a terminal. `write` yields the pieces of the sample with a number that continues a prompt."""
 
     config: SampleConfig
-    write: Callable[[SampleConfig, str, int], Iterator[str]]
+    write: Callable[[SampleConfig, "str | list[Message]", int], Iterator[str]]
     read_line: Callable[[str], str] = input
+    is_chat: bool = False  # a line is a message, which the model answers, knowing those before
+    messages: "list[Message]" = field(default_factory=list)  # before the prompt, of a chat
     prompt: str | None = None
     number: int = 0  # of the prompt's continuations so far
-    last_text: str = ""
+    last_text: str = ""  # what was written last: in a chat the answer, else with the prompt
 
     def run(self) -> None:
         """Read lines and continue them, until /quit or Ctrl-D."""
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  arrow keys edit the line and bring back earlier ones
-        print("Type a text to continue, /help for the commands, Ctrl-D to end.")
+        what = "a message" if self.is_chat else "a text to continue"
+        print(f"Type {what}, /help for the commands, Ctrl-D to end.")
         while True:
             try:
                 line = self.read_line("> ")
@@ -66,6 +79,8 @@ class Interactive:
             self._continue(self.prompt, self.number + 1)
         elif command == "/save":
             self._save(value.strip())
+        elif command == "/new" and self.is_chat:
+            self.messages, self.prompt, self.last_text = [], None, ""
         elif command == "/help":
             print(COMMANDS.format(names=", ".join(f"/{name}" for name in SETTINGS if name != "temperature")))
         elif command == "/settings":
@@ -85,11 +100,14 @@ class Interactive:
         return getattr(self.config if name == "stop" else self.config.sampling, name)
 
     def _continue(self, prompt: str, number: int) -> None:
-        """Write a text. Ctrl-C ends it early."""
-        self.prompt, self.number, self.last_text = prompt, number, prompt
-        print(prompt, end="", flush=True)
+        """Write a text, or an answer. Ctrl-C ends it early."""
+        if self.is_chat and self.prompt is not None and number == 0:
+            self.messages += message("user", self.prompt), message("assistant", self.last_text)
+        self.prompt, self.number, self.last_text = prompt, number, "" if self.is_chat else prompt
+        print(self.last_text, end="", flush=True)
+        asked = [*self.messages, message("user", prompt)] if self.is_chat else prompt
         try:
-            for piece in self.write(self.config, prompt, number):
+            for piece in self.write(self.config, asked, number):
                 self.last_text += piece
                 print(piece, end="", flush=True)
         except KeyboardInterrupt:

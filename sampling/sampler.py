@@ -7,10 +7,12 @@ from pathlib import Path
 from checkpointing import pretrained
 from corpus.tokenizer import Tokenizer
 from model import GPT
+from sampling.chat import ChatTemplate, Message, read_template
 from sampling.config import Kernel, Quantize, Sampling
 from sampling.engine import Engine, needed
 from sampling.kernels import for_sampling
 from sampling.text import Continuation
+from system.errors import UserError
 from system.precision import Precision
 
 
@@ -21,6 +23,7 @@ class Sampler:
     model: GPT
     tokenizer: Tokenizer
     end_tokens: Sequence[int] = ()  # besides the tokenizer's end of text
+    template: ChatTemplate | None = None  # of a chat model
     about: str = ""  # how it computes, for the log
 
     @staticmethod
@@ -35,20 +38,51 @@ class Sampler:
 
         Raises UserError if the model, the device, the precision or the kernel is not available.
         """
-        model, tokenizer, dtype = pretrained.load(spec, device, precision)
+        found = pretrained.find(spec)
+        model, tokenizer, dtype = found.load(device, precision)
+        template = None if found.is_ours else read_template(found.folder, tokenizer, found.name)
         model, kernel = for_sampling(model, dtype, quantize, kernel)
         kind = "int8" if quantize == "int8" else str(dtype).removeprefix("torch.")
-        return Sampler(model, tokenizer, about=f"{kind}, kernel {kernel}")
+        about = f"{kind}, kernel {kernel}"
+        return Sampler(model, tokenizer, found.end_tokens(), template, about)
+
+    def begin(
+        self,
+        prompt: str | Sequence[Message],
+        sampling: Sampling,
+        number: int = 0,
+        stop: str | Sequence[str] = (),
+        *,
+        thinking: bool = True,
+        n_likeliest: int | None = None,
+    ) -> Continuation:
+        """Return a continuation of a text, or the answer to messages, that an engine can write.
+
+        `thinking` is for chat models that can think before they answer. Raises UserError for messages that the model's
+        template does not take, or if it has none.
+        """
+        if isinstance(prompt, str):
+            return Continuation(self.tokenizer, prompt, sampling, number, stop, n_likeliest=n_likeliest)
+        if self.template is None:
+            raise UserError("the model has no chat template", "give it a text to continue")
+        tokens = self.template.tokens(prompt, enable_thinking=thinking)
+        last = prompt[-1]["content"]
+        return Continuation(self.tokenizer, last, sampling, number, stop, tokens, n_likeliest)
 
     def continuations(
-        self, prompt: str, sampling: Sampling | None = None, stop: Sequence[str] = ()
+        self,
+        prompt: str | Sequence[Message],
+        sampling: Sampling | None = None,
+        stop: str | Sequence[str] = (),
     ) -> list[str]:
         """Return `n_samples` texts that the model writes after `prompt`; an empty prompt starts a new article.
+
+        Messages, such as [{"role": "user", "content": "Hello"}], are for models with a chat template.
 
         A text ends before the first of the `stop` strings, if the model does not end it earlier.
         """
         sampling = sampling or Sampling()
-        samples = [Continuation(self.tokenizer, prompt, sampling, n, stop) for n in range(sampling.n_samples)]
+        samples = [self.begin(prompt, sampling, n, stop) for n in range(sampling.n_samples)]
         for _ in self.in_order(samples):
             pass
         return ["".join(sample.pieces) for sample in samples]

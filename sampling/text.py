@@ -12,13 +12,21 @@ class Continuation:
     """A text that continues a prompt, in pieces as the engine writes it."""
 
     def __init__(
-        self, tokenizer: Tokenizer, prompt: str, sampling: Sampling, number: int = 0, stop: Sequence[str] = ()
+        self,
+        tokenizer: Tokenizer,
+        prompt: str,
+        sampling: Sampling,
+        number: int = 0,
+        stop: str | Sequence[str] = (),
+        tokens: Sequence[int] | None = None,  # to continue, if it is not just the prompt
+        n_likeliest: int | None = None,
     ) -> None:
         self.prompt, self.number = prompt, number
         self.pieces: list[str] = []
         self._stream = TextStream(tokenizer, stop)
-        tokens = tokenizer.encode(prompt) or [tokenizer.end_of_text]
-        self.text = Text(tokens, sampling, number, is_done=self._take)
+        if tokens is None:
+            tokens = tokenizer.encode(prompt) or [tokenizer.end_of_text]
+        self.text = Text(tokens, sampling, number, is_done=self._take, n_likeliest=n_likeliest)
 
     def _take(self, tokens: list[int]) -> bool:
         self.pieces.append(self._stream.push(tokens[-1]))
@@ -37,7 +45,7 @@ class TextStream:
     UTF-8 become U+FFFD.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer, stop: str | Sequence[str] = ()) -> None:
         self.is_stopped = False
         self._tokenizer = tokenizer
         self._stop = [stop] if isinstance(stop, str) else list(stop)

@@ -15,7 +15,7 @@ OUR_FOLDERS = ("out", "data", "hf", "configs")
 CONFIG = "config.json"
 # All that is downloaded; many models also have pickles, which we never open.
 FILES = [CONFIG, "generation_config.json", "tokenizer*.json", "vocab.json", "merges.txt"]
-FILES += ["added_tokens.json", "special_tokens_map.json"]
+FILES += ["added_tokens.json", "special_tokens_map.json", "chat_template.jinja"]
 FILE_ENDINGS = (".json", ".pt", ".safetensors")  # of paths, not of names on the hub
 WEIGHT_FILES = ["*.safetensors", "*.safetensors.index.json"]
 

@@ -2,10 +2,16 @@
 
 import json
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
+
+from corpus.bpe import SPLIT_PATTERN
+from corpus.tokenizer import END_OF_TEXT
 
 GPT2 = {"n_positions": 96, "n_embd": 48, "n_layer": 2, "n_head": 4, "vocab_size": 65}
 QWEN3 = {
@@ -64,3 +70,54 @@ def largest_difference(ours: torch.nn.Module, theirs: torch.nn.Module, vocab_siz
     assert logits.shape == expected.shape
     assert expected.std() > 0.5, "logits that hardly differ would prove nothing"
     return ((logits - expected).abs().max() / expected.std()).item()
+
+
+def qwen_tokenizer(folder: Path, texts: Sequence[str]) -> Tokenizer:
+    """Write a tokenizer.json as Qwen's: text in Unicode's form C, control tokens, another split."""
+    library = Tokenizer(models.BPE())
+    library.normalizer = normalizers.NFC()
+    split = pre_tokenizers.Split(Regex(SPLIT_PATTERN), behavior="isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    library.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
+    library.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
+    library.train_from_iterator(texts, trainer)
+    library.add_special_tokens(
+        [AddedToken(name, special=True) for name in (END_OF_TEXT, "<|im_start|>", "<|im_end|>")]
+    )
+    library.add_tokens(["<think>"])
+    library.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
+    return library
+
+
+# As Qwen3's, but short: a system message, turns, an answer that begins with an empty thought if thinking is off.
+CHAT_TEMPLATE = """\
+{%- for message in messages %}
+    {%- if message.role == 'tool' %}
+        {{- raise_exception('no tools here') }}
+    {%- endif %}
+    {{- '<|im_start|>' + message.role + '\\n' + message.content.split('</think>')[-1] + '<|im_end|>' + '\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}
+        {{- '<think>\\n\\n</think>\\n\\n' }}
+    {%- endif %}
+{%- endif %}
+"""
+
+
+def chat_model(folder: Path, **settings: Any) -> Path:
+    """Write an untrained chat model as Qwen3's into a folder, and return it; `settings` change its tokenizer_config.json."""
+    folder.mkdir(exist_ok=True)
+    library = qwen_tokenizer(folder, ["the river runs to the sea and the sun is high above it"] * 50)
+    ends = [library.token_to_id("<|im_end|>"), library.token_to_id(END_OF_TEXT)]
+    model = reference_model("qwen3", vocab_size=library.get_vocab_size(), max_position_embeddings=256)
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}))
+    settings = {"eos_token": "<|im_end|>", "chat_template": CHAT_TEMPLATE} | settings
+    settings |= {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder

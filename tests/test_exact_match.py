@@ -12,8 +12,8 @@ from conftest import one_line_error
 from corpus.articles import Pair, read_pairs
 from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
-from sampling.sampler import Sampler
 from prepare_data import PrepareConfig, prepare
+from sampling.sampler import Sampler
 from tools.exact_match import MatchConfig, begins_with, completions, report
 from train import train
 from training.config import TrainConfig

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,3 +133,32 @@ def test_prompts_are_asked_for_at_a_terminal_only(monkeypatch: pytest.MonkeyPatc
     assert sample.is_interactive(["--checkpoint=x", "--seed", "2"])
     for given in ("--prompt=", "--prompt", "--prompt_file=x", "--prompt-file=x", "--out=x"):
         assert not sample.is_interactive([given, "a"])
+
+
+def test_a_chat_knows_what_was_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    waiting = iter(["one", "two", "/again", "three", "/new", "/again", "four", f"/save {tmp_path / 'x'}"])
+    asked: list[tuple[list[tuple[str, str]], int]] = []
+
+    def read_line(_prompt: str) -> str:
+        try:
+            return next(waiting)
+        except StopIteration:
+            raise EOFError from None
+
+    def write(config: SampleConfig, prompt: Any, number: int) -> Iterator[str]:
+        asked.append(([(message["role"], message["content"]) for message in prompt], number))
+        yield f"answer {len(asked)}"
+
+    Interactive(SampleConfig(), write, read_line, is_chat=True).run()
+    first = [("user", "one"), ("assistant", "answer 1"), ("user", "two")]
+    assert asked == [
+        (first[:1], 0),
+        (first, 0),
+        (first, 1),
+        ([*first, ("assistant", "answer 3"), ("user", "three")], 0),
+        ([("user", "four")], 0),
+    ]
+    out = capsys.readouterr()
+    assert out.out.splitlines()[1:-2] == [f"answer {number}" for number in range(1, 6)]
+    assert "/again: there is no text yet" in out.err
+    assert (tmp_path / "x").read_text() == "answer 5\n"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from preparing import gpt2_cache
+from references import qwen_tokenizer
 from tiktoken_ext import openai_public
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Library
 from transformers import AutoTokenizer
 
-from corpus.bpe import SPLIT_PATTERN, train_bpe
+from corpus.bpe import train_bpe
 from corpus.tokenizer import END_OF_TEXT, ForeignTokenizer, Tokenizer, byte_tokenizer
 from corpus.tokenizer_json import GPT2_PATTERN, open_tokenizer, read_tokenizer, write_tokenizer
 from system import hub
@@ -300,22 +300,7 @@ def test_the_hubs_old_way_of_writing_gpt2s_tokenizer_is_read(tokenizers, tmp_pat
 
 
 def like_qwen(folder: Path) -> Library:
-    """Write a tokenizer.json as Qwen's: text in Unicode's form C, control tokens, another split."""
-    library = Library(models.BPE())
-    library.normalizer = normalizers.NFC()
-    split = pre_tokenizers.Split(Regex(SPLIT_PATTERN), behavior="isolated")
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    library.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-    library.decoder = decoders.ByteLevel()
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    library.train_from_iterator(strings(1000)[:500], trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False))  # fmt: skip
-    library.add_special_tokens(
-        [AddedToken(name, special=True) for name in (END_OF_TEXT, "<|im_start|>", "<|im_end|>")]
-    )
-    library.add_tokens(["<think>"])
-    library.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
-    return library
+    return qwen_tokenizer(folder, strings(1000)[:500])
 
 
 def test_a_foreign_tokenizer_is_run_by_its_library_behind_the_same_interface(tmp_path):
