@@ -20,7 +20,7 @@ setup: .venv/run  ## what training and sampling need
 	$(INSTALL) -r requirements.txt
 	@touch $@
 
-.venv/dev: requirements-dev.txt .venv/run
+.venv/dev: requirements-dev.txt requirements-apps.txt .venv/run
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@
 

@@ -19,28 +19,13 @@ from sampling.config import SampleConfig
 from sampling.interactive import Interactive
 from sampling.prompts import read_prompts, warn
 from system.command_line import parse_config
-from system.errors import INTERRUPTED_STATUS, UserError, run_command, say
+from system.errors import INTERRUPTED_STATUS, run_command, say
 from system.progress import announced_on_stderr
 
 if TYPE_CHECKING:
-    from model import GPT
     from sampling.chat import Message
     from sampling.sampler import Sampler
     from sampling.text import Continuation
-
-
-def check_context(config: SampleConfig, model: "GPT") -> None:
-    """Raise UserError for more context than the model has positions; say so if it has more than it was trained with."""
-    shape = model.config
-    if config.context > shape.block_size:
-        if shape.position == "learned":
-            raise UserError(
-                f"context={config.context}: the model has {shape.block_size} positions: use no more"
-            )
-        say(
-            f"note: context={config.context} is more than the {shape.block_size} tokens the model was trained with",
-            sys.stderr,
-        )
 
 
 def is_chat(sampler: "Sampler", config: SampleConfig) -> bool:
@@ -103,7 +88,7 @@ def main() -> None:
         sampler = Sampler.load(
             config.checkpoint, config.device, config.precision, config.quantize, config.kernel
         )
-    check_context(config, sampler.model)
+    sampler.check_context(config.context)
     if interactive:
         say(f"{config.checkpoint}: {sampler.about}")
         pieces = lambda config, *row: (piece for _, piece in write(sampler, config, [row]))  # noqa: E731

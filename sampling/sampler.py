@@ -1,5 +1,6 @@
 """A model with all that it takes to write texts: `Sampler.load("out/demo").continuations("The history of")`."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from sampling.config import Kernel, Quantize, Sampling
 from sampling.engine import Engine, needed
 from sampling.kernels import for_sampling
 from sampling.text import Continuation
-from system.errors import UserError
+from system.errors import UserError, say
 from system.precision import Precision
 
 
@@ -105,6 +106,15 @@ class Sampler:
                 engine.step()
                 yield sample, "".join(sample.pieces[n_read:])
             yield sample, sample.close()
+
+    def check_context(self, context: int) -> None:
+        """Raise UserError if the model has fewer positions; say so if it was trained with fewer."""
+        shape = self.model.config
+        if context > shape.block_size:
+            if shape.position == "learned":
+                raise UserError(f"context={context}: the model has {shape.block_size} positions: use no more")
+            trained = f"the {shape.block_size} tokens the model was trained with"
+            say(f"note: context={context} is more than {trained}", sys.stderr)
 
     def engine(self, slots: int, context: int = 0) -> Engine:
         """Return an engine for texts of this model."""

@@ -18,6 +18,7 @@ from tools.export_hf import ExportConfig
 from tools.faults.__main__ import FaultsConfig
 from tools.invented_pairs import PairsConfig
 from tools.plot import PlotConfig
+from tools.serve.config import ServeConfig
 from training.config import (
     OPERATIONAL,
     GPTConfig,
@@ -197,10 +198,11 @@ COMMANDS = [
     PlotConfig,
     BenchConfig,
     FaultsConfig,
+    ServeConfig,
 ]
 PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out model".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
-NO_PATHS = "device wandb_project prompt stop dataset subset only versus sampling".split()
+NO_PATHS = "device host wandb_project prompt stop dataset subset only versus sampling".split()
 
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

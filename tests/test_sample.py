@@ -19,6 +19,7 @@ from conftest import ROOT, WORDS, Terminal, command_environment, one_line_error
 
 import sample
 from checkpointing import pretrained
+from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
 from sampling import prompts
 from sampling.config import SampleConfig, Sampling
@@ -136,7 +137,7 @@ def test_more_context_than_in_training_is_said(capsys: pytest.CaptureFixture[str
         (8, ""),
         (9, "note: context=9 is more than the 8 tokens the model was trained with\n"),
     ):
-        sample.check_context(SampleConfig(context=context), model)
+        Sampler(model.eval(), open_tokenizer("bytes")).check_context(context)
         assert capsys.readouterr().err == note
 
 

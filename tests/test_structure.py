@@ -140,6 +140,8 @@ MISTAKES = {
     "tools.gpu_report": "--x",
     "tools.nanogpt_speed": "--x",
     "tools.plot": "--x",
+    "tools.sampling_speed": "--x",
+    "tools.serve": "--x",
 }
 
 

@@ -1,0 +1,145 @@
+"""What our web servers share: where they listen, who may ask, what a request may hold, and how they stop.
+
+A server listens on loopback unless it has a key. There it answers only requests that name it as localhost, so that no web
+page can reach it under a name of its own.
+"""
+
+import asyncio
+import hmac
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from system.errors import UserError, say
+
+KEY_VARIABLE = "WIKIGPT_API_KEY"
+LONGEST_BODY = 2**20  # bytes
+STOP_SECONDS = 10  # that running requests have to end, once the server is told to stop
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach an address or name."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Gate:
+    """Lets through what may ask: with the key, if there is one, else requests from this machine to localhost."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self.app, self.key = app, key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers, n_bytes = Headers(scope=scope), 0
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        async def receive_some() -> Message:
+            nonlocal n_bytes
+            message = await receive()
+            n_bytes += len(message.get("body", b""))
+            if n_bytes > LONGEST_BODY:
+                raise HTTPException(413, f"the request has more than {LONGEST_BODY:,} bytes")
+            return message
+
+        status, problem = self._refusal(scope["method"], headers)
+        if problem:
+            await error_response(status, problem)(scope, receive, send_with_headers)
+        else:
+            await self.app(scope, receive_some, send_with_headers)
+
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str]:
+        """Return a status and why the request is not answered; an empty text if it is."""
+        found = headers.get("authorization", "").encode("latin-1")
+        if self.key and not hmac.compare_digest(found, b"Bearer " + self.key):
+            return 401, "the API key is missing or wrong: send it as `Authorization: Bearer ...`"
+        host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+        if not self.key and not is_loopback(host):
+            return 403, f"the request is for {host!r}: without a key this server answers to localhost only"
+        if method == "POST" and headers.get("content-type", "").partition(";")[0] != "application/json":
+            return 415, "the request must be JSON, with `Content-Type: application/json`"
+        return 200, ""
+
+
+def error_response(status: int, message: str, code: str | None = None) -> JSONResponse:
+    """Return an error in the form that clients of the OpenAI API know."""
+    kinds = {401: "authentication_error", 429: "rate_limit_error"}
+    kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return JSONResponse({"error": error}, status)
+
+
+def api_key(host: str) -> str:
+    """Return the key from the environment; raise UserError if a server on this host needs one."""
+    key = os.environ.get(KEY_VARIABLE, "")
+    if not key and not is_loopback(host):
+        raise UserError(f"host={host}: others can reach it: set {KEY_VARIABLE}, the key that they must send")
+    return key
+
+
+def serve(app: Starlette, host: str, port: int, key: str, about: str) -> None:
+    """Serve until SIGINT or SIGTERM; then answer what has begun, for STOP_SECONDS at most.
+
+    Says where it listens. Port 0 is any free one. Raises UserError if it cannot listen there.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        listening = socket.create_server(found[0][4][:2], family=found[0][0])
+    except OSError as error:
+        is_name = isinstance(error, socket.gaierror)  # whose number is not the system's
+        reason = error.strerror if is_name or not error.errno else os.strerror(error.errno)
+        raise UserError(f"host={host}, port={port}: {reason}: choose another --port or --host") from None
+    place = f"[{host}]" if ":" in host else host
+    ready = f"listening on http://{place}:{listening.getsockname()[1]} ({about}); Ctrl-C stops it"
+    config = uvicorn.Config(
+        Gate(app, key), log_level="warning", server_header=False, timeout_graceful_shutdown=STOP_SECONDS
+    )
+    _Server(config, lambda: say(ready)).run([listening])
+    say("stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends with status 0 at a signal, and calls `ready` once it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        for number in numbers:
+            loop.remove_signal_handler(number)
