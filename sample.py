@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sampling.config import SampleConfig
 from sampling.interactive import Interactive
 from sampling.prompts import read_prompts, warn
-from system.command_line import parse_config
+from system.command_line import let_threads_wait_longer, parse_config
 from system.errors import INTERRUPTED_STATUS, run_command, say
 from system.progress import announced_on_stderr
 
@@ -80,6 +80,7 @@ def main() -> None:
     config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
     interactive = is_interactive(sys.argv[1:])
     prompts = [] if interactive else read_prompts(config)
+    let_threads_wait_longer()
     with announced_on_stderr(f"loading {config.checkpoint}"):
         # Once the command line is read, so that a mistake in it does not wait for torch.
         from sampling.bulk import write_rows

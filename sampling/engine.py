@@ -95,10 +95,11 @@ class Engine:
         keys = block.attn.c_attn(model.transformer.wte.weight[:1])
         self.cache = Cache(model.config, slots, context, self.device, keys.dtype)
         self.end_tokens = frozenset(end_tokens)
-        forbidden = torch.zeros(model.config.vocab_size, dtype=torch.bool)  # (V,)
+        self.forbidden: Tensor | None = None
         if allowed is not None:
-            forbidden.fill_(True)[torch.as_tensor(allowed)] = False
-        self.forbidden = forbidden.to(self.device)
+            forbidden = torch.ones(model.config.vocab_size, dtype=torch.bool)  # (V,)
+            forbidden[torch.as_tensor(allowed)] = False
+            self.forbidden = forbidden.to(self.device) if forbidden.any() else None
         self.slots = slots
         self.waiting: deque[Text] = deque()
         self.running: list[Text] = []  # in the order of their slots
@@ -126,7 +127,7 @@ class Engine:
         parts += self._join()
         texts = list(self.running)
         if texts:
-            logits = torch.cat(parts)  # (B, V)
+            logits = self._checked(parts[0] if len(parts) == 1 else torch.cat(parts))  # (B, V)
             tokens = self._sample(logits)
             chosen = self._with_log_probabilities(logits, tokens)
             for text, token in zip(texts, tokens, strict=True):
@@ -201,15 +202,19 @@ class Engine:
             self.running[slot] = self.running[last]
         self.running.pop()
 
-    def _sample(self, logits: Tensor) -> list[int]:
-        """Return the next token of each running text: (B, V) -> B ids. Texts with the same settings are drawn together."""
-        if not logits.sum().isfinite():
+    def _checked(self, logits: Tensor) -> Tensor:
+        """Return logits in which ids that are not allowed have probability 0. Raises UserError if they are not finite."""
+        if not logits.amax(-1).isfinite().all():  # the largest is nan if any is
             raise UserError(
                 "the model's logits are not finite", "use weights that are, or --precision=float32"
             )
-        logits = logits.masked_fill(self.forbidden, -math.inf)
-        for slot, text in enumerate(self.running):
-            if text.sampling.repetition_penalty != 1:
+        return logits if self.forbidden is None else logits.masked_fill(self.forbidden, -math.inf)
+
+    def _sample(self, logits: Tensor) -> list[int]:
+        """Return the next token of each running text: (B, V) -> B ids. Texts with the same settings are drawn together."""
+        if any(text.sampling.repetition_penalty != 1 for text in self.running):
+            logits = logits.clone()
+            for slot, text in enumerate(self.running):
                 seen = torch.tensor([*{*text.prompt, *text.tokens}], device=self.device)
                 logits[slot] = penalized(logits[slot], seen, text.sampling.repetition_penalty)
         by_controls: dict[tuple[float, int, float, float], list[int]] = {}
@@ -232,7 +237,7 @@ class Engine:
         found = {}
         for slot, text in enumerate(self.running):
             if text.n_likeliest is not None:
-                row = logits[slot].masked_fill(self.forbidden, -math.inf).log_softmax(-1)  # (V,)
+                row = logits[slot].log_softmax(-1)  # (V,)
                 values, ids = row.topk(min(text.n_likeliest, len(row)))
                 likeliest = dict(zip(ids.tolist(), values.tolist(), strict=True))
                 found[text] = Chosen(tokens[slot], float(row[tokens[slot]]), likeliest)

@@ -14,12 +14,13 @@ def candidates(
     as the first (https://arxiv.org/abs/2407.01082). What is not kept has probability 0; the rest is not renormalized.
     With `top_k`, `top_p` or `min_p` the most probable token comes first, otherwise ids are in their order.
     """
+    V = logits.shape[-1]
     # Subtracting the maximum changes no probability and keeps a tiny temperature from overflowing.
-    scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
     if not top_k and top_p >= 1 and not min_p:
-        return scaled.softmax(-1), torch.arange(logits.shape[-1], device=logits.device).expand_as(logits)
-    scaled, ids = scaled.topk(min(top_k or logits.shape[-1], logits.shape[-1]), dim=-1)
-    probabilities = scaled.softmax(-1)  # (B, n)
+        scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
+        return scaled.softmax(-1), torch.arange(V, device=logits.device).expand_as(logits)
+    largest, ids = logits.topk(min(top_k or V, V), dim=-1)  # (B, n)
+    probabilities = ((largest - largest[..., :1]) / temperature).softmax(-1)  # (B, n)
     before = probabilities.cumsum(-1) - probabilities  # the sum over more probable tokens
     kept = (before < top_p) & (probabilities >= min_p * probabilities[..., :1])
     kept[..., 0] = True

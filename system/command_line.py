@@ -35,9 +35,16 @@ if not find_spec("torch"):  # before a library that it came with is imported in 
     sys.exit(2)
 # Every command imports this module before torch loads OpenMP: threads that wait then soon leave their cores to other
 # programs, beside which a command would otherwise stall.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+_SPINCOUNT, _LONGER_SPINCOUNT = "1000", "10000"
+os.environ.setdefault("GOMP_SPINCOUNT", _SPINCOUNT)
 # The comment at the end of a field's line, or of the next one where ruff has wrapped a long field in parentheses.
 FIELD_COMMENT = re.compile(r"^ +(\w+): (?:.*\(\n)?.*  # (.*)$", re.MULTILINE)
+
+
+def let_threads_wait_longer() -> None:
+    """For sampling, whose parallel parts are short, let OpenMP's threads wait ten times as long. Call it before torch loads."""
+    if os.environ["GOMP_SPINCOUNT"] == _SPINCOUNT:
+        os.environ["GOMP_SPINCOUNT"] = _LONGER_SPINCOUNT
 
 
 def parse_config(

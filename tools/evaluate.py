@@ -4,6 +4,7 @@ Prints bits per byte of the validation split, which compare across tokenizers. W
 both and prints what int8 costs.
 """
 
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,7 +68,7 @@ def score(config: EvaluateConfig) -> None:
         model, tokenizer, dtype = pretrained.load(config.checkpoint, config.device, config.precision)
     if tokenizer.hash != data.tokenizer().hash:
         raise UserError(
-            f"data_dir={config.data_dir} was prepared with another tokenizer than the model's: prepare it with --tokenizer={config.checkpoint}"
+            f"data_dir={config.data_dir} was prepared with another tokenizer than the model's: prepare it with --tokenizer={shlex.quote(config.checkpoint)}"
         )
     block_size = model.config.block_size
     starts = data.validation_starts(block_size, config.eval_windows or None)

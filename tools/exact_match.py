@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from corpus.articles import Pair, read_pairs
 from sampling.config import Sampling
-from system.command_line import parse_config
+from system.command_line import let_threads_wait_longer, parse_config
 from system.errors import run_command
 from system.progress import announced_on_stderr, tracked
 from system.settings import PathText, checked
@@ -89,6 +89,7 @@ def report(config: MatchConfig, pairs: Sequence[Pair], texts: Sequence[str]) -> 
 def main() -> None:
     config = parse_config(MatchConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
     pairs = read_pairs(config.pairs)
+    let_threads_wait_longer()
     with announced_on_stderr(f"loading {config.checkpoint}"):
         # Once the command line is read, so that a mistake in it does not wait for torch.
         from sampling.sampler import Sampler

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from system.command_line import read_command
+from system.command_line import let_threads_wait_longer, read_command
 from tools.sampling_speed_config import SamplingSpeedConfig, parse_speed_command
 
 if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
     CONFIG = read_command(parse_speed_command, __doc__ or "")
+    let_threads_wait_longer()
 
 import torch
 

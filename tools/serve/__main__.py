@@ -7,7 +7,7 @@ machines reach it, set a key: `WIKIGPT_API_KEY=... python -m tools.serve --host=
 import os
 import sys
 
-from system.command_line import parse_config
+from system.command_line import let_threads_wait_longer, parse_config
 from system.errors import UserError, run_command
 from system.progress import announced_on_stderr
 from tools.serve.config import ServeConfig
@@ -22,6 +22,7 @@ def main() -> None:
             f"{error.name} is not installed: run `pip install -r requirements-apps.txt`"
         ) from None
     key = api_key(config.host)
+    let_threads_wait_longer()
     with announced_on_stderr(f"loading {config.checkpoint}"):
         # Once the command line is read, so that a mistake in it does not wait for torch.
         from sampling.sampler import Sampler
