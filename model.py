@@ -191,8 +191,9 @@ class Cache:
         if config.position == "learned" and self.size > config.block_size:
             raise ValueError(f"size={size}: learned positions end at block_size={config.block_size}")
         shape = (config.n_layer, B, config.kv_heads, self.size, config.head_size)
+        # On a CPU, memory of zeros costs nothing until it is written.
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros_like(self.keys)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
         self.lengths = [0] * B
         self.in_use = range(B)  # the rows that a forward pass continues
 

@@ -62,7 +62,8 @@ def settings_of(config: SampleConfig) -> dict[str, Any]:
     """Return the settings that decide a sample's text, but for its prompt and number."""
     sampling = asdict(config.sampling)
     del sampling["n_samples"]
-    return {"checkpoint": config.checkpoint, **sampling, "stop": config.stop, "context": config.context}
+    names = ("stop", "raw", "thinking", "context", "device", "precision", "quantize", "kernel")
+    return {"checkpoint": config.checkpoint, **sampling} | {name: getattr(config, name) for name in names}
 
 
 def n_written(path: str, rows: Sequence[Row], settings: dict[str, Any]) -> int:

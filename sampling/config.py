@@ -84,6 +84,15 @@ class Sampling:
         return self.temperature, self.top_k, self.top_p, self.min_p
 
 
+def _is_unicode(text: str) -> bool:
+    """Return whether a text has no lone surrogates, which Python makes of invalid bytes of the command line."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @checked
 @dataclass(frozen=True)
 class SampleConfig:
@@ -110,6 +119,8 @@ class SampleConfig:
     def __post_init__(self) -> None:
         if self.context < 0:
             raise ValueError(f"context={self.context}: must be at least 0 (0: the model's block_size)")
+        if not _is_unicode(self.stop):
+            raise ValueError(f"stop={self.stop!r}: not UTF-8: write it in UTF-8")
         if self.prompt_file and self.prompt != SampleConfig.prompt:
             raise ValueError(
                 f"prompt={self.prompt!r}, prompt_file={self.prompt_file}: set only one of the two"

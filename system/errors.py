@@ -69,10 +69,13 @@ def print_error(message: object) -> None:
     say(f"error: {' '.join(str(message).splitlines())}", sys.stderr)
 
 
-def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.exit) -> None:
+def run_command(
+    main: Callable[[], None], leave: Callable[[int], object] = sys.exit, resumes: bool = True
+) -> None:
     """Run a command's `main`, then call `leave` with its exit status: 2 after a `UserError`, printed as one line.
 
-    Exits silently when the output's reader is gone, as in `| head -1`.
+    Exits silently when the output's reader is gone, as in `| head -1`. `resumes` tells whether the same command goes on
+    where Ctrl-C ended it.
     """
     status = 0
     print_any_text()
@@ -88,7 +91,7 @@ def run_command(main: Callable[[], None], leave: Callable[[int], object] = sys.e
         print_error(error)
         status = 2
     except KeyboardInterrupt:
-        say(interrupted(), sys.stderr)
+        say(interrupted() if resumes else "interrupted", sys.stderr)
         status = INTERRUPTED_STATUS
     except Exception as error:  # any kind: `leave` must run
         status = _report(error)

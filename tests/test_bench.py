@@ -165,7 +165,7 @@ def test_a_peer_is_timed_in_turn(
 @pytest.mark.parametrize(
     ("peer", "message"),
     [
-        ("print('no speed')", r"the peer: must print its speed as .* Its last line: no speed$"),
+        ("print('no speed')", r"the peer must print its speed as .*: its last line is 'no speed'$"),
         ("print('a\\nno CUDA'); raise SystemExit(3)", r"the peer failed with status 3: no CUDA$"),
         ("print('0 tokens/s')", r"the peer: its speed must be above 0 tokens/s$"),
     ],

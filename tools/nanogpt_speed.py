@@ -82,4 +82,4 @@ def main(config: NanoGPTConfig) -> None:
 
 
 if __name__ == "__main__":
-    run_command(lambda: main(CONFIG))
+    run_command(lambda: main(CONFIG), resumes=False)

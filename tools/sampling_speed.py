@@ -158,4 +158,4 @@ def main(config: SamplingSpeedConfig) -> None:
 
 
 if __name__ == "__main__":
-    run_command(lambda: main(CONFIG))
+    run_command(lambda: main(CONFIG), resumes=False)

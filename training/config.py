@@ -59,7 +59,8 @@ class OptimizerConfig:
                 raise ValueError(f"{name}={getattr(self, name)}: must not be below 0")
         if self.matrix_learning_rate and self.optimizer != "muon":
             found = f"matrix_learning_rate={self.matrix_learning_rate}"
-            raise ValueError(f"{found}: must be 0 with optimizer={self.optimizer}: only Muon has two rates")
+            fix = "only Muon has two rates: add --matrix_learning_rate=0"
+            raise ValueError(f"{found}: must be 0 with optimizer={self.optimizer}: {fix}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas={self.betas}: must be two numbers in [0, 1)")
         if not self.epsilon > 0:

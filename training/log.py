@@ -310,7 +310,8 @@ def outcome(run: Run, progress: Progress, stopped_by: str) -> str:
         best_is = str(error)
     return (
         f"{out_dir} is finished: step {step}, validation loss {progress.val_loss:.4f}, {best_is}. Sample from it with"
-        f" `python sample.py --checkpoint={shlex.quote(out_dir)}`, train it longer with `--max_steps=... --extend`."
+        f" `python sample.py --checkpoint={shlex.quote(out_dir)}`, train it longer with `--max_steps=... --extend`,"
+        " or anew with `--overwrite`."
     )
 
 

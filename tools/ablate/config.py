@@ -76,6 +76,12 @@ def parse_ablate_command(argv: Sequence[str], description: str) -> AblateCommand
         raise UserError(
             f"branch_from={base.config.branch_from}: runs must be new: leave it out, or use init_from"
         )
+    if any(word.startswith(("--max_minutes", "--max-minutes")) for word in others):
+        raise UserError("max_minutes: here it is minutes, the time that each run has")
+    if not ablate.choices.strip(" ;"):
+        raise UserError(
+            "no choices: set some, for example --choices='learning_rate=1e-3; n_layer=6,n_embd=160'"
+        )
     Manifest.read(base.config.data_dir)  # so that missing data are known at once
     choices: list[Choice] = []
     for text in filter(None, map(str.strip, ablate.choices.split(";"))):
@@ -84,10 +90,6 @@ def parse_ablate_command(argv: Sequence[str], description: str) -> AblateCommand
             if choice.config == other.config:
                 raise UserError(f"choices: {choice.name} is the same as {other.name}: leave it out")
         choices.append(choice)
-    if not choices:
-        raise UserError(
-            "no choices: set some, for example --choices='learning_rate=1e-3; n_layer=6,n_embd=160'"
-        )
     return AblateCommand(ablate, base, tuple(choices), shlex.join(["python", "-m", "tools.ablate", *argv]))
 
 

@@ -46,4 +46,4 @@ def main(command: BenchCommand) -> None:
 
 
 if __name__ == "__main__":
-    run_command(lambda: main(COMMAND))
+    run_command(lambda: main(COMMAND), resumes=False)
