@@ -151,7 +151,7 @@ def cached_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) ->
     H, K = q.shape[1], k.shape[1]
     grouped = q.reshape(len(q), K, -1, q.shape[-1])  # (B, K, H/K * T, D)
     mask = None if visible is None else visible[:, None].repeat(1, 1, H // K, 1)  # (B, 1, H/K * T, S)
-    return F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask).view(q.shape)
+    return F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask).reshape(q.shape)
 
 
 class LayerCache(NamedTuple):
@@ -159,16 +159,16 @@ class LayerCache(NamedTuple):
 
     keys: Tensor  # (B, K, S, D), a view of the cache's memory
     values: Tensor  # (B, K, S, D)
-    places: tuple[Any, slice, Any]  # of the new tokens in both
+    where: tuple[Any, slice, Any]  # of the new tokens: slices, or where lengths differ, rows and positions
     begins: bool  # all texts do, so that attention to the new tokens is enough
     visible: Tensor | None  # (B, T, S): the keys that each new token sees; None: all
 
     def store(self, k: Tensor, v: Tensor) -> None:
         """Keep the new tokens' keys and values, (B, K, T, D) each."""
-        if isinstance(self.places[0], Tensor):  # then heads come after positions
+        if isinstance(self.where[0], Tensor):  # then heads come after positions
             k, v = k.transpose(1, 2), v.transpose(1, 2)
-        self.keys[self.places] = k
-        self.values[self.places] = v
+        self.keys[self.where] = k
+        self.values[self.where] = v
 
 
 class Cache:
@@ -220,11 +220,11 @@ class Cache:
         are_equal, begins = min(lengths) == max(lengths), longest == T
         if not begins and (T > 1 or not are_equal):
             visible = torch.arange(longest, device=device) <= positions[..., None]  # (B, T, S)
-        places: tuple[Any, slice, Any] = (every, every, slice(longest - T, longest))
+        where: tuple[Any, slice, Any] = (every, every, slice(longest - T, longest))
         if not are_equal:
-            places = (torch.arange(len(rows), device=device)[:, None], every, positions)
+            where = (torch.arange(len(rows), device=device)[:, None], every, positions)
         keys, values = (memory[:, rows.start : rows.stop, :, :longest] for memory in (self.keys, self.values))
-        layers = [LayerCache(*layer, places, begins, visible) for layer in zip(keys, values, strict=True)]
+        layers = [LayerCache(*layer, where, begins, visible) for layer in zip(keys, values, strict=True)]
         return positions, layers
 
 

@@ -80,6 +80,8 @@ def main() -> None:
     config = parse_config(SampleConfig(), sys.argv[1:], __doc__ or "", main_setting="checkpoint")
     interactive = is_interactive(sys.argv[1:])
     prompts = [] if interactive else read_prompts(config)
+    n_samples = config.sampling.n_samples
+    rows = [(prompt, number) for prompt in prompts for number in range(n_samples)]
     let_threads_wait_longer()
     with announced_on_stderr(f"loading {config.checkpoint}"):
         # Once the command line is read, so that a mistake in it does not wait for torch.
@@ -87,7 +89,12 @@ def main() -> None:
         from sampling.sampler import Sampler
 
         sampler = Sampler.load(
-            config.checkpoint, config.device, config.precision, config.quantize, config.kernel
+            config.checkpoint,
+            config.device,
+            config.precision,
+            config.quantize,
+            config.kernel,
+            max(1, len(rows)),
         )
     sampler.check_context(config.context)
     if interactive:
@@ -96,8 +103,6 @@ def main() -> None:
         Interactive(config, pieces, is_chat=is_chat(sampler, config)).run()
         return
     warn(config, prompts, sampler.tokenizer.special_tokens)
-    n_samples = config.sampling.n_samples
-    rows = [(prompt, number) for prompt in prompts for number in range(n_samples)]
     if config.out:
         say(write_rows(config, rows, partial(write, sampler)))
     else:

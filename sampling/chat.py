@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ class ChatTemplate:
     """Turns messages into the tokens of a prompt. Raises UserError if the template has mistakes."""
 
     def __init__(self, source: str, tokenizer: Tokenizer, variables: Mapping[str, Any], name: str) -> None:
+        self._source, self._tokenizer, self._variables, self._name = source, tokenizer, variables, name
+        names = sorted(tokenizer.special_tokens, key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, names)))
+
+    @cached_property
+    def _template(self) -> Any:
         import jinja2
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -35,12 +42,9 @@ class ChatTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals |= {"raise_exception": _refuse, "strftime_now": _now}
         try:
-            self._template = environment.from_string(source)
+            return environment.from_string(self._source)
         except jinja2.TemplateError as error:
-            raise UserError(f"{name}: its chat template has a mistake ({error}): use --raw=True") from None
-        self._tokenizer, self._variables, self._name = tokenizer, dict(variables), name
-        names = sorted(tokenizer.special_tokens, key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, names)))
+            raise UserError(f"{self._name}: its chat template has a mistake: {error}") from None
 
     def tokens(self, messages: Sequence[Message], **options: Any) -> list[int]:
         """Return the tokens of a conversation, up to where the model's answer begins.
@@ -48,19 +52,18 @@ class ChatTemplate:
         `options` are variables that the template may read, such as Qwen3's `enable_thinking`. Raises UserError if it
         refuses the messages.
         """
-        import jinja2
-
-        nonce = secrets.token_hex(16)  # stands in a special token's name, so that it is none
+        template = self._template
+        nonce = secrets.token_hex(
+            16
+        )  # put into special tokens' names in messages, so that they are encoded as text
         marked = [
             {**message, "content": self._special.sub(lambda found: _cut(found[0], nonce), message["content"])}
             for message in messages
         ]
         try:
-            text = self._template.render(
-                **self._variables, messages=marked, add_generation_prompt=True, **options
-            )
-        except (jinja2.TemplateError, TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"{self._name}: its chat template takes no such messages: {error}") from None
+            text = template.render(**self._variables, messages=marked, add_generation_prompt=True, **options)
+        except Exception as error:  # of any kind: a template is a program
+            raise UserError(f"{self._name}: its chat template rejected the messages: {error}") from None
         tokens: list[int] = []
         end = 0
         for found in self._special.finditer(text):

@@ -7,7 +7,7 @@ from system.precision import Precision
 from system.settings import PathText, checked
 
 Quantize = Literal["none", "int8"]
-Kernel = Literal["auto", "torch", "onednn", "fbgemm", "int8pack"]
+Kernel = Literal["auto", "torch", "onednn", "transposed", "fbgemm", "int8pack"]
 
 _SAMPLES = "n_samples, the continuations of each prompt"
 _CHECKPOINT = "checkpoint, which is a run, a checkpoint, a Hugging Face folder or a hub name"
@@ -63,9 +63,9 @@ class Sampling:
             raise ValueError(f"n_samples={self.n_samples}: must be at least 1")
         if self.max_new_tokens < 0:
             raise ValueError(f"max_new_tokens={self.max_new_tokens}: must be at least 0")
-        if not 0 <= self.temperature < float("inf"):
+        if self.temperature != 0 and not 1e-5 <= self.temperature <= 1e5:
             raise ValueError(
-                f"temperature={self.temperature}: must be finite and at least 0 (0: always the most probable token)"
+                f"temperature={self.temperature}: must be 0 (always the most probable token) or in [1e-5, 1e5]"
             )
         if self.top_k < 0:
             raise ValueError(f"top_k={self.top_k}: must be at least 0 (0: all tokens)")
@@ -73,9 +73,9 @@ class Sampling:
             raise ValueError(f"top_p={self.top_p}: must be in (0, 1] (1: all tokens)")
         if not 0 <= self.min_p <= 1:
             raise ValueError(f"min_p={self.min_p}: must be in [0, 1] (0: all tokens)")
-        if not 0 < self.repetition_penalty < float("inf"):
+        if not 0.01 <= self.repetition_penalty <= 100:
             raise ValueError(
-                f"repetition_penalty={self.repetition_penalty}: must be finite and above 0 (1: none)"
+                f"repetition_penalty={self.repetition_penalty}: must be in [0.01, 100] (1: none)"
             )
 
     @property

@@ -22,27 +22,27 @@ CACHE_TOKENS = 8192  # that `generate` keeps in the cache, if one text does not 
 PREFILL_TOKENS = 2048  # in a forward pass, if one prompt is not longer
 
 
-class Chosen(NamedTuple):
+class TokenLogprob(NamedTuple):
     """A token with its log-probability in the model's own distribution, before temperature, penalty and top_k."""
 
     token: int
-    log_probability: float
-    likeliest: dict[int, float]  # the most probable tokens, with theirs
+    logprob: float
+    top: dict[int, float]  # the most probable tokens, with theirs
 
 
 @dataclass(eq=False)
 class Text:
-    """A text that the engine continues. Its prompt, settings and number decide what is added to it, and nothing else."""
+    """A text that the engine continues. Its new tokens depend only on its prompt, settings and number."""
 
     prompt: Sequence[int]
     sampling: Sampling
     number: int = 0  # of several continuations of the prompt
     is_done: Callable[[list[int]], bool] = lambda tokens: False  # asked after each new token
-    n_likeliest: int | None = (
+    top_logprobs: int | None = (
         None  # tokens whose log-probabilities to keep, besides the chosen one's; None: not even that
     )
     tokens: list[int] = field(default_factory=list)  # the new ones
-    chosen: list[Chosen] = field(default_factory=list)  # the same with log-probabilities, if they are kept
+    logprobs: list[TokenLogprob] = field(default_factory=list)  # of the new tokens, if they are kept
     finish_reason: str = (
         ""  # "stop" at an end token or when done, "length" after max_new_tokens; "" while it runs
     )
@@ -58,11 +58,11 @@ class Text:
         n_prompt = min(max(0, n - len(self.tokens)), len(self.prompt))
         return [*self.prompt[len(self.prompt) - n_prompt :], *self.tokens[-n:]]
 
-    def add(self, token: int, is_end: bool, chosen: Chosen | None = None) -> None:
+    def add(self, token: int, is_end: bool, logprob: TokenLogprob | None = None) -> None:
         """Take the next token; an end token ends the text and is not part of it."""
         if not is_end:
             self.tokens.append(token)
-            self.chosen += [chosen] if chosen else []
+            self.logprobs += [logprob] if logprob else []
         if is_end or self.is_done(self.tokens):
             self.finish_reason = "stop"
         elif len(self.tokens) == self.sampling.max_new_tokens:
@@ -73,8 +73,8 @@ class Engine:
     """Continues up to `slots` texts at a time, each by a token per step. Others wait and join when slots become free.
 
     The running texts have the first slots of one cache; when one ends, the last takes its slot. A text sees its last
-    `context` tokens (0: block_size): when it outgrows them it goes on with the second half, computed again. Beyond
-    block_size, which only rotary positions allow, a model was not trained. Only `allowed` ids are drawn (None: all): a
+    `context` tokens (0: block_size): when the window is full, its second half is kept and computed again. A context above
+    block_size needs rotary positions, and the model was not trained for it. Only `allowed` ids are drawn (None: all): a
     model may have more rows than its tokenizer has tokens, such as GPT-2 padded to 50,304. The model must be in
     evaluation mode; `for_sampling` in kernels.py makes it faster.
     """
@@ -111,11 +111,18 @@ class Engine:
             self.waiting.append(text)
 
     def remove(self, text: Text) -> None:
-        """Take a text out, waiting or running, that nobody waits for any more."""
+        """Cancel a waiting or running text."""
         if text in self.waiting:
             self.waiting.remove(text)
         elif text in self.running:
             self._free(self.running.index(text))
+
+    def reset(self) -> None:
+        """Cancel all texts, after a step that failed."""
+        self.waiting.clear()
+        self.running.clear()
+        for memory in (self.cache.keys, self.cache.values):
+            memory.zero_()  # it may hold what is not finite
 
     @torch.inference_mode()
     def step(self) -> list[Text]:
@@ -129,9 +136,9 @@ class Engine:
         if texts:
             logits = self._checked(parts[0] if len(parts) == 1 else torch.cat(parts))  # (B, V)
             tokens = self._sample(logits)
-            chosen = self._with_log_probabilities(logits, tokens)
+            logprobs = self._logprobs(logits, tokens)
             for text, token in zip(texts, tokens, strict=True):
-                text.add(token, token in self.end_tokens, chosen.get(text))
+                text.add(token, token in self.end_tokens, logprobs.get(text))
         for slot in reversed(range(len(texts))):
             if texts[slot].finish_reason:
                 self._free(slot)
@@ -232,15 +239,15 @@ class Engine:
                 sampled[slots] = drawn(*candidates(own, *controls), uniforms.to(self.device))
         return sampled.tolist()
 
-    def _with_log_probabilities(self, logits: Tensor, tokens: list[int]) -> dict[Text, Chosen]:
+    def _logprobs(self, logits: Tensor, tokens: list[int]) -> dict[Text, TokenLogprob]:
         """Return what the texts that keep log-probabilities get with their next tokens, from (B, V) logits."""
         found = {}
         for slot, text in enumerate(self.running):
-            if text.n_likeliest is not None:
+            if text.top_logprobs is not None:
                 row = logits[slot].log_softmax(-1)  # (V,)
-                values, ids = row.topk(min(text.n_likeliest, len(row)))
-                likeliest = dict(zip(ids.tolist(), values.tolist(), strict=True))
-                found[text] = Chosen(tokens[slot], float(row[tokens[slot]]), likeliest)
+                values, ids = row.topk(min(text.top_logprobs, len(row)))
+                top = dict(zip(ids.tolist(), values.tolist(), strict=True))
+                found[text] = TokenLogprob(tokens[slot], float(row[tokens[slot]]), top)
         return found
 
 

@@ -21,12 +21,11 @@ from sampling.config import Kernel, Quantize
 from system.errors import UserError, first_line
 
 PACKED_ROWS = 8  # that oneDNN chooses its layout for; any other number is right too, and as fast
-TIMED_ROWS = (1, 8)  # a single text and a batch
+TIMED_ROWS = 8  # at most, so that the choice takes little time
 TIMED_BYTES = 100e6  # of float32 weights, so that no cache holds them
 N_TIMINGS = 5  # of each kernel, in turn; the shortest counts
-PAYS = (
-    0.9  # another kernel must take at most this share of the first one's time: timings vary by a few percent
-)
+MAX_TIME_RATIO = 0.9  # of another kernel to torch's, for it to be taken: timings vary by a few percent
+MAX_ERROR = 0.1  # of the largest output, for a kernel that is as it should be, whatever it rounds
 
 
 class TorchLinear(nn.Module):
@@ -55,13 +54,27 @@ class PackedLinear(nn.Module):
         return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.weight, self.bias, "none", [], "")
 
 
+class TransposedLinear(nn.Module):
+    """Torch's multiplication with the weights by input channel, which one thread reads faster for a single row."""
+
+    def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.weight = layer.weight.detach().to(dtype).T.contiguous()  # (C, O)
+        self.bias = in_dtype(layer.bias, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.to(self.dtype) @ self.weight
+        return y if self.bias is None else y + self.bias
+
+
 class Int8Linear(nn.Module):
     """8-bit weights in plain torch: they are converted for each call, which saves memory but no time."""
 
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
-        self.weight, scales = rounded(layer.weight.detach())
+        self.weight, scales = quantized(layer.weight.detach())
         self.scales, self.bias = scales.to(dtype), in_dtype(layer.bias, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +89,7 @@ class Int8PackLinear(nn.Module):
 
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
-        self.weight, scales = rounded(layer.weight.detach())
+        self.weight, scales = quantized(layer.weight.detach())
         self.scales, self.bias = scales.to(self.dtype), in_dtype(layer.bias, self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +106,7 @@ class Int8Activations(nn.Module):
 
     def __init__(self, layer: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__()
-        self.pack(*rounded(layer.weight.detach()))
+        self.pack(*quantized(layer.weight.detach()))
         self.bias = in_dtype(layer.bias, torch.float32)
         # Without VNNI, sums of two products are kept in 16 bits, where 8-bit activations would overflow.
         self.levels = 127 if torch.cpu._is_vnni_supported() else 63
@@ -146,7 +159,7 @@ class OneDnnInt8Linear(Int8Activations):
 
 Make = Callable[[nn.Linear, torch.dtype], nn.Module]
 KERNELS: dict[Quantize, dict[Kernel, Make]] = {
-    "none": {"torch": TorchLinear, "onednn": PackedLinear},
+    "none": {"torch": TorchLinear, "onednn": PackedLinear, "transposed": TransposedLinear},
     "int8": {
         "torch": Int8Linear,
         "fbgemm": FbgemmLinear,
@@ -157,49 +170,56 @@ KERNELS: dict[Quantize, dict[Kernel, Make]] = {
 
 
 def for_sampling(
-    model: GPT, dtype: torch.dtype = torch.float32, quantize: Quantize = "none", kernel: Kernel = "auto"
+    model: GPT,
+    dtype: torch.dtype = torch.float32,
+    quantize: Quantize = "none",
+    kernel: Kernel = "auto",
+    rows: int = TIMED_ROWS,
 ) -> tuple[GPT, Kernel]:
     """Return the model in evaluation mode with linear layers for sampling, and their kernel.
 
     `dtype` is that of matrix multiplications and of the cache, where the kernel has a choice. It shares its other
-    weights with the model, which stays as it is. "auto" takes the fastest kernel, measured; on anything but a CPU it is
-    "torch". Raises UserError for a kernel that this machine or `quantize` does not have.
+    weights with the model, which stays as it is. "auto" takes the kernel that is fastest for `rows` texts at a time,
+    measured; on anything but a CPU it is "torch". Raises UserError for a kernel that this machine or `quantize` does not have.
     """
     shared = {id(parameter): parameter for parameter in model.parameters()}
     copied = copy.deepcopy(model, shared).eval()
     if kernel == "auto":
-        kernel = fastest(copied, dtype, quantize)
+        kernel = fastest(copied, dtype, quantize, rows)
     if kernel not in KERNELS[quantize]:
         raise UserError(
-            f"kernel={kernel}: not with quantize={quantize}: must be auto, {' or '.join(KERNELS[quantize])}"
+            f"kernel={kernel}: not with quantize={quantize}: must be auto, {', '.join(KERNELS[quantize])}"
         )
     make = KERNELS[quantize][kernel]
     for parent in list(copied.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, nn.Linear):
-                setattr(parent, name, tried(make, layer, dtype, kernel))
+                setattr(parent, name, built(make, layer, dtype, kernel))
     return copied, kernel
 
 
-def tried(make: Make, layer: nn.Linear, dtype: torch.dtype, kernel: Kernel) -> nn.Module:
-    """Return a layer made and used once; raise UserError if torch has no such kernel for it."""
+@torch.no_grad()
+def built(make: Make, layer: nn.Linear, dtype: torch.dtype, kernel: Kernel) -> nn.Module:
+    """Return a layer that has multiplied a row rightly; raise UserError if torch's kernel is missing or has changed."""
+    row = layer.weight[:1]  # any of its inputs' size
     try:
         made = make(layer, dtype)
-        made(layer.weight.detach()[:1])  # any row of its inputs' size
-    except (
-        RuntimeError,
-        AttributeError,
-    ) as error:  # the operator is missing, or has no version for the device
-        raise UserError(
-            f"kernel={kernel}: not available here: {first_line(error)}: use --kernel=auto"
-        ) from None
-    return made
+        found = made(row)
+    except (RuntimeError, AttributeError, TypeError) as error:  # no such operator, or other arguments
+        problem = first_line(error)
+    else:
+        expected = F.linear(row, layer.weight, layer.bias)
+        if (found - expected).abs().max() <= MAX_ERROR * expected.abs().max():
+            return made
+        problem = "its results are wrong"
+    raise UserError(f"kernel={kernel}: not available here: {problem}: use --kernel=auto")
 
 
-def fastest(model: GPT, dtype: torch.dtype, quantize: Quantize) -> Kernel:
-    """Return the kernel that takes the least time for the layers of a token in turn; "torch" if none is clearly faster."""
+def fastest(model: GPT, dtype: torch.dtype, quantize: Quantize, rows: int) -> Kernel:
+    """Return the kernel that takes the least time for the layers of some rows; "torch" if none is clearly faster."""
     if model.lm_head.weight.device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16):
         return "torch"
+    rows = min(rows, TIMED_ROWS)
     layers: list[nn.Linear] = []
     for layer in model.transformer.modules():
         if isinstance(layer, nn.Linear) and sum(4 * other.weight.numel() for other in layers) < TIMED_BYTES:
@@ -207,30 +227,27 @@ def fastest(model: GPT, dtype: torch.dtype, quantize: Quantize) -> Kernel:
     made: dict[Kernel, list[nn.Module]] = {}
     for kernel, make in KERNELS[quantize].items():
         with contextlib.suppress(UserError):
-            made[kernel] = [tried(make, layer, dtype, kernel) for layer in layers]
+            made[kernel] = [built(make, layer, dtype, kernel) for layer in layers]
     seconds = dict.fromkeys(made, math.inf)
     for kernel in [*made] * N_TIMINGS:
-        seconds[kernel] = min(seconds[kernel], seconds_per_row(made[kernel], layers))
+        seconds[kernel] = min(seconds[kernel], seconds_for(rows, made[kernel], layers))
     best = min(made, key=seconds.__getitem__)
-    return best if seconds[best] < PAYS * seconds["torch"] else "torch"
+    return best if seconds[best] < MAX_TIME_RATIO * seconds["torch"] else "torch"
 
 
 @torch.inference_mode()
-def seconds_per_row(made: list[nn.Module], layers: list[nn.Linear]) -> float:
-    """Return how long layers take for a row, summed over TIMED_ROWS."""
-    seconds = 0.0
-    for n_rows in TIMED_ROWS:
-        inputs = [layer.weight.new_ones(n_rows, layer.in_features) for layer in layers]
-        began = time.perf_counter()
-        for layer, x in zip(made, inputs, strict=True):
-            layer(x)
-        seconds += (time.perf_counter() - began) / n_rows
-    return seconds
+def seconds_for(rows: int, made: list[nn.Module], layers: list[nn.Linear]) -> float:
+    """Return how long layers take for some rows."""
+    inputs = [layer.weight.new_ones(rows, layer.in_features) for layer in layers]
+    began = time.perf_counter()
+    for layer, x in zip(made, inputs, strict=True):
+        layer(x)
+    return time.perf_counter() - began
 
 
-def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
+def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return a matrix as integers of -127 to 127, and the scale of each of its rows: (O, C) -> (O, C), (O,)."""
-    scales = weight.float().abs().amax(-1).clamp(min=torch.finfo(torch.float32).tiny) / 127
+    scales = (weight.float().abs().amax(-1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
     return (weight / scales[:, None]).round().to(torch.int8), scales
 
 

@@ -36,7 +36,7 @@ def drawn(probabilities: Tensor, ids: Tensor, uniforms: Tensor) -> Tensor:
     wanted = (
         uniforms.to(sums)[:, None] * sums[:, -1:]
     )  # (B, 1); always below the last sum, as uniforms are below 1
-    places = torch.searchsorted(sums, wanted, right=True)  # (B, 1)
+    places = torch.searchsorted(sums, wanted, right=True).clamp_(max=sums.shape[-1] - 1)  # (B, 1)
     return ids.gather(-1, places)[:, 0]
 
 

@@ -34,15 +34,17 @@ class Sampler:
         precision: Precision = "auto",
         quantize: Quantize = "none",
         kernel: Kernel = "auto",
+        rows: int = 8,
     ) -> "Sampler":
         """Return the sampler of a run, a checkpoint, a Hugging Face folder or a hub name.
 
-        Raises UserError if the model, the device, the precision or the kernel is not available.
+        `rows` is how many texts will be written at a time, which decides the fastest kernel. Raises UserError if the
+        model, the device, the precision or the kernel is not available.
         """
         found = pretrained.find(spec)
         model, tokenizer, dtype = found.load(device, precision)
         template = None if found.is_ours else read_template(found.folder, tokenizer, found.name)
-        model, kernel = for_sampling(model, dtype, quantize, kernel)
+        model, kernel = for_sampling(model, dtype, quantize, kernel, rows)
         kind = "int8" if quantize == "int8" else str(dtype).removeprefix("torch.")
         about = f"{kind}, kernel {kernel}"
         return Sampler(model, tokenizer, found.end_tokens(), template, about)
@@ -55,7 +57,7 @@ class Sampler:
         stop: str | Sequence[str] = (),
         *,
         thinking: bool = True,
-        n_likeliest: int | None = None,
+        top_logprobs: int | None = None,
     ) -> Continuation:
         """Return a continuation of a text, or the answer to messages, that an engine can write.
 
@@ -63,12 +65,12 @@ class Sampler:
         template does not take, or if it has none.
         """
         if isinstance(prompt, str):
-            return Continuation(self.tokenizer, prompt, sampling, number, stop, n_likeliest=n_likeliest)
+            return Continuation(self.tokenizer, prompt, sampling, number, stop, top_logprobs=top_logprobs)
         if self.template is None:
             raise UserError("the model has no chat template", "give it a text to continue")
         tokens = self.template.tokens(prompt, enable_thinking=thinking)
         last = prompt[-1]["content"]
-        return Continuation(self.tokenizer, last, sampling, number, stop, tokens, n_likeliest)
+        return Continuation(self.tokenizer, last, sampling, number, stop, tokens, top_logprobs)
 
     def continuations(
         self,

@@ -19,14 +19,14 @@ class Continuation:
         number: int = 0,
         stop: str | Sequence[str] = (),
         tokens: Sequence[int] | None = None,  # to continue, if it is not just the prompt
-        n_likeliest: int | None = None,
+        top_logprobs: int | None = None,
     ) -> None:
         self.prompt, self.number = prompt, number
         self.pieces: list[str] = []
         self._stream = TextStream(tokenizer, stop)
         if tokens is None:
             tokens = tokenizer.encode(prompt) or [tokenizer.end_of_text]
-        self.text = Text(tokens, sampling, number, is_done=self._take, n_likeliest=n_likeliest)
+        self.text = Text(tokens, sampling, number, is_done=self._take, top_logprobs=top_logprobs)
 
     def _take(self, tokens: list[int]) -> bool:
         self.pieces.append(self._stream.push(tokens[-1]))

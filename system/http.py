@@ -7,6 +7,7 @@ page can reach it under a name of its own.
 import asyncio
 import hmac
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from system.errors import UserError, say
 
 KEY_VARIABLE = "WIKIGPT_API_KEY"
-LONGEST_BODY = 2**20  # bytes
+MAX_BODY_BYTES = 2**20  # bytes
 STOP_SECONDS = 10  # that running requests have to end, once the server is told to stop
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -34,7 +35,7 @@ HEADERS = {
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach an address or name."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ip_address(host.strip("[]")).is_loopback
@@ -64,8 +65,8 @@ class Gate:
             nonlocal n_bytes
             message = await receive()
             n_bytes += len(message.get("body", b""))
-            if n_bytes > LONGEST_BODY:
-                raise HTTPException(413, f"the request has more than {LONGEST_BODY:,} bytes")
+            if n_bytes > MAX_BODY_BYTES:
+                raise HTTPException(413, f"the request has more than {MAX_BODY_BYTES:,} bytes")
             return message
 
         status, problem = self._refusal(scope["method"], headers)
@@ -76,13 +77,17 @@ class Gate:
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str]:
         """Return a status and why the request is not answered; an empty text if it is."""
-        found = headers.get("authorization", "").encode("latin-1")
-        if self.key and not hmac.compare_digest(found, b"Bearer " + self.key):
+        scheme, _, found = headers.get("authorization", "").partition(" ")
+        is_right = hmac.compare_digest(found.strip().encode("latin-1"), self.key)
+        if self.key and not (is_right and scheme.lower() == "bearer"):
             return 401, "the API key is missing or wrong: send it as `Authorization: Bearer ...`"
-        host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+        host = re.sub(r":\d*$", "", headers.get("host", "").lower())  # without its port
         if not self.key and not is_loopback(host):
             return 403, f"the request is for {host!r}: without a key this server answers to localhost only"
-        if method == "POST" and headers.get("content-type", "").partition(";")[0] != "application/json":
+        if (
+            method == "POST"
+            and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json"
+        ):
             return 415, "the request must be JSON, with `Content-Type: application/json`"
         return 200, ""
 
@@ -133,7 +138,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.ready()
+        if self.started:
+            self.ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

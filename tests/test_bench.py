@@ -162,6 +162,23 @@ def test_a_peer_is_timed_in_turn(
     assert float(rows[-1][3].split()[0]) == pytest.approx(median(float(row[3]) for row in pairs), abs=0.011)
 
 
+def test_sampling_is_compared_with_its_own_settings(
+    tiny: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def output(words: Sequence[str], name: str, *, ours: bool = True) -> str:
+        asked.append(list(words))
+        return "2.5 tokens/s" if ours else "2 tokens/s"
+
+    monkeypatch.setattr(versus, "output_of", output)
+    run_bench("sample", tiny, "--sampling=--model='a folder' --n_samples=8", "--versus=their program")
+    ours = [sys.executable, "-m", "tools.sampling_speed", "ours", "--model=a folder", "--n_samples=8"]
+    assert asked == [ours, ["their", "program"]] * 2
+    row = re.split("  +", capsys.readouterr().out.splitlines()[-2])
+    assert row == ["2", "2.5", "2", "1.25"]
+
+
 @pytest.mark.parametrize(
     ("peer", "message"),
     [

@@ -14,6 +14,7 @@ from corpus.tokenizer_json import open_tokenizer
 from model import GPT, GPTConfig
 from sampling import engine
 from sampling.engine import Engine, Sampling, Text, generate, sample_generator
+from sampling.kernels import for_sampling
 from sampling.probabilities import candidates, drawn, penalized
 from sampling.sampler import Sampler
 from system.errors import UserError
@@ -249,9 +250,9 @@ def test_log_probabilities_are_those_of_the_model(model: GPT) -> None:
     """Whatever the controls and the batch; the ids that are not allowed have none."""
     sampling = Sampling(max_new_tokens=9, temperature=0.7, top_k=3, repetition_penalty=1.2)
     texts = [
-        Text([1, 2, 3], sampling, n_likeliest=4),
+        Text([1, 2, 3], sampling, top_logprobs=4),
         Text([4], sampling),
-        Text([4], sampling, n_likeliest=0),
+        Text([4], sampling, top_logprobs=0),
     ]
     allowed = range(V - 1)
     continuing = Engine(model, 3, allowed=allowed)
@@ -259,17 +260,17 @@ def test_log_probabilities_are_those_of_the_model(model: GPT) -> None:
         continuing.add(text)
     while continuing.running or continuing.waiting:
         continuing.step()
-    assert texts[1].chosen == []
-    assert [chosen.likeliest for chosen in texts[2].chosen] == [{}] * 9
+    assert texts[1].logprobs == []
+    assert [chosen.top for chosen in texts[2].logprobs] == [{}] * 9
     for text in (texts[0], texts[2]):
-        assert [chosen.token for chosen in text.chosen] == text.tokens
+        assert [chosen.token for chosen in text.logprobs] == text.tokens
         logits = model(torch.tensor([[*text.prompt, *text.tokens]]))[0, len(text.prompt) - 1 : -1, : V - 1]
         expected = logits.log_softmax(-1)
-        for chosen, row in zip(text.chosen, expected, strict=True):
-            assert chosen.log_probability == pytest.approx(float(row[chosen.token]), abs=1e-9)
-            values, ids = row.topk(len(chosen.likeliest))
-            assert list(chosen.likeliest) == ids.tolist()
-            assert list(chosen.likeliest.values()) == pytest.approx(values.tolist(), abs=1e-9)
+        for chosen, row in zip(text.logprobs, expected, strict=True):
+            assert chosen.logprob == pytest.approx(float(row[chosen.token]), abs=1e-9)
+            values, ids = row.topk(len(chosen.top))
+            assert list(chosen.top) == ids.tolist()
+            assert list(chosen.top.values()) == pytest.approx(values.tolist(), abs=1e-9)
 
 
 def test_a_text_that_nobody_waits_for_leaves_without_a_trace(model: GPT) -> None:
@@ -353,3 +354,31 @@ def test_settings_out_of_range_are_named() -> None:
 def test_bad_prompts_are_named(prompts: list[list[int]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         generate(GPT(CONFIG), prompts, GREEDY)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("position", ["learned", "rotary"])
+@torch.no_grad()
+def test_on_a_gpu_texts_join_and_leave_without_a_trace(position: Any) -> None:
+    """In float64 as on the CPU; in bfloat16 each token is one that the whole window finds nearly the best."""
+    torch.manual_seed(2)
+    config = dataclasses.replace(CONFIG, position=position, tie_embeddings=False, n_kv_head=1)
+    model = GPT(config).eval().cuda()
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            parameter.normal_(std=2 / math.sqrt(parameter.shape[1]))
+    prompts = [PROMPTS[n % len(PROMPTS)] for n in range(9)]
+    half, kernel = for_sampling(model, torch.bfloat16)
+    assert kernel == "torch"
+    for [tokens], prompt in zip(generate(half, prompts, GREEDY), prompts, strict=True):
+        start = 0
+        for n, token in enumerate(tokens, len(prompt)):
+            if n - start > CONFIG.block_size:
+                start = n - CONFIG.block_size // 2
+            logits = half(torch.tensor([[*prompt, *tokens][start:n]]).cuda(), last_only=True)[0, 0]
+            assert logits.max() - logits[token] < 0.05 * logits.abs().max()
+    exact = model.double()
+    alone = [generate(exact, [prompt], GREEDY)[0] for prompt in prompts]
+    assert generate(exact, prompts, GREEDY) == alone
+    assert alone == generate(exact.cpu(), prompts, GREEDY)

@@ -1,6 +1,5 @@
 """tools.evaluate: bits per byte as training has them, and what int8 costs."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,9 @@ def test_the_bits_per_byte_are_those_of_training(
     )  # fmt: skip
     score(settings)
     whole, small, over = capsys.readouterr().out.splitlines()
-    assert float(re.fullmatch(r"float32: ([\d.]+) bits per byte", whole)[1]) == pytest.approx(trained, abs=1e-4)  # type: ignore[index]
+    assert float(re.fullmatch(r"float32: ([\d.]+) bits per byte", whole)[1]) == pytest.approx(
+        trained, abs=1e-4
+    )  # type: ignore[index]
     found = re.fullmatch(r"int8, kernel torch: ([\d.]+) bits per byte, ([+-][\d.]+)%", small)
     assert found
     assert float(found[1]) == pytest.approx(trained, rel=0.005)
@@ -47,5 +48,7 @@ def test_another_tokenizer_is_named(
     model, _, dtype = pretrained.load(config.out_dir, "cpu", "float32")
     other.special_tokens["<|more|>"] = 5
     monkeypatch.setattr(pretrained, "load", lambda *_: (model, other, dtype))
-    with pytest.raises(UserError, match="prepared with another tokenizer than the model's: prepare it with --tokenizer="):
+    with pytest.raises(
+        UserError, match="prepared with another tokenizer than the model's: prepare it with --tokenizer="
+    ):
         score(EvaluateConfig(config.out_dir, config.data_dir))

@@ -84,7 +84,7 @@ def test_commands_change_settings(capsys: pytest.CaptureFixture[str]) -> None:
         ("/save x.txt", "/save: there is no text yet: type one first"),
         (
             "/temperature -1",
-            "temperature=-1.0: must be finite and at least 0 (0: always the most probable token)",
+            "temperature=-1.0: must be 0 (always the most probable token) or in [1e-5, 1e5]",
         ),
         ("/temperature", "temperature=: must be a finite number"),
         (

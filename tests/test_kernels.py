@@ -11,7 +11,7 @@ from model import GPT, GPTConfig
 from sampling import kernels
 from sampling.config import Sampling
 from sampling.engine import generate
-from sampling.kernels import KERNELS, fastest, for_sampling, rounded
+from sampling.kernels import KERNELS, fastest, for_sampling, quantized
 from system.errors import UserError
 
 CONFIG = GPTConfig(vocab_size=75, block_size=32, n_layer=2, n_head=4, n_embd=64, tie_embeddings=True)
@@ -70,7 +70,7 @@ def test_rows_of_zeros_and_of_huge_numbers_are_multiplied() -> None:
 
 def test_each_channel_is_rounded_to_its_own_scale() -> None:
     weight = torch.tensor([[1.0, -0.5, 0.0], [1000.0, 500.0, -1000.0], [0.0, 0.0, 0.0]])
-    integers, scales = rounded(weight)
+    integers, scales = quantized(weight)
     assert integers.tolist() == [[127, -64, 0], [127, 64, -127], [0, 0, 0]]
     torch.testing.assert_close(scales[:2], torch.tensor([1 / 127, 1000 / 127]))
 
@@ -114,11 +114,14 @@ def test_the_fastest_kernel_is_taken_if_it_is_clearly_faster(monkeypatch: pytest
     for seconds, expected in ((0.8, "onednn"), (0.95, "torch"), (1.2, "torch")):
         monkeypatch.setattr(
             kernels,
-            "seconds_per_row",
-            lambda made, layers, other=seconds: other if isinstance(made[0], kernels.PackedLinear) else 1.0,
+            "seconds_for",
+            lambda rows, made, layers, other=seconds: (
+                other if rows == 3 and isinstance(made[0], kernels.PackedLinear) else 1.0
+            ),
         )
-        assert fastest(model, torch.float32, "none") == expected
-    assert fastest(model.double(), torch.float64, "none") == "torch"
+        assert fastest(model, torch.float32, "none", rows=3) == expected
+        assert fastest(model, torch.float32, "none", rows=2) == "torch"
+    assert fastest(model.double(), torch.float64, "none", rows=3) == "torch"
 
 
 def test_a_kernel_that_torch_lacks_is_passed_over_or_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,10 +130,10 @@ def test_a_kernel_that_torch_lacks_is_passed_over_or_named(monkeypatch: pytest.M
 
     monkeypatch.setitem(KERNELS["none"], "onednn", fail)
     model = GPT(CONFIG)
-    assert for_sampling(model)[1] == "torch"
+    assert for_sampling(model)[1] in ("torch", "transposed")
     message = "kernel=onednn: not available here: NotImplementedError: no such operator: use --kernel=auto"
     with pytest.raises(UserError, match=message):
         for_sampling(model, kernel="onednn")
-    message = "kernel=fbgemm: not with quantize=none: must be auto, torch or onednn"
+    message = "kernel=fbgemm: not with quantize=none: must be auto, torch, onednn, transposed"
     with pytest.raises(UserError, match=message):
         for_sampling(model, kernel="fbgemm")

@@ -45,14 +45,19 @@ class EvaluateConfig:
 
 def loss_by_logits(model: "nn.Module", batch: "tuple[Tensor, Tensor]") -> "tuple[Tensor, Tensor]":
     """Return the summed loss and the number of scored targets, of a model whose output layer may be of any kind."""
+    import torch
     from torch.nn import functional as F
 
-    from model import IGNORED
+    from model import CHUNK_ROWS, GPT, IGNORED
 
+    assert isinstance(model, GPT)
     inputs, targets = batch
-    logits = model(inputs).flatten(0, 1)  # (B * T, V)
-    loss = F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, reduction="sum")
-    return loss, (targets != IGNORED).sum()
+    x = model.transformer(inputs).flatten(0, 1)  # (B * T, C)
+    losses = [
+        F.cross_entropy(model.logits(rows), wanted, ignore_index=IGNORED, reduction="sum")
+        for rows, wanted in zip(x.split(CHUNK_ROWS), targets.flatten().split(CHUNK_ROWS), strict=True)
+    ]
+    return torch.stack(losses).sum(), (targets != IGNORED).sum()
 
 
 def score(config: EvaluateConfig) -> None:

@@ -41,6 +41,7 @@ def ours(config: SamplingSpeedConfig) -> Sample:
         precision="auto" if config.precision == "int8" else config.precision,
         quantize="int8" if is_int8 else "none",
         kernel=config.kernel,
+        rows=config.n_samples,
     )
     say(sampler.about, sys.stderr)
 
@@ -154,7 +155,7 @@ def main(config: SamplingSpeedConfig) -> None:
                 f"{config.library} wrote {n_written} tokens: must be {config.new_tokens} of each sample"
             )
     speed = config.n_samples * config.new_tokens / statistics.median(seconds)
-    print(f"{speed:.1f} tokens/s")
+    print(f"{speed:.4g} tokens/s" if speed < 1e4 else f"{speed:.0f} tokens/s")
 
 
 if __name__ == "__main__":

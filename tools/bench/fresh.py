@@ -40,8 +40,8 @@ def tokens_per_second(output: str, name: str) -> float:
     found = list(SPEED.finditer(output))
     if not found:
         expected = 'must print its speed as "1234.5 tokens/s" or "tokens/s: 1234.5"; the last one counts'
-        found = f"its last line is {last_line(output)!r}" if output.strip() else "it printed nothing"
-        raise UserError(f"{name} {expected}: {found}")
+        printed = f"its last line is {last_line(output)!r}" if output.strip() else "it printed nothing"
+        raise UserError(f"{name} {expected}: {printed}")
     return float((found[-1][1] or found[-1][2]).replace(",", ""))
 
 

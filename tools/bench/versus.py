@@ -50,7 +50,8 @@ def compare(command: BenchCommand, report: Report, our_speed: Callable[[], float
         if not theirs:
             raise UserError("the peer: its speed must be above 0 tokens/s")
         pairs.append((ours, theirs))
-        report.row(str(repeat), f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.2f}")
+        form = "{:,.0f}" if min(ours, theirs) >= 100 else "{:,.3g}"
+        report.row(str(repeat), form.format(ours), form.format(theirs), f"{ours / theirs:.2f}")
     ratios = [ours / theirs for ours, theirs in pairs]
-    speeds = [spread([pair[side] for pair in pairs]) for side in (0, 1)]
+    speeds = [spread([pair[side] for pair in pairs], form) for side in (0, 1)]
     report.row("median (smallest to largest)", *speeds, spread(ratios, "{:.2f}"))

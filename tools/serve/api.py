@@ -4,9 +4,10 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -14,19 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from corpus.tokenizer import Tokenizer
-from sampling.engine import Chosen
+from sampling.engine import TokenLogprob
 from sampling.sampler import Sampler
 from sampling.text import Continuation
 from system.errors import UserError
 from system.http import error_response
 from tools.serve.config import ServeConfig
 from tools.serve.requests import ChatRequest, Common, CompletionRequest, parsed
-from tools.serve.worker import Job, TooManyTexts, Worker, WritingFailed
+from tools.serve.worker import Job, Part, TooManyTexts, Worker, WritingFailed
 
-GONE_SECONDS = 0.5  # between looks whether a client still waits
-LARGEST_CONTEXT = 4096  # unless it is set: the cache of a longer one may not fit in memory
+DISCONNECT_POLL_SECONDS = 0.5  # between looks whether a client still waits
+MAX_DEFAULT_CONTEXT = 4096  # unless it is set: the cache of a longer one may not fit in memory
 
 Kind = TypeVar("Kind", bound=Common)
 Result = TypeVar("Result")
@@ -36,15 +38,14 @@ Result = TypeVar("Result")
 class Answer:
     """An answer in the form of its route, whole or in parts."""
 
-    body: Common
     samples: Sequence[Continuation]
     tokenizer: Tokenizer
     model: str
-    is_chat: bool = False
+    is_chat: bool
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def frame(self, choices: list[dict[str, Any]], is_part: bool = False) -> dict[str, Any]:
+    def envelope(self, choices: list[dict[str, Any]], is_part: bool = False) -> dict[str, Any]:
         """Return an answer with these choices."""
         kind = "text_completion"
         if self.is_chat:
@@ -53,63 +54,46 @@ class Answer:
         base = {"id": f"{prefix}-{self.id}", "object": kind, "created": self.created, "model": self.model}
         return base | {"choices": choices}
 
-    def choice(self, number: int, text: str, reason: str, first: int = 0) -> dict[str, Any]:
-        """Return a whole sample; of its log-probabilities those from token `first` on."""
-        content: dict[str, Any] = {"text": text}
+    def choice(self, part: Part, is_part: bool = False) -> dict[str, Any]:
+        """Return a sample, or a part of it."""
+        content: dict[str, Any] = {"text": part.text}
         if self.is_chat:
-            content = {"message": {"role": "assistant", "content": text}}
-        return {
-            "index": number,
-            **content,
-            "logprobs": self.log_probabilities(number, first),
-            "finish_reason": reason or None,
-        }
-
-    def part(self, number: int, text: str, reason: str, first: int) -> dict[str, Any]:
-        """Return a part of a sample."""
-        choice = self.choice(number, text, reason, first)
-        if self.is_chat:
-            del choice["message"]
-            choice["delta"] = {"content": text}
-        return choice
+            message = {"role": "assistant", "content": part.text}
+            content = {"delta": {"content": part.text}} if is_part else {"message": message}
+        reason = part.finish_reason or None
+        return {"index": part.number, **content, "logprobs": self.logprobs(part), "finish_reason": reason}
 
     def usage(self) -> dict[str, int]:
         """Return how many tokens were read and written. A prompt counts once, however many samples continue it."""
         n_prompt = sum(len(sample.text.prompt) for sample in self.samples if not sample.number)
         n_new = sum(len(sample.text.tokens) for sample in self.samples)
-        return {
-            "prompt_tokens": n_prompt,
-            "completion_tokens": n_new,
-            "total_tokens": n_prompt + n_new,
-        }
+        return {"prompt_tokens": n_prompt, "completion_tokens": n_new, "total_tokens": n_prompt + n_new}
 
-    def log_probabilities(self, number: int, first: int) -> dict[str, Any] | None:
-        """Return a sample's log-probabilities in the route's form, from token `first` on; None if they are not kept."""
-        text = self.samples[number].text
-        if text.n_likeliest is None:
+    def logprobs(self, part: Part) -> dict[str, Any] | None:
+        """Return the log-probabilities of a part's tokens in the route's form; None if they are not kept."""
+        text = self.samples[part.number].text
+        if text.top_logprobs is None:
             return None
-        chosen = text.chosen[first:]
+        kept = text.logprobs[part.start : part.stop]
         if self.is_chat:
-            return {"content": [self._entry(token) for token in chosen], "refusal": None}
-        names = [self.tokenizer.decode([token.token]) for token in text.chosen]
-        offsets = [sum(map(len, names[:place])) for place in range(first, len(names))]
+            return {"content": [self._entry(token) for token in kept], "refusal": None}
+        offset = len(self.tokenizer.decode(text.tokens[: part.start]))
+        names = [self.tokenizer.decode([token.token]) for token in kept]
+        tops = [{self.tokenizer.decode([t]): value for t, value in token.top.items()} for token in kept]
         return {
-            "tokens": names[first:],
-            "token_logprobs": [token.log_probability for token in chosen],
-            "top_logprobs": [
-                {self.tokenizer.decode([other]): value for other, value in token.likeliest.items()}
-                for token in chosen
-            ],
-            "text_offset": offsets,
+            "tokens": names,
+            "token_logprobs": [token.logprob for token in kept],
+            "top_logprobs": tops,
+            "text_offset": [*accumulate(map(len, names), initial=offset)][:-1],
         }
 
-    def _entry(self, chosen: Chosen) -> dict[str, Any]:
+    def _entry(self, token: TokenLogprob) -> dict[str, Any]:
         def named(token: int, value: float) -> dict[str, Any]:
             raw = self.tokenizer.decode_bytes([token])
             return {"token": self.tokenizer.decode([token]), "logprob": value, "bytes": list(raw)}
 
-        likeliest = [named(token, value) for token, value in chosen.likeliest.items()]
-        return named(chosen.token, chosen.log_probability) | {"top_logprobs": likeliest}
+        top = [named(other, value) for other, value in token.top.items()]
+        return named(token.token, token.logprob) | {"top_logprobs": top}
 
 
 class Api:
@@ -117,8 +101,8 @@ class Api:
 
     def __init__(self, sampler: Sampler, config: ServeConfig, name: str) -> None:
         self.sampler, self.config, self.name = sampler, config, name
-        self.context = config.context or min(sampler.model.config.block_size, LARGEST_CONTEXT)
-        self.worker = Worker(lambda: sampler.engine(config.slots, self.context), config.queue)
+        self.context = config.context or min(sampler.model.config.block_size, MAX_DEFAULT_CONTEXT)
+        self.worker = Worker(sampler.engine(config.slots, self.context), config.queue)
         self.started = int(time.time())
 
     def app(self) -> Starlette:
@@ -136,7 +120,7 @@ class Api:
             yield
             await self.worker.stop()
 
-        handlers: dict[Any, Any] = {HTTPException: refuse, Exception: apologize}
+        handlers: dict[Any, Any] = {HTTPException: http_error, Exception: internal_error}
         return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
 
     async def models(self, request: Request) -> Response:
@@ -151,38 +135,26 @@ class Api:
     async def completions(self, request: Request) -> Response:
         """Continue texts."""
         body = await self._read(CompletionRequest, request)
-        sampling, samples = body.sampling(), []
-        for prompt in body.prompts():
-            tokens = self._tokens(prompt)
-            shown = prompt if isinstance(prompt, str) else ""
-            for number in range(body.n):
-                samples.append(
-                    Continuation(
-                        self.sampler.tokenizer, shown, sampling, number, body.stop, tokens, body.logprobs
-                    )
-                )
-        return await self._answer(request, body, samples, is_chat=False)
+        prompts = body.prompts()
+        self._check_count(len(prompts) * body.n)
+        tokens = await asyncio.to_thread(lambda: [self._tokens(prompt) for prompt in prompts])
+        return await self._answer(request, body, tokens, body.logprobs, is_chat=False)
 
     async def chat_completions(self, request: Request) -> Response:
         """Answer messages."""
         body = await self._read(ChatRequest, request)
-        body.max_tokens = body.max_completion_tokens or body.max_tokens or self.config.max_tokens
-        self._check_length(body)
-        messages = [message.as_message() for message in body.messages]
-        if self.sampler.template is None:
+        self._check_count(body.n)
+        template = self.sampler.template
+        if template is None:
             raise HTTPException(400, f"{self.name} has no chat template: use /v1/completions")
-        n_likeliest = body.top_logprobs if body.logprobs else None
-        thinking, sampling = body.chat_template_kwargs.enable_thinking, body.sampling()
+        messages = [message.as_message() for message in body.messages]
+        options = body.chat_template_kwargs.model_dump()
         try:
-            samples = [
-                self.sampler.begin(
-                    messages, sampling, n, body.stop, thinking=thinking, n_likeliest=n_likeliest
-                )
-                for n in range(body.n)
-            ]
+            tokens = await asyncio.to_thread(lambda: template.tokens(messages, **options))
         except UserError as error:
             raise HTTPException(400, str(error)) from None
-        return await self._answer(request, body, samples, is_chat=True)
+        top_logprobs = body.top_logprobs if body.logprobs else None
+        return await self._answer(request, body, [tokens], top_logprobs, is_chat=True)
 
     async def _read(self, kind: type[Kind], request: Request) -> Kind:
         """Return the checked body of a request."""
@@ -192,17 +164,19 @@ class Api:
             raise HTTPException(400, str(error)) from None
         if body.model:
             self._check_name(body.model)
-        self._check_length(body)
+        if (body.max_tokens or 0) > self.config.max_tokens:
+            most = self.config.max_tokens
+            raise HTTPException(400, f"max_tokens={body.max_tokens}: must be at most {most} here")
         return body
 
     def _check_name(self, name: str) -> None:
         if name != self.name:
             raise HTTPException(404, f"no model {name!r} here: this server has {self.name!r}")
 
-    def _check_length(self, body: Common) -> None:
-        if body.max_tokens > self.config.max_tokens:
+    def _check_count(self, n_texts: int) -> None:
+        if n_texts > self.worker.most:
             raise HTTPException(
-                400, f"max_tokens={body.max_tokens}: must be at most {self.config.max_tokens} here"
+                400, f"n: {n_texts:,} texts are asked for: must be at most {self.worker.most:,} here"
             )
 
     def _tokens(self, prompt: str | list[int]) -> list[int]:
@@ -216,62 +190,90 @@ class Api:
         return prompt or [tokenizer.end_of_text]
 
     async def _answer(
-        self, request: Request, body: Common, samples: list[Continuation], is_chat: bool
+        self,
+        request: Request,
+        body: Common,
+        prompts: list[list[int]],
+        top_logprobs: int | None,
+        is_chat: bool,
     ) -> Response:
-        """Let the samples be written, and answer with them: whole, or while they are written."""
-        for sample in samples:
-            if len(sample.text.prompt) > self.context:
-                n = len(sample.text.prompt)
-                message = f"the prompt has {n:,} tokens: must be at most {self.context:,} here"
-                raise HTTPException(400, message)
+        """Let the prompts be continued, and answer: with the whole, or while it is written."""
+        longest = max(map(len, prompts))
+        if not 0 < longest <= self.context:
+            message = f"the prompt has {longest:,} tokens: must be 1 to {self.context:,} here"
+            raise HTTPException(400, message)
+        try:
+            sampling = body.sampling(self.config.max_tokens)
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+        tokenizer = self.sampler.tokenizer
+        samples = [
+            Continuation(tokenizer, "", sampling, number, body.stop, tokens, top_logprobs)
+            for tokens in prompts
+            for number in range(body.n)
+        ]
         try:
             job = self.worker.submit(samples)
         except TooManyTexts:
             raise HTTPException(429, "too many texts are waiting: try again later") from None
-        answer = Answer(body, samples, self.sampler.tokenizer, self.name, is_chat)
+        answer = Answer(samples, tokenizer, self.name, is_chat)
         if body.stream:
-            return StreamingResponse(self._events(job, answer), media_type="text/event-stream")
+            events = self._events(job, answer, body.stream_options.include_usage)
+            return Stream(events, lambda: self.worker.cancel(job))
         try:
             choices = await until_gone(request, self._whole(job, answer))
         except WritingFailed as error:
             raise HTTPException(500, str(error)) from None
-        return JSONResponse(answer.frame(choices) | {"usage": answer.usage()})
+        finally:
+            self.worker.cancel(job)
+        return JSONResponse(answer.envelope(choices) | {"usage": answer.usage()})
 
     async def _whole(self, job: Job, answer: Answer) -> list[dict[str, Any]]:
         """Return the choices once all are written."""
-        texts, reasons = [""] * len(job.samples), [""] * len(job.samples)
-        async for number, text, reason in self.worker.follow(job):
-            texts[number] += text
-            reasons[number] = reason
-        return [answer.choice(n, text, reasons[n]) for n, text in enumerate(texts)]
+        wholes = [Part(number, "", "", 0, 0) for number in range(len(job.samples))]
+        async for part in self.worker.follow(job):
+            before = wholes[part.number]
+            wholes[part.number] = part._replace(text=before.text + part.text, start=0)
+        return [answer.choice(whole) for whole in wholes]
 
-    async def _events(self, job: Job, answer: Answer) -> AsyncIterator[str]:
+    async def _events(self, job: Job, answer: Answer, with_usage: bool) -> AsyncIterator[str]:
         """Yield the parts of an answer as server-sent events."""
-        with_usage = answer.body.stream_options.include_usage
-        rest: dict[str, Any] = {"usage": None} if with_usage else {}
-        n_told = [0] * len(job.samples)  # tokens whose log-probabilities were sent
+        no_usage: dict[str, Any] = {"usage": None} if with_usage else {}
         if answer.is_chat:
             for number in range(len(job.samples)):
-                choice = {
+                first = {
                     "index": number,
                     "delta": {"role": "assistant", "content": ""},
                     "finish_reason": None,
                 }
-                yield event(answer.frame([choice], is_part=True) | rest)
+                yield event(answer.envelope([first], is_part=True) | no_usage)
         try:
-            async for number, text, reason in self.worker.follow(job):
-                part = answer.part(number, text, reason, n_told[number])
-                n_told[number] = len(job.samples[number].text.chosen)
-                yield event(answer.frame([part], is_part=True) | rest)
+            async for part in self.worker.follow(job):
+                choice = answer.choice(part, is_part=True)
+                yield event(answer.envelope([choice], is_part=True) | no_usage)
         except WritingFailed as error:
             yield f"data: {bytes(error_response(500, str(error)).body).decode()}\n\n"
             return
         if with_usage:
-            yield event(answer.frame([], is_part=True) | {"usage": answer.usage()})
+            yield event(answer.envelope([], is_part=True) | {"usage": answer.usage()})
         yield "data: [DONE]\n\n"
 
     def _about(self) -> dict[str, Any]:
         return {"id": self.name, "object": "model", "created": self.started, "owned_by": "wikigpt"}
+
+
+class Stream(StreamingResponse):
+    """Server-sent events. Calls `close` at their end, also if the client has left before the first."""
+
+    def __init__(self, events: AsyncIterator[str], close: Callable[[], None]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self.close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.close()
 
 
 def event(content: dict[str, Any]) -> str:
@@ -284,7 +286,7 @@ async def until_gone(request: Request, work: Awaitable[Result]) -> Result:
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
-            await asyncio.wait({task}, timeout=GONE_SECONDS)
+            await asyncio.wait({task}, timeout=DISCONNECT_POLL_SECONDS)
             if not task.done() and await request.is_disconnected():
                 raise HTTPException(499, "the client is gone")
         return task.result()
@@ -292,7 +294,7 @@ async def until_gone(request: Request, work: Awaitable[Result]) -> Result:
         task.cancel()
 
 
-async def refuse(request: Request, error: HTTPException) -> Response:
+async def http_error(request: Request, error: HTTPException) -> Response:
     """Answer a wrong request."""
     known = {404: "no such path: this server has /v1/models, /v1/completions and /v1/chat/completions"}
     is_default = error.detail in ("Not Found",)
@@ -300,6 +302,6 @@ async def refuse(request: Request, error: HTTPException) -> Response:
     return error_response(error.status_code, known[404] if is_default else error.detail, code)
 
 
-async def apologize(request: Request, error: Exception) -> Response:
+async def internal_error(request: Request, error: Exception) -> Response:
     """Answer when the server itself is wrong; the error is in its log."""
     return error_response(500, "the server failed: its log has the error")

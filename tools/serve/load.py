@@ -89,27 +89,27 @@ def expected(sampler: "Sampler", job: dict[str, Any]) -> tuple[str, list[int], l
 
 
 def gap(sampler: "Sampler", job: dict[str, Any], prompt: list[int], tokens: list[int], text: str) -> float:
-    """Return by how much a draw must change to give this text: a share of the probability, at its first other token."""
+    """Return by how much a draw must be off to give this text: a share of the probability, at its first other token."""
     import torch
 
     from sampling.engine import sample_generator
     from sampling.probabilities import candidates
 
-    generator = sample_generator(job["seed"], prompt, 0)
-    for n in range(len(tokens) + 1):
-        uniform = float(torch.rand(1, generator=generator))
-        shown = sampler.tokenizer.decode(tokens[: n + 1]) if n < len(tokens) else ""
-        if n < len(tokens) and text.startswith(shown):
-            continue
-        with torch.inference_mode():
-            logits = sampler.model(torch.tensor([[*prompt, *tokens[:n]]]), last_only=True)[0]  # (1, V)
-        if job["temperature"] == 0:
-            first, second = logits.softmax(-1)[0].topk(2).values.tolist()
-            return first - second
-        probabilities, _ = candidates(logits, job["temperature"])
-        sums = probabilities[0].double().cumsum(0) / probabilities.double().sum()
-        return float((sums - uniform).abs().min())
-    return 0.0
+    decode, generator = sampler.tokenizer.decode, sample_generator(job["seed"], prompt, 0)
+    n = next((n for n in range(len(tokens)) if not text.startswith(decode(tokens[: n + 1]))), len(tokens))
+    uniform = [float(torch.rand(1, generator=generator)) for _ in range(n + 1)][-1]
+    with torch.inference_mode():
+        logits = sampler.model(torch.tensor([[*prompt, *tokens[:n]]]), last_only=True)[0]  # (1, V)
+        probabilities = candidates(logits, job["temperature"] or 1.0)[0][0].double()  # (V,)
+    rest = text[len(decode(tokens[:n])) :]
+    others = [int(token) for token in sampler.tokenizer.ids if rest.startswith(decode([int(token)]))]
+    others = others if rest else list(sampler.tokenizer.special_tokens.values())
+    if job["temperature"] == 0:
+        return float(probabilities.max() - probabilities[others].max())
+    stops = probabilities.cumsum(0) / probabilities.sum()
+    starts = stops - probabilities / probabilities.sum()
+    off = torch.maximum(starts[others] - uniform, uniform - stops[others]).clamp(min=0)
+    return float(off.min())
 
 
 async def ask(
@@ -127,7 +127,9 @@ async def ask(
             tally.counts["left"] += 1
         return
     if kind < LEAVES + SENDS_WRONG:
-        wrong = rng.choice([{"temperature": -1}, {"max_tokens": 10**9}, {"prompt": 5}, {"model": "other"}])
+        wrong: dict[str, Any] = rng.choice(
+            [{"temperature": -1}, {"max_tokens": 10**9}, {"prompt": 5}, {"model": "other"}]
+        )
         answer = await client.post("/v1/completions", json={**job, **wrong})
         tally.counts["wrong, and told so" if answer.status_code in (400, 404) else "lost"] += 1
         return
@@ -234,8 +236,11 @@ def main() -> None:
     third = len(memory) // 3
     say(f"memory  {memory[third]:,.0f} MiB after a third of the time, {memory[-1]:,.0f} MiB at the end")
     n_lost = sum(n for what, n in many.counts.items() if what.startswith("lost"))
-    if n_lost or status or max(gaps, default=0) > ROUNDING:
-        raise UserError(f"{n_lost} requests were lost, the server ended with status {status}")
+    n_wrong = sum(gap > ROUNDING for gap in gaps)
+    if n_lost or n_wrong or status:
+        raise UserError(
+            f"{n_lost} requests were lost, {n_wrong} answers are wrong, the server ended with status {status}"
+        )
 
 
 if __name__ == "__main__":

@@ -5,16 +5,31 @@ Source: https://platform.openai.com/docs/api-reference. Fields that would change
 
 import json
 import secrets
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from sampling.config import Sampling
 
-MOST_LIKELIEST = 20  # tokens whose log-probabilities a request may ask for
+MAX_TOP_LOGPROBS = 20  # tokens whose log-probabilities a request may ask for
 
 Stop = Annotated[str, Field(min_length=1)]
 Request = TypeVar("Request", bound=BaseModel)
+
+
+def _is_prompt(value: Any) -> Any:
+    """Return a prompt as it is; raise ValueError for anything but a text, tokens, or a list of either."""
+    items = value if isinstance(value, list) else [value]
+    lists_of_tokens = [item if isinstance(item, list) else [item] for item in items]
+    are_tokens = all(type(token) is int for tokens in lists_of_tokens for token in tokens)
+    is_text = isinstance(value, str) or all(isinstance(item, str) for item in items)
+    is_alike = len({type(item) for item in items}) == 1
+    if not items or not is_alike or not (is_text or (isinstance(value, list) and are_tokens)):
+        raise ValueError("must be a text, token ids, or a list of either")
+    return value
+
+
+Prompt = Annotated[Any, AfterValidator(_is_prompt)]
 
 
 class Strict(BaseModel):
@@ -32,10 +47,11 @@ class StreamOptions(Strict):
 class Common(Strict):
     """The fields of both kinds of requests."""
 
+    default_tokens: ClassVar[int] = 16
     model: str = ""
     n: int = Field(1, ge=1, le=128)
-    max_tokens: int = Field(16, ge=1)
-    temperature: float = Field(1.0, ge=0)
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float = Field(1.0, ge=0, le=100)
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int | None = None  # None: another one for each request
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] = Field(default_factory=list)
@@ -44,21 +60,23 @@ class Common(Strict):
     # Not in the OpenAI API:
     top_k: int = Field(0, ge=0)
     min_p: float = Field(0.0, ge=0, le=1)
-    repetition_penalty: float = Field(1.0, gt=0)
+    repetition_penalty: float = Field(1.0, ge=0.01, le=100)
     # Taken, but they change nothing:
     user: str = ""
     metadata: dict[str, Any] = Field(default_factory=dict)
     store: bool = False
     service_tier: str = ""
+    # Taken with the values that change nothing:
     frequency_penalty: Literal[0] = 0
     presence_penalty: Literal[0] = 0
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] = Field(default_factory=dict)
 
-    def sampling(self) -> Sampling:
-        """Return the settings as the engine has them."""
+    def sampling(self, most_tokens: int) -> Sampling:
+        """Return the settings as the engine has them; without max_tokens, the API's 16 for texts, for answers the most."""
         seed = secrets.randbits(31) if self.seed is None else self.seed
         return Sampling(
             n_samples=self.n,
-            max_new_tokens=self.max_tokens,
+            max_new_tokens=self.max_tokens or min(self.default_tokens, most_tokens),
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,
@@ -71,8 +89,8 @@ class Common(Strict):
 class CompletionRequest(Common):
     """/v1/completions."""
 
-    prompt: str | list[str] | list[int] | list[list[int]]
-    logprobs: int | None = Field(None, ge=0, le=MOST_LIKELIEST)
+    prompt: Prompt
+    logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     echo: Literal[False] = False
     best_of: Literal[1] = 1
 
@@ -95,7 +113,7 @@ class ChatMessage(Strict):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
-    name: str = ""
+    name: str = ""  # taken, but it changes nothing
 
     def as_message(self) -> dict[str, str]:
         """Return it as chat templates take it."""
@@ -111,15 +129,32 @@ class TemplateOptions(Strict):
     enable_thinking: bool = True
 
 
+class TextFormat(Strict):
+    """`response_format`."""
+
+    type: Literal["text"] = "text"
+
+
 class ChatRequest(Common):
     """/v1/chat/completions."""
 
     messages: list[ChatMessage] = Field(min_length=1)
-    max_tokens: int = Field(0, ge=0)  # 0: as many as the server allows
-    max_completion_tokens: int = Field(0, ge=0)  # the newer name
+    default_tokens: ClassVar[int] = 2**31
+    max_tokens: int | None = Field(
+        None, ge=1, validation_alias=AliasChoices("max_completion_tokens", "max_tokens")
+    )
     logprobs: bool = False
-    top_logprobs: int = Field(0, ge=0, le=MOST_LIKELIEST)
+    top_logprobs: int = Field(0, ge=0, le=MAX_TOP_LOGPROBS)
     chat_template_kwargs: TemplateOptions = TemplateOptions()
+    tools: Annotated[list[Any], Field(max_length=0)] = Field(default_factory=list)
+    response_format: TextFormat = TextFormat()
+
+
+def without_nulls(value: Any) -> Any:
+    """Return JSON without the keys whose value is null: clients send them for what they leave out."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def parsed(kind: type[Request], body: bytes) -> Request:
@@ -134,9 +169,10 @@ def parsed(kind: type[Request], body: bytes) -> Request:
     if not isinstance(content, dict):
         raise ValueError(f"the request is a JSON {type(content).__name__}: must be an object")
     try:
-        return kind.model_validate({key: value for key, value in content.items() if value is not None})
+        return kind.model_validate(without_nulls(content))
     except ValidationError as failed:
         first = failed.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         what = "this server does not have it" if first["type"] == "extra_forbidden" else first["msg"]
+        what = what.removeprefix("Value error, ")
         raise ValueError(f"{place}: {what}") from None

@@ -2,9 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import queue
+import signal
+import sys
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
 
 from sampling.engine import Engine, Text
 from sampling.text import Continuation
@@ -20,7 +25,7 @@ class WritingFailed(Exception):
 
 
 class Job:
-    """Samples that belong to one request. `follow` reads them."""
+    """Samples that belong to one request. `Worker.follow` reads them."""
 
     def __init__(self, samples: Sequence[Continuation]) -> None:
         self.samples = samples
@@ -28,13 +33,22 @@ class Job:
         self.changed = asyncio.Event()  # set in the loop's thread
 
 
+class Part(NamedTuple):
+    """What came of a sample since the part before."""
+
+    number: int  # of the sample in its job
+    text: str
+    finish_reason: str  # empty until its last part
+    start: int  # its tokens: from here on
+    stop: int  # up to here
+
+
 class Worker:
     """Continues texts, `slots` at a time. At most `n_waiting` may wait; all methods belong to the loop's thread."""
 
-    def __init__(self, make_engine: Callable[[], Engine], n_waiting: int) -> None:
-        self._make_engine = make_engine
-        self._engine = make_engine()
-        self._most = self._engine.slots + n_waiting
+    def __init__(self, engine: Engine, n_waiting: int) -> None:
+        self._engine = engine
+        self.most = engine.slots + n_waiting
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # for the thread
         self._jobs: dict[Text, Job] = {}  # of texts that have not ended: the thread's own
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -59,7 +73,7 @@ class Worker:
     def submit(self, samples: Sequence[Continuation]) -> Job:
         """Let samples be written. Raises TooManyTexts, and takes none of them."""
         texts = [sample.text for sample in samples if not sample.text.finish_reason]
-        if self.n_texts + len(texts) > self._most:
+        if self.n_texts + len(texts) > self.most:
             raise TooManyTexts
         self.n_texts += len(texts)
         job = Job(samples)
@@ -72,66 +86,71 @@ class Worker:
         self._commands.put(add)
         return job
 
-    async def follow(self, job: Job) -> AsyncIterator[tuple[int, str, str]]:
-        """Yield the number of a sample, its new text, and its finish_reason at its end, as they come.
-
-        When the reader stops early, the samples are given up. Raises WritingFailed.
-        """
+    async def follow(self, job: Job) -> AsyncIterator[Part]:
+        """Yield the parts of a job's samples as they come. Raises WritingFailed."""
         rest = dict(enumerate(job.samples))
         n_read = [0] * len(rest)
-        try:
-            while rest:
-                job.changed.clear()
-                if job.error:
-                    raise WritingFailed(job.error)
-                for number, sample in list(rest.items()):
-                    reason = sample.text.finish_reason  # before the pieces: set after the last one
-                    pieces = sample.pieces[n_read[number] :]
-                    n_read[number] += len(pieces)
-                    text = "".join(pieces) + (sample.close() if reason else "")
-                    if text or reason:
-                        yield number, text, reason
-                    if reason:
-                        del rest[number]
-                if rest:
-                    await job.changed.wait()
-        finally:
+        while rest:
+            job.changed.clear()
+            if job.error:
+                raise WritingFailed(job.error)
+            for number, sample in list(rest.items()):
+                reason = sample.text.finish_reason  # before the pieces: it is set after the last one
+                start, pieces = n_read[number], sample.pieces[n_read[number] :]  # a piece for each token
+                stop = n_read[number] = start + len(pieces)
+                text = "".join(pieces) + (sample.close() if reason else "")
+                if pieces or reason:
+                    yield Part(number, text, reason, start, stop)
+                if reason:
+                    del rest[number]
             if rest:
-                self._commands.put(lambda: self._give_up([sample.text for sample in rest.values()]))
+                await job.changed.wait()
+
+    def cancel(self, job: Job) -> None:
+        """Give up what has not ended of a job; nothing happens if all has."""
+        texts = [sample.text for sample in job.samples]
+
+        def remove() -> None:
+            ours = [text for text in texts if self._jobs.pop(text, None)]
+            for text in ours:
+                self._engine.remove(text)
+            self._tell(set(), len(ours))
+
+        self._commands.put(remove)
 
     def _run(self) -> None:
         while not self._is_stopped:
-            with contextlib.suppress(queue.Empty):
-                while not self._is_stopped:
-                    self._commands.get(block=not self._jobs)()
-            if self._is_stopped:
-                break
             try:
-                texts = self._engine.step()
+                with contextlib.suppress(queue.Empty):
+                    while not self._is_stopped:
+                        self._commands.get(block=not self._jobs)()
+                if not self._is_stopped:
+                    self._step()
             except Exception as error:  # of any kind: the server goes on
                 self._fail(error)
-                continue
-            jobs = {self._jobs[text] for text in texts}
-            ended = [text for text in texts if text.finish_reason]
-            for text in ended:
-                del self._jobs[text]
-            self._tell(jobs, len(ended))
 
-    def _give_up(self, texts: Sequence[Text]) -> None:
-        ours = [text for text in texts if self._jobs.pop(text, None)]
-        for text in ours:
-            self._engine.remove(text)
-        self._tell(set(), len(ours))
+    def _step(self) -> None:
+        texts = self._engine.step()
+        jobs = {self._jobs[text] for text in texts}
+        ended = [text for text in texts if text.finish_reason]
+        for text in ended:
+            del self._jobs[text]
+        self._tell(jobs, len(ended))
 
     def _fail(self, error: Exception) -> None:
-        """Tell all jobs that their texts are lost, and begin with a new engine."""
-        say(f"error: {first_line(error)}")
+        """Tell all jobs that their texts are lost, and begin anew; without an engine, stop the server."""
+        say("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
         jobs, n_texts = set(self._jobs.values()), len(self._jobs)
         for job in jobs:
-            job.error = str(error)
+            job.error = first_line(error)
         self._jobs.clear()
-        self._engine = self._make_engine()
         self._tell(jobs, n_texts)
+        try:
+            self._engine.reset()
+        except Exception as other:  # such as a GPU's after an error of its own
+            say(f"error: the engine cannot go on: {first_line(other)}", sys.stderr)
+            self._is_stopped = True
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _tell(self, jobs: set[Job], n_ended: int) -> None:
         """Let the loop's thread know what changed."""
