@@ -21,6 +21,7 @@ if __name__ == "__main__":  # before torch is loaded, so that a mistake in the c
 import torch
 
 from checkpointing import pretrained
+from model import GPT
 from sampling.config import Sampling
 from sampling.engine import generate
 from sampling.sampler import Sampler
@@ -136,6 +137,22 @@ def dtype_of(config: SamplingSpeedConfig) -> torch.dtype:
 LIBRARIES = {"ours": ours, "nanogpt": nanogpts, "transformers": transformers_, "ctranslate2": ctranslate2_}
 
 
+def reading(config: SamplingSpeedConfig, speed: float) -> str:
+    """Return how fast the weights are read, which each step does once, and how fast this machine reads memory."""
+    with torch.device("meta"):
+        model = GPT(pretrained.find(config.model).config)
+    n_weights = sum(layer.weight.numel() for layer in model.modules() if isinstance(layer, torch.nn.Linear))
+    n_bytes = n_weights * {"float32": 4, "bfloat16": 2, "int8": 1}[config.precision]
+    rate = n_bytes * speed / config.n_samples
+    numbers, seconds = torch.ones(2**26), []  # 256 MiB, which no cache holds
+    for _ in range(9):
+        began = time.perf_counter()
+        numbers.sum()
+        seconds.append(time.perf_counter() - began)
+    memory = numbers.nbytes / min(seconds)
+    return f"weights of {n_bytes / 1e6:,.0f} MB, read at {rate / 1e9:.1f} GB/s; summing numbers reads {memory / 1e9:.1f} GB/s"
+
+
 def main(config: SamplingSpeedConfig) -> None:
     """Print the tokens per second of whole calls: prompt and new tokens take their time, new tokens count."""
     try:
@@ -155,6 +172,8 @@ def main(config: SamplingSpeedConfig) -> None:
                 f"{config.library} wrote {n_written} tokens: must be {config.new_tokens} of each sample"
             )
     speed = config.n_samples * config.new_tokens / statistics.median(seconds)
+    if config.library == "ours" and hardware.choose_device("auto").type == "cpu":
+        say(reading(config, speed), sys.stderr)
     print(f"{speed:.4g} tokens/s" if speed < 1e4 else f"{speed:.0f} tokens/s")
 
 

@@ -296,10 +296,12 @@ async def until_gone(request: Request, work: Awaitable[Result]) -> Result:
 
 async def http_error(request: Request, error: HTTPException) -> Response:
     """Answer a wrong request."""
-    known = {404: "no such path: this server has /v1/models, /v1/completions and /v1/chat/completions"}
-    is_default = error.detail in ("Not Found",)
-    code = "model_not_found" if error.status_code == 404 and not is_default else None
-    return error_response(error.status_code, known[404] if is_default else error.detail, code)
+    detail, code = error.detail, None
+    if detail == "Not Found":  # Starlette's, for a path
+        detail = "no such path: this server has /v1/models, /v1/completions and /v1/chat/completions"
+    elif error.status_code == 404:
+        code = "model_not_found"
+    return error_response(error.status_code, detail, code)
 
 
 async def internal_error(request: Request, error: Exception) -> Response:
