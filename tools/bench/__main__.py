@@ -7,6 +7,7 @@ A config that sets vocab_size is measured with made-up tokens, any other with it
 timed in turn with us, each time in a fresh process. It must print its speed as "1234.5 tokens/s" or "tokens/s: 1234.5".
 """
 
+import os
 import shlex
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from tools.bench.config import BenchCommand, parse_bench_command
 
 if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
     COMMAND = read_command(parse_bench_command, __doc__ or "")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler prints lines of its own on some machines
 
 from system import hardware
 from system.errors import run_command
