@@ -19,7 +19,7 @@ from tools.bench.config import BenchCommand, parse_bench_command
 
 if __name__ == "__main__":  # before torch is loaded, so that a mistake in the command is found at once
     COMMAND = read_command(parse_bench_command, __doc__ or "")
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler prints lines of its own on some machines
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler prints lines of its own
 
 from system import hardware
 from system.errors import run_command
