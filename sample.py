@@ -43,6 +43,10 @@ def write(
         if isinstance(prompt, str) and is_chat(sampler, config):
             prompt = [{"role": "user", "content": prompt}]
         samples.append(sampler.begin(prompt, config.sampling, number, stop, thinking=config.thinking))
+    seen = config.context or sampler.model.config.block_size
+    longest = max(len(sample.text.prompt) for sample in samples)
+    if longest > seen:
+        say(f"note: a prompt has {longest:,} tokens: the model sees the last {seen:,}", sys.stderr)
     return sampler.in_order(samples, config.context)
 
 
@@ -99,6 +103,8 @@ def main() -> None:
     sampler.check_context(config.context)
     if interactive:
         say(f"{config.checkpoint}: {sampler.about}")
+        if n_samples > 1:
+            say(f"note: n_samples={n_samples}: a session writes one at a time, /again the next")
         pieces = lambda config, *row: (piece for _, piece in write(sampler, config, [row]))  # noqa: E731
         Interactive(config, pieces, is_chat=is_chat(sampler, config)).run()
         return

@@ -54,7 +54,7 @@ class Sampling:
     temperature: float = 0.8  # 0: always the most probable token
     top_k: int = 200  # sample among the k most probable tokens; 0: all
     top_p: float = 1.0  # sample among the most probable tokens that together reach this probability; 1: all
-    min_p: float = 0.0  # sample among the tokens this many times as probable as the first; 0: all
+    min_p: float = 0.0  # sample among the tokens at least this many times as probable as the first; 0: all
     repetition_penalty: float = 1.0  # above 1: tokens of the text so far become less probable
     seed: int = 1  # same seed, same text
 

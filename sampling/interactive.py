@@ -21,6 +21,7 @@ COMMANDS = """\
 /settings           show the settings
 /new                begin another chat, with a chat model
 /quit               end, as Ctrl-D does; Ctrl-C ends a text that is being written"""
+FIXED = [setting.name for setting in fields(SampleConfig) if setting.name not in ("sampling", "stop")]
 SETTINGS = [setting.name for setting in fields(Sampling) if setting.name != "n_samples"] + ["stop"]
 
 
@@ -71,15 +72,21 @@ class Interactive:
 
     def _answer(self, line: str) -> None:
         command, _, value = line.rstrip().partition(" ")
+        if not line.strip():
+            return
         if not line.startswith("/"):
             self._continue(line, number=0)
         elif command == "/again":
             if self.prompt is None:
                 raise UserError("/again: there is no text yet: type one first")
+            if not self.config.sampling.temperature:
+                print("note: temperature=0 always gives the same text")
             self._continue(self.prompt, self.number + 1)
         elif command == "/save":
             self._save(value.strip())
-        elif command == "/new" and self.is_chat:
+        elif command == "/new":
+            if not self.is_chat:
+                raise UserError("/new: this is no chat: each line is a text of its own")
             self.messages, self.prompt, self.last_text = [], None, ""
         elif command == "/help":
             print(COMMANDS.format(names=", ".join(f"/{name}" for name in SETTINGS if name != "temperature")))
@@ -88,9 +95,15 @@ class Interactive:
         elif command == "/stop":
             self.config = replace(self.config, stop=value)
             print(f"stop={value!r}")
+        elif command[1:] in SETTINGS and not value.strip():
+            raise UserError(f"{command}: name a value, as in {command} {self._value(command[1:])}")
         elif command[1:] in SETTINGS:
             self.config = parse_config(self.config, [f"--{command[1:]}={value.strip()}"], "")
             print(f"{command[1:]}={self._value(command[1:])!r}")
+        elif command[1:] in FIXED:
+            raise UserError(
+                f"{command} is fixed for the session: end it, and start another with --{command[1:]}=..."
+            )
         else:
             raise UserError(
                 f"unknown command {command}: /help lists them; to continue a text that begins with /, type a space before it"

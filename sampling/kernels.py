@@ -187,9 +187,9 @@ def for_sampling(
     if kernel == "auto":
         kernel = fastest(copied, dtype, quantize, rows)
     if kernel not in KERNELS[quantize]:
-        raise UserError(
-            f"kernel={kernel}: not with quantize={quantize}: must be auto, {', '.join(KERNELS[quantize])}"
-        )
+        others = ", or use --quantize=int8" if quantize == "none" else ""
+        known = ", ".join(KERNELS[quantize])
+        raise UserError(f"kernel={kernel}: not with quantize={quantize}: must be auto, {known}{others}")
     make = KERNELS[quantize][kernel]
     for parent in list(copied.modules()):
         for name, layer in list(parent.named_children()):

@@ -119,7 +119,8 @@ def serve(app: Starlette, host: str, port: int, key: str, about: str) -> None:
     except OSError as error:
         is_name = isinstance(error, socket.gaierror)  # whose number is not the system's
         reason = error.strerror if is_name or not error.errno else os.strerror(error.errno)
-        raise UserError(f"host={host}, port={port}: {reason}: choose another --port or --host") from None
+        fix = "choose another --host" if is_name else "choose another --port or --host"
+        raise UserError(f"host={host}, port={port}: {reason}: {fix}") from None
     place = f"[{host}]" if ":" in host else host
     ready = f"listening on http://{place}:{listening.getsockname()[1]} ({about}); Ctrl-C stops it"
     config = uvicorn.Config(

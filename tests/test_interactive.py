@@ -41,6 +41,7 @@ def test_lines_are_continued(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         "/again",
         "/again",
         "",
+        "  ",
         " /two ",
         f"/save {tmp_path / 'x.txt'}",
         "/again",
@@ -53,7 +54,6 @@ def test_lines_are_continued(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         "one and 0 at 0.8",
         "one and 1 at 0.8",
         "one and 2 at 0.8",
-        " and 0 at 0.8",
         " /two  and 0 at 0.8",
         f"added to {tmp_path / 'x.txt'}",
         " /two  and 1 at 0.8",
@@ -81,17 +81,18 @@ def test_commands_change_settings(capsys: pytest.CaptureFixture[str]) -> None:
     ("line", "message"),
     [
         ("/again", "/again: there is no text yet: type one first"),
+        ("/new", "/new: this is no chat: each line is a text of its own"),
         ("/save x.txt", "/save: there is no text yet: type one first"),
         (
             "/temperature -1",
             "temperature=-1.0: must be 0 (always the most probable token) or in [1e-5, 1e5]",
         ),
-        ("/temperature", "temperature=: must be a finite number"),
+        ("/temperature", "/temperature: name a value, as in /temperature 0.8"),
         (
             "/temp 1",
             "unknown command /temp: /help lists them; to continue a text that begins with /, type a space before it",
         ),
-        ("/device cuda", "unknown command /device"),
+        ("/device cuda", "/device is fixed for the session: end it, and start another with --device=..."),
         ("a \udcc3 b", "the line is not UTF-8: type it again"),
     ],
 )

@@ -121,7 +121,9 @@ def test_settings_and_prompts_reach_the_engine(checkpoint_dir: Path, tmp_path: P
 
 def test_the_model_sees_no_more_than_the_context(checkpoint_dir: Path) -> None:
     where = (f"--checkpoint={checkpoint_dir}", "--prompt=the river runs north", "--temperature=0")
-    assert printed(*where, "--context=2") != printed(*where)
+    done = run_here("sample.py", *where, "--context=2", *FLOAT32)
+    assert done.stderr == "note: a prompt has 20 tokens: the model sees the last 2\n"
+    assert done.stdout != printed(*where)
     for context, message in (
         (33, "the model has 32 positions: use no more"),
         (-1, "must be at least 0 (0: the model's block_size)"),

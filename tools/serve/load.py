@@ -122,16 +122,16 @@ async def ask(
     if kind < LEAVES:
         try:
             await client.post("/v1/completions", json={**job, "n": 4}, timeout=rng.uniform(0.01, 0.3))
-            tally.counts["answered before they left"] += 1
+            tally.counts["answered before they hung up"] += 1
         except httpx.TimeoutException:
-            tally.counts["left"] += 1
+            tally.counts["hung up"] += 1
         return
     if kind < LEAVES + SENDS_WRONG:
         wrong: dict[str, Any] = rng.choice(
             [{"temperature": -1}, {"max_tokens": 10**9}, {"prompt": 5}, {"model": "other"}]
         )
         answer = await client.post("/v1/completions", json={**job, **wrong})
-        tally.counts["wrong, and told so" if answer.status_code in (400, 404) else "lost"] += 1
+        tally.counts["wrong, and refused" if answer.status_code in (400, 404) else "lost"] += 1
         return
     if kind < LEAVES + SENDS_WRONG + STREAMS:
         found, n_tokens = await streamed(client, job)
@@ -226,9 +226,10 @@ def main() -> None:
         server.terminate()
         status = server.wait(30)
     for what, n in sorted(many.counts.items()):
-        say(f"{what:28}{n:,}")
+        say(f"{what:32}{n:,}")
     gaps = [gap(sampler, jobs()[number], *alone[number][1:], text) for number, text in many.differing]
-    say(f"{'differ from sampling alone':28}{len(gaps)}, of draws off by {max(gaps, default=0):.1e} at most")
+    differ = f"{len(gaps)}" + (f", each within {max(gaps):.1e} of a draw" if gaps else "")
+    say(f"{'unlike the text alone':32}{differ}")
     ours, single = many.n_tokens / seconds, one.n_tokens / (config.seconds / 8)
     say(
         f"{config.clients} clients  {ours:,.0f} tokens/s; one client {single:,.0f}: {ours / single:.1f} times"

@@ -4,14 +4,24 @@ Source: https://platform.openai.com/docs/api-reference. Fields that would change
 """
 
 import json
+import re
 import secrets
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sampling.config import Sampling
 
 MAX_TOP_LOGPROBS = 20  # tokens whose log-probabilities a request may ask for
+
+# pydantic's kinds of errors whose own words are unclear, and what it calls the choices of a union.
+PLAIN = {
+    "extra_forbidden": "this server does not have it",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "literal_error": "not supported here: leave it out",
+}
+NOT_OURS = re.compile(r"\[|^(constrained-)?str$")
 
 Stop = Annotated[str, Field(min_length=1)]
 Request = TypeVar("Request", bound=BaseModel)
@@ -140,14 +150,19 @@ class ChatRequest(Common):
 
     messages: list[ChatMessage] = Field(min_length=1)
     default_tokens: ClassVar[int] = 2**31
-    max_tokens: int | None = Field(
-        None, ge=1, validation_alias=AliasChoices("max_completion_tokens", "max_tokens")
-    )
+    max_completion_tokens: int | None = Field(None, ge=1)  # the newer name
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=MAX_TOP_LOGPROBS)
     chat_template_kwargs: TemplateOptions = TemplateOptions()
     tools: Annotated[list[Any], Field(max_length=0)] = Field(default_factory=list)
     response_format: TextFormat = TextFormat()
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "ChatRequest":
+        if self.max_tokens and self.max_completion_tokens:
+            raise ValueError("max_tokens, max_completion_tokens: set only one of the two")
+        self.max_tokens = self.max_tokens or self.max_completion_tokens
+        return self
 
 
 def without_nulls(value: Any) -> Any:
@@ -172,7 +187,6 @@ def parsed(kind: type[Request], body: bytes) -> Request:
         return kind.model_validate(without_nulls(content))
     except ValidationError as failed:
         first = failed.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        what = "this server does not have it" if first["type"] == "extra_forbidden" else first["msg"]
-        what = what.removeprefix("Value error, ")
-        raise ValueError(f"{place}: {what}") from None
+        place = ".".join(str(part) for part in first["loc"] if not NOT_OURS.search(str(part)))
+        what = PLAIN.get(first["type"], first["msg"]).removeprefix("Value error, ")
+        raise ValueError(f"{place}: {what}" if place else what) from None
