@@ -24,7 +24,7 @@ PACKED_ROWS = 8  # that oneDNN chooses its layout for; any other number is right
 TIMED_ROWS = 8  # at most, so that the choice takes little time
 TIMED_BYTES = 100e6  # of float32 weights, so that no cache holds them
 N_TIMINGS = 5  # of each kernel, in turn; the shortest counts
-MAX_TIME_RATIO = 0.9  # of another kernel to torch's, for it to be taken: timings vary by a few percent
+MAX_TIME_RATIO = 0.9  # of another kernel to the first, for it to be taken: timings vary by a few percent
 MAX_ERROR = 0.1  # of the largest output, for a kernel that is as it should be, whatever it rounds
 
 
@@ -161,10 +161,10 @@ Make = Callable[[nn.Linear, torch.dtype], nn.Module]
 KERNELS: dict[Quantize, dict[Kernel, Make]] = {
     "none": {"torch": TorchLinear, "onednn": PackedLinear, "transposed": TransposedLinear},
     "int8": {
-        "torch": Int8Linear,
         "fbgemm": FbgemmLinear,
         "onednn": OneDnnInt8Linear,
         "int8pack": Int8PackLinear,
+        "torch": Int8Linear,
     },
 }
 
@@ -216,7 +216,7 @@ def built(make: Make, layer: nn.Linear, dtype: torch.dtype, kernel: Kernel) -> n
 
 
 def fastest(model: GPT, dtype: torch.dtype, quantize: Quantize, rows: int) -> Kernel:
-    """Return the kernel that takes the least time for the layers of some rows; "torch" if none is clearly faster."""
+    """Return the kernel that takes the least time for the layers of some rows; the first one if none is clearly faster."""
     if model.lm_head.weight.device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16):
         return "torch"
     rows = min(rows, TIMED_ROWS)
@@ -232,7 +232,8 @@ def fastest(model: GPT, dtype: torch.dtype, quantize: Quantize, rows: int) -> Ke
     for kernel in [*made] * N_TIMINGS:
         seconds[kernel] = min(seconds[kernel], seconds_for(rows, made[kernel], layers))
     best = min(made, key=seconds.__getitem__)
-    return best if seconds[best] < MAX_TIME_RATIO * seconds["torch"] else "torch"
+    first = next(iter(made))
+    return best if seconds[best] < MAX_TIME_RATIO * seconds[first] else first
 
 
 @torch.inference_mode()
