@@ -53,9 +53,8 @@ class ChatTemplate:
         refuses the messages.
         """
         template = self._template
-        nonce = secrets.token_hex(
-            16
-        )  # put into special tokens' names in messages, so that they are encoded as text
+        # Put into the names of special tokens in messages, so that they are encoded as text.
+        nonce = secrets.token_hex(16)
         marked = [
             {**message, "content": self._special.sub(lambda found: _cut(found[0], nonce), message["content"])}
             for message in messages

@@ -38,9 +38,7 @@ class Text:
     sampling: Sampling
     number: int = 0  # of several continuations of the prompt
     is_done: Callable[[list[int]], bool] = lambda tokens: False  # asked after each new token
-    top_logprobs: int | None = (
-        None  # tokens whose log-probabilities to keep, besides the chosen one's; None: not even that
-    )
+    top_logprobs: int | None = None  # how many to keep besides the chosen token's; None: not even that
     tokens: list[int] = field(default_factory=list)  # the new ones
     logprobs: list[TokenLogprob] = field(default_factory=list)  # of the new tokens, if they are kept
     finish_reason: str = (
