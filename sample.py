@@ -99,6 +99,7 @@ def main() -> None:
             config.quantize,
             config.kernel,
             max(1, len(rows)),
+            config.compile,
         )
     sampler.check_context(config.context)
     if interactive:

@@ -15,7 +15,6 @@ _LENGTH = "max_new_tokens, without those of the prompt"
 # What nanoGPT and Hugging Face call the settings, each with ours and what differs, or with a hint where we have none.
 OTHER_NAMES = {
     # nanoGPT
-    "compile": "not available: sampling is never compiled",
     "dtype": "precision, which is auto, float32, tf32 or bfloat16",
     "init_from": _CHECKPOINT,
     "num_samples": _SAMPLES,
@@ -113,6 +112,7 @@ class SampleConfig:
     precision: Precision = "auto"  # of matrix multiplications
     quantize: Quantize = "none"  # int8: smaller and faster on a CPU, a little less exact
     kernel: Kernel = "auto"  # of the linear layers: the fastest here, or one by name: docs/sampling.md
+    compile: bool = False  # on CUDA: slower to begin, faster then
 
     other_names = OTHER_NAMES
 

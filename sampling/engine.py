@@ -15,8 +15,10 @@ from torch import Tensor
 
 from model import GPT, Cache
 from sampling.config import Sampling
+from sampling.graphs import DecodingGraphs, next_logits
 from sampling.probabilities import candidates, drawn, penalized
 from system.errors import UserError
+from system.hardware import to_device
 
 CACHE_TOKENS = 8192  # that `generate` keeps in the cache, if one text does not need more
 PREFILL_TOKENS = 2048  # in a forward pass, if one prompt is not longer
@@ -67,6 +69,15 @@ class Text:
             self.finish_reason = "length"
 
 
+class Launched(NamedTuple):
+    """A step of which the device may not be done yet."""
+
+    texts: list[Text]
+    tokens: Tensor  # (B,), on their way to the CPU; -1 for logits that are not finite
+    logits: dict[Text, Tensor]  # (V,) of the texts that keep log-probabilities
+    done: torch.cuda.Event | None  # when the tokens have arrived; None: they have
+
+
 class Engine:
     """Continues up to `slots` texts at a time, each by a token per step. Others wait and join when slots become free.
 
@@ -75,6 +86,10 @@ class Engine:
     block_size needs rotary positions, and the model was not trained for it. Only `allowed` ids are drawn (None: all): a
     model may have more rows than its tokenizer has tokens, such as GPT-2 padded to 50,304. The model must be in
     evaluation mode; `for_sampling` in kernels.py makes it faster.
+
+    With `ahead` the device begins each step before the tokens of the last one are read, so that it never waits for Python;
+    a text that has ended is computed once more, in vain. On CUDA, a step of decoding is one graph too (graphs.py), of
+    compiled kernels with `compile`.
     """
 
     def __init__(
@@ -85,6 +100,8 @@ class Engine:
         *,
         end_tokens: Iterable[int] = (),
         allowed: Sequence[int] | np.ndarray | None = None,
+        ahead: bool | None = None,  # None: on CUDA
+        compile: bool = False,
     ) -> None:
         if model.training:  # it would drop units
             raise ValueError("the model is in training mode: call model.eval()")
@@ -101,6 +118,13 @@ class Engine:
         self.slots = slots
         self.waiting: deque[Text] = deque()
         self.running: list[Text] = []  # in the order of their slots
+        self.newest = torch.zeros(
+            slots, dtype=torch.int64, device=self.device
+        )  # the token that each slot drew last
+        is_cuda = self.device.type == "cuda"
+        self.ahead = is_cuda if ahead is None else ahead
+        self.launched: Launched | None = None
+        self.graphs = DecodingGraphs(model, self.cache, compile) if is_cuda else None
 
     def add(self, text: Text) -> None:
         """Let a text wait for a slot. Raises ValueError for an empty prompt or a token outside the vocabulary."""
@@ -119,6 +143,7 @@ class Engine:
         """Cancel all texts, after a step that failed."""
         self.waiting.clear()
         self.running.clear()
+        self.launched = None
         for memory in (self.cache.keys, self.cache.values):
             memory.zero_()  # it may hold what is not finite
 
@@ -126,30 +151,83 @@ class Engine:
     def step(self) -> list[Text]:
         """Give waiting texts the free slots, add a token to each running text, and return these, those that ended too.
 
-        Raises UserError for logits that are not finite.
+        With `ahead`, the tokens are those of the step before; the first step returns no text. Raises UserError for logits
+        that are not finite.
         """
+        before = self.launched
+        self.launched = None if before and self._needs_tokens(before) else self._launch()
+        if not self.ahead:
+            before, self.launched = self.launched, None
+        return self._read(before) if before else []
+
+    def _needs_tokens(self, before: Launched) -> bool:
+        """Return whether the next step depends on tokens that have not been read, or all texts end with them."""
+
+        def is_last(text: Text) -> bool:
+            return len(text.tokens) + 1 == text.sampling.max_new_tokens
+
+        lengths = self.cache.lengths[: len(self.running)]
+        return (
+            self.cache.size in lengths  # then a part of the window is computed again
+            or any(text.sampling.repetition_penalty != 1 for text in self.running)
+            or (before.texts == self.running and not self.waiting and all(map(is_last, self.running)))
+        )
+
+    def _launch(self) -> Launched | None:
+        """Let the device compute a token for each running text and for those that join; None if there are no texts."""
         parts = [self._decode()] if self.running else []
         parts += self._join()
         texts = list(self.running)
-        if texts:
-            logits = self._checked(parts[0] if len(parts) == 1 else torch.cat(parts))  # (B, V)
-            tokens = self._sample(logits)
-            logprobs = self._logprobs(logits, tokens)
-            for text, token in zip(texts, tokens, strict=True):
-                text.add(token, token in self.end_tokens, logprobs.get(text))
-        for slot in reversed(range(len(texts))):
-            if texts[slot].finish_reason:
+        if not texts:
+            return None
+        logits = parts[0] if len(parts) == 1 else torch.cat(parts)  # (B, V)
+        is_finite = logits.amax(-1).isfinite()  # (B,): the largest is nan if any is
+        if self.forbidden is not None:
+            logits = logits.masked_fill(self.forbidden, -math.inf)
+        tokens = self.newest[: len(texts)] = self._sample(logits)
+        kept = {
+            text: logits[slot].clone() for slot, text in enumerate(texts) if text.top_logprobs is not None
+        }
+        is_cuda = logits.is_cuda
+        tokens = tokens.where(is_finite, -1).to("cpu", non_blocking=is_cuda)  # into pinned memory
+        done = torch.cuda.Event() if is_cuda else None
+        if done:
+            done.record()
+        return Launched(texts, tokens, kept, done)
+
+    def _read(self, launched: Launched) -> list[Text]:
+        """Add its tokens to the texts that still run, free the slots of those that end, and return them all."""
+        if launched.done:
+            launched.done.synchronize()
+        running = set(self.running)  # a text that ended or was removed after the launch is not in it
+        found = [
+            pair for pair in zip(launched.texts, launched.tokens.tolist(), strict=True) if pair[0] in running
+        ]
+        if any(token < 0 for _, token in found):
+            raise UserError(
+                "the model's logits are not finite", "use weights that are, or --precision=float32"
+            )
+        for text, token in found:
+            logprob = (
+                token_logprob(launched.logits[text], token, text.top_logprobs or 0)
+                if text in launched.logits
+                else None
+            )
+            text.add(token, token in self.end_tokens, logprob)
+        for slot in reversed(range(len(self.running))):
+            if self.running[slot].finish_reason:
                 self._free(slot)
-        return texts
+        return [text for text, _ in found]
 
     def _decode(self) -> Tensor:
         """Return the logits of the running texts' next tokens, (B, V)."""
-        for slot in range(len(self.running)):
+        B = len(self.running)
+        for slot in range(B):
             if self.cache.lengths[slot] == self.cache.size:
                 self._drop_half(slot)
-        newest = torch.tensor([text.last(1) for text in self.running], device=self.device)  # (B, 1)
-        x = self.model.transformer(newest, self.cache.rows(0, len(newest)))  # (B, 1, C)
-        return self.model.logits(x[:, 0])
+        if self.graphs is not None:
+            return self.graphs.decode(self.newest, B)
+        return next_logits(self.model, self.newest[:B], self.cache.rows(0, B))
 
     def _join(self) -> list[Tensor]:
         """Give free slots to waiting texts; return the logits of their next tokens, (B, V) in parts.
@@ -196,6 +274,7 @@ class Engine:
     def _copy(self, slot: int, to_slot: int) -> None:
         """Copy what the cache holds of a slot to another."""
         n = self.cache.lengths[to_slot] = self.cache.lengths[slot]
+        self.newest[to_slot] = self.newest[slot]
         for memory in (self.cache.keys, self.cache.values):
             memory[:, to_slot, :, :n] = memory[:, slot, :, :n]
 
@@ -207,16 +286,8 @@ class Engine:
             self.running[slot] = self.running[last]
         self.running.pop()
 
-    def _checked(self, logits: Tensor) -> Tensor:
-        """Return logits in which ids that are not allowed have probability 0. Raises UserError if they are not finite."""
-        if not logits.amax(-1).isfinite().all():  # the largest is nan if any is
-            raise UserError(
-                "the model's logits are not finite", "use weights that are, or --precision=float32"
-            )
-        return logits if self.forbidden is None else logits.masked_fill(self.forbidden, -math.inf)
-
-    def _sample(self, logits: Tensor) -> list[int]:
-        """Return the next token of each running text: (B, V) -> B ids. Texts with the same settings are drawn together."""
+    def _sample(self, logits: Tensor) -> Tensor:
+        """Return the next token of each running text: (B, V) -> (B,). Texts with the same settings are drawn together."""
         if any(text.sampling.repetition_penalty != 1 for text in self.running):
             logits = logits.clone()
             for slot, text in enumerate(self.running):
@@ -225,28 +296,28 @@ class Engine:
         by_controls: dict[tuple[float, int, float, float], list[int]] = {}
         for slot, text in enumerate(self.running):
             by_controls.setdefault(text.sampling.controls, []).append(slot)
+        if len(by_controls) == 1:
+            return self._drawn(logits, range(len(self.running)))
         sampled = torch.empty(len(logits), dtype=torch.int64, device=self.device)
-        for controls, slots in by_controls.items():
-            own = logits[slots]  # (n, V)
-            if controls[0] == 0:  # temperature
-                sampled[slots] = own.argmax(-1)
-            else:
-                uniforms = torch.cat(
-                    [torch.rand(1, generator=self.running[slot].generator) for slot in slots]
-                )
-                sampled[slots] = drawn(*candidates(own, *controls), uniforms.to(self.device))
-        return sampled.tolist()
+        for slots in by_controls.values():
+            rows = to_device(torch.tensor(slots), self.device)  # (n,)
+            sampled[rows] = self._drawn(logits[rows], slots)
+        return sampled
 
-    def _logprobs(self, logits: Tensor, tokens: list[int]) -> dict[Text, TokenLogprob]:
-        """Return what the texts that keep log-probabilities get with their next tokens, from (B, V) logits."""
-        found = {}
-        for slot, text in enumerate(self.running):
-            if text.top_logprobs is not None:
-                row = logits[slot].log_softmax(-1)  # (V,)
-                values, ids = row.topk(min(text.top_logprobs, len(row)))
-                top = dict(zip(ids.tolist(), values.tolist(), strict=True))
-                found[text] = TokenLogprob(tokens[slot], float(row[tokens[slot]]), top)
-        return found
+    def _drawn(self, logits: Tensor, slots: Sequence[int]) -> Tensor:
+        """Return the next tokens of texts with the same settings: (n, V) -> (n,)."""
+        controls = self.running[slots[0]].sampling.controls
+        if controls[0] == 0:  # temperature
+            return logits.argmax(-1)
+        uniforms = torch.cat([torch.rand(1, generator=self.running[slot].generator) for slot in slots])
+        return drawn(*candidates(logits, *controls), to_device(uniforms, self.device))
+
+
+def token_logprob(logits: Tensor, token: int, n_top: int) -> TokenLogprob:
+    """Return a token's log-probability, and the n most probable tokens with theirs, from (V,) logits."""
+    row = logits.log_softmax(-1)  # (V,)
+    values, ids = row.topk(min(n_top, len(row)))
+    return TokenLogprob(token, float(row[token]), dict(zip(ids.tolist(), values.tolist(), strict=True)))
 
 
 @torch.inference_mode()

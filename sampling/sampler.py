@@ -26,6 +26,7 @@ class Sampler:
     end_tokens: Sequence[int] = ()  # besides the tokenizer's end of text
     template: ChatTemplate | None = None  # of a chat model
     about: str = ""  # how it computes, for the log
+    compile: bool = False  # its decoding steps: see Engine
 
     @staticmethod
     def load(
@@ -35,19 +36,23 @@ class Sampler:
         quantize: Quantize = "none",
         kernel: Kernel = "auto",
         rows: int = 8,
+        compile: bool = False,
     ) -> "Sampler":
         """Return the sampler of a run, a checkpoint, a Hugging Face folder or a hub name.
 
         `rows` is how many texts will be written at a time, which decides the fastest kernel. Raises UserError if the
-        model, the device, the precision or the kernel is not available.
+        model, the device, the precision or the kernel is not available, or for `compile` without CUDA.
         """
         found = pretrained.find(spec)
         model, tokenizer, dtype = found.load(device, precision)
+        used = model.transformer.wte.weight.device.type
+        if compile and used != "cuda":  # where compiled steps took up to twice as long
+            raise UserError(f"compile=True: for sampling it needs a CUDA device, not {used}", "leave it out")
         template = None if found.is_ours else read_template(found.folder, tokenizer, found.name)
         model, kernel = for_sampling(model, dtype, quantize, kernel, rows)
         kind = "int8" if quantize == "int8" else str(dtype).removeprefix("torch.")
-        about = f"{kind}, kernel {kernel}"
-        return Sampler(model, tokenizer, found.end_tokens(), template, about)
+        about = f"{kind}, kernel {kernel}{', compiled' if compile else ''}"
+        return Sampler(model, tokenizer, found.end_tokens(), template, about, compile)
 
     def begin(
         self,
@@ -121,4 +126,5 @@ class Sampler:
     def engine(self, slots: int, context: int = 0) -> Engine:
         """Return an engine for texts of this model."""
         ends = {self.tokenizer.end_of_text, *self.end_tokens}
-        return Engine(self.model, slots, context, end_tokens=ends, allowed=self.tokenizer.ids)
+        allowed = self.tokenizer.ids
+        return Engine(self.model, slots, context, end_tokens=ends, allowed=allowed, compile=self.compile)

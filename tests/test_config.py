@@ -239,7 +239,7 @@ def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: p
     ("cls", "names"),
     [
         (TrainConfig, "eval_iters num_epochs backend min_lr no_compile gradient_accumulation_steps dataset start num_samples dtype"),
-        (SampleConfig, "compile start num_samples num_return_sequences max_length dtype out_dir init_from device_map"),
+        (SampleConfig, "start num_samples num_return_sequences max_length dtype out_dir init_from device_map"),
         (PrepareConfig, "num_proc num_workers dataset_name split vocab_size test_size val_fraction heads n_heads seed"),
     ],
 )  # fmt: skip

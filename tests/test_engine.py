@@ -1,5 +1,6 @@
 """The decoding loop: a sample depends on its prompt, settings and seed, not on what is decoded beside it."""
 
+import copy
 import dataclasses
 import math
 import random
@@ -8,12 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from corpus.tokenizer import Tokenizer
 from corpus.tokenizer_json import open_tokenizer
-from model import GPT, GPTConfig
-from sampling import engine
+from model import GPT, Cache, GPTConfig
+from sampling import engine, graphs
 from sampling.engine import Engine, Sampling, Text, generate, sample_generator
+from sampling.graphs import DecodingGraphs, DeviceCache, Recorded, next_logits
 from sampling.kernels import for_sampling
 from sampling.probabilities import candidates, drawn, penalized
 from sampling.sampler import Sampler
@@ -123,13 +126,37 @@ def test_a_sample_does_not_depend_on_its_batch(model: GPT) -> None:
         assert sampled(model, [prompt], n_samples=1, **settings) == [samples[:1]]
 
 
-def test_texts_join_and_leave_without_a_trace(model: GPT) -> None:
+class Repeated:
+    """What stands in for a CUDA graph where there is no GPU: it computes the step again, from and to the same memory."""
+
+    def __init__(self, graphs: DecodingGraphs, cache: Cache, *memory: Tensor) -> None:
+        self.graphs, self.cache = graphs, cache
+        self.tokens, self.lengths, self.logits = memory
+
+    def replay(self) -> None:
+        self.logits.copy_(self.graphs.next_logits(self.graphs.model, self.tokens, self.cache))
+
+
+def record(graphs: DecodingGraphs, tokens: Tensor, lengths: Tensor, size: int) -> Any:
+    cache = DeviceCache(graphs.cache, len(tokens), size, lengths)
+    logits = torch.full_like(next_logits(graphs.model, tokens, cache), math.nan)
+    memory = (tokens, lengths, logits)
+    return Recorded(Repeated(graphs, cache, *memory), *memory)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["in step", "ahead", "graphs"])
+def test_texts_join_and_leave_without_a_trace(model: GPT, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over random texts, rows and arrivals: each has the tokens that the plain loop gives it alone."""
+    monkeypatch.setattr(DecodingGraphs, "record", record)
+    monkeypatch.setattr(graphs, "LEAST_LENGTH", 4)
     rng = random.Random(0)
     n_checked = 0
-    for _ in range(60):
+    for _ in range(60 if mode == "in step" else 25):
         context = rng.choice([1, 2, 7, 16])
-        engine = Engine(model, slots=rng.randint(1, 4), context=context, end_tokens=[END])
+        slots = rng.randint(1, 4)
+        engine = Engine(model, slots, context, end_tokens=[END], ahead=mode != "in step")
+        if mode == "graphs":
+            engine.graphs = DecodingGraphs(model, engine.cache)
         waiting = [random_text(rng) for _ in range(rng.randint(1, 8))]
         texts = list(waiting)
         while waiting or engine.waiting or engine.running:
@@ -146,7 +173,7 @@ def test_texts_join_and_leave_without_a_trace(model: GPT) -> None:
             is_whole = len(text.tokens) == text.sampling.max_new_tokens and not text.is_done(text.tokens)
             assert text.finish_reason == ("length" if is_whole else "stop")
             n_checked += 1
-    assert n_checked > 200
+    assert n_checked > (200 if mode == "in step" else 80)
 
 
 def random_text(rng: random.Random) -> Text:
@@ -381,4 +408,25 @@ def test_on_a_gpu_texts_join_and_leave_without_a_trace(position: Any) -> None:
     exact = model.double()
     alone = [generate(exact, [prompt], GREEDY)[0] for prompt in prompts]
     assert generate(exact, prompts, GREEDY) == alone
+    compiled = Engine(exact, 4, compile=True)
+    texts = [Text(prompt, GREEDY) for prompt in prompts]
+    for text in texts:
+        compiled.add(text)
+    while compiled.running or compiled.waiting:
+        compiled.step()
+    assert [[text.tokens] for text in texts] == alone
     assert alone == generate(exact.cpu(), prompts, GREEDY)
+
+
+@torch.no_grad()
+def test_a_step_of_a_graph_depends_on_no_number_of_the_device(model: GPT) -> None:
+    """It can be traced as a whole, and shapes follow from those of its inputs."""
+    cache = Cache(model.config, 2, dtype=torch.float64)
+    tokens, lengths = torch.tensor([1, 2]), torch.tensor([0, 0])
+    traced = torch.compile(next_logits, fullgraph=True, backend="eager")
+    expected = next_logits(model, tokens, cache.rows(0, 2))
+    assert torch.equal(traced(model, tokens, DeviceCache(cache, 2, 8, lengths)), expected)
+    meta = copy.deepcopy(model).to("meta")
+    unknown = Cache(model.config, 2, device="meta", dtype=torch.float64)
+    own = DeviceCache(unknown, 2, 8, lengths.to("meta"))
+    assert next_logits(meta, tokens.to("meta"), own).shape == (2, V)

@@ -23,7 +23,7 @@ import torch
 from checkpointing import pretrained
 from model import GPT
 from sampling.config import Sampling
-from sampling.engine import generate
+from sampling.engine import Engine, Text
 from sampling.sampler import Sampler
 from system import hardware
 from system.errors import UserError, run_command, say
@@ -43,14 +43,20 @@ def ours(config: SamplingSpeedConfig) -> Sample:
         quantize="int8" if is_int8 else "none",
         kernel=config.kernel,
         rows=config.n_samples,
+        compile=config.compile,
     )
     say(sampler.about, sys.stderr)
+    context = min(config.prompt_tokens + config.new_tokens, sampler.model.config.block_size)
+    engine = Engine(sampler.model, config.n_samples, context, compile=config.compile)
 
     def sample(n_tokens: int) -> int:
-        settings = Sampling(
-            n_samples=config.n_samples, max_new_tokens=n_tokens, temperature=TEMPERATURE, top_k=TOP_K
-        )
-        return sum(map(len, generate(sampler.model, [prompt(config)], settings)[0]))
+        settings = Sampling(max_new_tokens=n_tokens, temperature=TEMPERATURE, top_k=TOP_K)
+        texts = [Text(prompt(config), settings, number) for number in range(config.n_samples)]
+        for text in texts:
+            engine.add(text)
+        while engine.running or engine.waiting:
+            engine.step()
+        return sum(len(text.tokens) for text in texts)
 
     return sample
 

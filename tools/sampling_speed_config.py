@@ -22,6 +22,7 @@ class SamplingSpeedConfig:
     new_tokens: int = 256  # of each sample
     precision: Literal["float32", "bfloat16", "int8"] = "float32"  # int8: ours and ctranslate2 only
     kernel: Kernel = "auto"  # of our linear layers
+    compile: bool = False  # our decoding steps, on CUDA
     repeats: int = 1  # the median counts
 
     def __post_init__(self) -> None:

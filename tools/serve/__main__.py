@@ -29,7 +29,13 @@ def main() -> None:
         from tools.serve.api import Api
 
         sampler = Sampler.load(
-            config.checkpoint, config.device, config.precision, config.quantize, config.kernel, config.slots
+            config.checkpoint,
+            config.device,
+            config.precision,
+            config.quantize,
+            config.kernel,
+            config.slots,
+            config.compile,
         )
     sampler.check_context(config.context)
     name = os.path.basename(config.checkpoint.rstrip("/"))

@@ -25,6 +25,7 @@ class ServeConfig:
     precision: Precision = "auto"  # of matrix multiplications
     quantize: Quantize = "none"  # int8: smaller and faster on a CPU, a little less exact
     kernel: Kernel = "auto"  # of the linear layers: the fastest here, or one by name: docs/sampling.md
+    compile: bool = False  # on CUDA: slower to begin, faster then
 
     def __post_init__(self) -> None:
         for key in ("slots", "max_tokens"):
