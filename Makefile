@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-gpu gpu-report faults check clean
+.PHONY: setup demo search test test-gpu gpu-report faults check clean
 
 setup: .venv/run  ## what training and sampling need
 
@@ -18,6 +18,10 @@ setup: .venv/run  ## what training and sampling need
 .venv/run: requirements.txt | .venv/bin/python
 	@echo "Installing into .venv, which takes a minute or more."
 	$(INSTALL) -r requirements.txt
+	@touch $@
+
+.venv/apps: requirements-apps.txt .venv/run
+	$(INSTALL) -r requirements-apps.txt
 	@touch $@
 
 .venv/dev: requirements-dev.txt requirements-apps.txt .venv/run
@@ -32,6 +36,10 @@ demo: .venv/run  ## prepare the built-in corpus, train on it, draw the loss curv
 	$(BIN)/python -m tools.exact_match --checkpoint=out/demo --pairs=configs/demo_facts.jsonl --prefix
 	$(BIN)/python -m tools.exact_match --checkpoint=out/demo --pairs=configs/demo_facts_reworded.jsonl --prefix
 	@echo "The loss curve is out/demo/loss.png."
+
+search: .venv/apps  ## a search page over the built-in encyclopedia, at http://127.0.0.1:8000
+	$(BIN)/python -m apps.search index --source=builtin --out_dir=index/builtin
+	$(BIN)/python -m apps.search serve --index=index/builtin --open=True
 
 check: .venv/dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -30,6 +30,7 @@ class Article(NamedTuple):
     prompt: str = ""
     is_alone: bool = False  # the only text of its source
     kind: str = ""  # of a pair: what its file calls so
+    url: str = ""  # of its page
 
 
 class Pair(NamedTuple):
@@ -155,7 +156,7 @@ def _builtin_rows() -> Iterator[Row]:
 
     everything = list(articles())
     for number, article in enumerate(everything, 1):
-        row = Article(str(article["id"]), article["title"], article["text"])
+        row = Article(str(article["id"]), article["title"], article["text"], url=article["url"])
         yield row, f"builtin article {number}", number / len(everything)
 
 
@@ -173,7 +174,7 @@ def _parquet_rows(path: str) -> Iterator[Row]:
         size = sum(table.metadata.row_group(group).total_byte_size for group in range(table.num_row_groups))
         n_rows = table.metadata.num_rows
         at_once = min(1000, max(1, BATCH_CHARACTERS * n_rows // max(1, size)))
-        columns = [name for name in ("id", "title", "text") if name in names]
+        columns = [name for name in ("id", "url", "title", "text") if name in names]
         number = 0
         for batch in table.iter_batches(batch_size=at_once, columns=columns):
             for row in batch.to_pylist():
@@ -231,7 +232,13 @@ def _text_rows(path: str, is_alone: bool) -> Iterator[Row]:
 
 
 def _article(row: dict[str, Any], place: str) -> Article:
-    return Article(_identity(row), _text(row, "title", place), _text(row, "text", place))
+    url = row.get("url")
+    return Article(
+        _identity(row),
+        _text(row, "title", place),
+        _text(row, "text", place),
+        url=url if isinstance(url, str) else "",
+    )
 
 
 def _pair(row: dict[str, Any], place: str) -> Article:

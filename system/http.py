@@ -108,10 +108,13 @@ def api_key(host: str) -> str:
     return key
 
 
-def serve(app: Starlette, host: str, port: int, key: str, about: str) -> None:
+def serve(
+    app: Starlette, host: str, port: int, key: str, about: str, show: Callable[[str], object] | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM; then answer what has begun, for STOP_SECONDS at most.
 
-    Says where it listens. Port 0 is any free one. Raises UserError if it cannot listen there.
+    Says where it listens, and calls `show` with that address. Port 0 is any free one. Raises UserError if it cannot listen
+    there.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -122,11 +125,17 @@ def serve(app: Starlette, host: str, port: int, key: str, about: str) -> None:
         fix = "choose another --host" if is_name else "choose another --port or --host"
         raise UserError(f"host={host}, port={port}: {reason}: {fix}") from None
     place = f"[{host}]" if ":" in host else host
-    ready = f"listening on http://{place}:{listening.getsockname()[1]} ({about}); Ctrl-C stops it"
+    address = f"http://{place}:{listening.getsockname()[1]}"
+
+    def ready() -> None:
+        say(f"listening on {address} ({about}); Ctrl-C stops it")
+        if show:
+            show(address)
+
     config = uvicorn.Config(
         Gate(app, key), log_level="warning", server_header=False, timeout_graceful_shutdown=STOP_SECONDS
     )
-    _Server(config, lambda: say(ready)).run([listening])
+    _Server(config, ready).run([listening])
     say("stopped")
 
 

@@ -15,7 +15,7 @@ from conftest import ROOT
 VERBS = ("prepare_data", "train", "sample")
 NETWORK = ("model", "model_config")
 # From the top down: a room may import the rooms below it, and the network where that is said.
-ROOMS = ("tools", "verbs", "training", "evaluation", "sampling", "checkpointing", "corpus", "system")
+ROOMS = ("apps", "tools", "verbs", "training", "evaluation", "sampling", "checkpointing", "corpus", "system")
 WITHOUT_MODEL = {"corpus", "system"}
 IMPORT_TRAIN = {"tools", "apps", "book"}  # of the verbs only train.train is for importing, and only here
 LATE = {"datasets", "wandb", "matplotlib", "transformers", "pandas", "pyarrow"}
@@ -132,6 +132,8 @@ MISTAKES = {
     "train.py": "--min_lr=1",
     "sample.py": "--start=x",
     "prepare_data.py": "--num_proc=2",
+    "apps.search": "x",
+    "apps.search.evaluate": "x",
     "tools.ablate": "--x",
     "tools.bench": "--x",
     "tools.exact_match": "x",

@@ -1,0 +1,220 @@
+"""Building an index: articles to passages to vectors, in a LanceDB table.
+
+Passages are added by the thousand, each time as one version of the table, with their place in the source. A build that was
+killed goes on after the last place in the table.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import pyarrow as pa
+import pyarrow.compute as pc
+from lancedb.index import FTS, IvfFlat
+
+from apps.search.config import IndexConfig
+from apps.search.database import INDEX_FILE, TABLE, IndexInfo, quoted, schema
+from apps.search.embedders import Embedder, open_embedder
+from apps.search.passages import passages
+from apps.search.words import STOP_WORDS
+from corpus.articles import Article, Batch, has_text, read_batches
+from corpus.sources import Source, find_source, with_current_sizes
+from system.errors import UserError, say
+from system.files import cannot_write, only_writer, read_json, replace_file
+from system.progress import announced, bar
+
+BUILDING_FILE = "building.json"  # while an index is built or added to
+PASSAGES_AT_ONCE = 8192  # in a version of the table
+OLD_VERSIONS = timedelta(days=1)  # are kept for who still reads them
+# Numbers in all vectors, from which an exact search takes longer than 50 ms (2 cores with AVX2) and parts of them are searched.
+EXACT_NUMBERS = 14_000_000
+PARTITIONS = 0.6  # times the root of the number of passages
+# ICU's rules divide scripts without spaces too. Its own stop words are those of many languages, "seine" among them.
+WORD_INDEXES = {
+    "title": FTS(base_tokenizer="icu/split", remove_stop_words=False),  # "The Who"
+    "text": FTS(base_tokenizer="icu/split", custom_stop_words=sorted(STOP_WORDS)),
+}
+
+
+def build(config: IndexConfig) -> None:
+    """Make `out_dir` a complete index of the source, going on where an earlier command stopped."""
+    folder = Path(config.out_dir)
+    with only_writer(
+        folder, f"another command is writing to {folder}: wait for it, or choose another --out_dir"
+    ):
+        info = IndexInfo.read(folder)
+        if config.overwrite and not is_begun(config, folder):
+            empty(folder)
+            info = None
+        if info and not config.add and not (folder / BUILDING_FILE).exists():
+            check_options(folder, info.options, options(config))
+            say(f"{folder} is complete, nothing to do: {about(info)}")
+            return
+        if config.add and not info:
+            raise UserError(f"add=True: no complete index in {folder}", "build one without --add")
+        began = time.perf_counter()
+        embedder = open_embedder(config.embedder)
+        if info and info.identity != embedder.identity:
+            raise UserError(
+                f"{folder} was built with another embedder, {info.embedder!r}", "add with that one"
+            )
+        try:
+            source, addition = begin(config, folder, info)
+            table = lancedb.connect(folder).create_table(TABLE, schema=schema(embedder.size), exist_ok=True)
+            add_articles(table, source, embedder, addition)
+            info = finish(table, folder, config, embedder, addition, info)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+    say(f"{folder} is complete: {about(info)}, in {time.perf_counter() - began:,.1f} s")
+
+
+def about(info: IndexInfo) -> str:
+    """Return what is in an index, in a few words."""
+    return f"{info.n_articles:,} articles, {info.n_passages:,} passages, embedder {info.embedder}"
+
+
+def options(config: IndexConfig) -> dict[str, Any]:
+    """Return the settings that decide what is in the index."""
+    chosen: dict[str, Any] = {"source": config.source, "embedder": config.embedder}
+    if config.source == "hub":
+        chosen["dataset"] = config.dataset
+    if config.source == "hub" or Path(config.source).is_dir():
+        chosen |= {"subset": config.subset, "n_shards": config.n_shards}
+    return chosen
+
+
+def check_options(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise UserError naming the settings that differ from those of the command that began the index."""
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if keys:
+        differing = "; ".join(f"{key} was {before.get(key)!r} and is now {now.get(key)!r}" for key in keys)
+        fix = "choose another --out_dir, add them with --add, or replace the index with --overwrite"
+        raise UserError(f"{folder} was built with other settings: {differing}", fix)
+
+
+def is_begun(config: IndexConfig, folder: Path) -> bool:
+    """Return whether the same command was stopped while it built a new index here."""
+    begun = read_json(folder / BUILDING_FILE, missing={})
+    return bool(begun) and begun["options"] == options(config) and begun["addition"] == 0
+
+
+def empty(folder: Path) -> None:
+    """Delete an index. Its own file goes first, so that nobody takes the rest for one."""
+    for name in (INDEX_FILE, BUILDING_FILE):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / f"{TABLE}.lance", ignore_errors=True)
+
+
+def begin(config: IndexConfig, folder: Path, info: IndexInfo | None) -> tuple[Source, int]:
+    """Return the source and the number of the addition, of a command that was stopped or of a new one."""
+    begun = read_json(folder / BUILDING_FILE, missing={})
+    if begun:
+        check_options(folder, begun["options"], options(config))
+        say(f"resuming in {folder}")
+        return with_current_sizes(Source.from_dict(begun["source"]), -1), begun["addition"]
+    with announced(f"finding the files of {config.dataset if config.source == 'hub' else config.source}"):
+        source = find_source(config.source, config.dataset, config.subset, config.n_shards)
+    addition = info.n_additions + 1 if info else 0
+    content = {"options": options(config), "source": source.to_dict(), "addition": addition}
+    replace_file(folder / BUILDING_FILE, json.dumps(content, indent=1) + "\n")
+    return source, addition
+
+
+def add_articles(table: lancedb.table.Table, source: Source, embedder: Embedder, addition: int) -> None:
+    """Add the passages of all articles that are not in the table yet."""
+    places = table.search().where(f"addition = {addition}").select(["file", "batch"]).to_arrow()
+    file, batch = 0, 0
+    if len(places):
+        file = pc.max(places["file"]).as_py()
+        batch = pc.max(places.filter(pc.equal(places["file"], file))["batch"]).as_py() + 1
+    progress = bar(
+        True, total=1.0, desc="indexing", bar_format="{desc}: {percentage:3.0f}% {bar} {remaining} left"
+    )
+    reported = time.perf_counter()
+    with progress:
+        for rows, done in groups(read_batches(source, file, batch)):
+            if addition:  # what an article was before
+                ids = ", ".join(quoted(id) for id in dict.fromkeys(row["article"] for row in rows))
+                table.delete(f"article IN ({ids})")
+            texts = [embedded_text(row) for row in rows]
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            vectors = pa.FixedSizeListArray.from_arrays(embedder.passages(texts).ravel(), embedder.size)
+            fixed = {"addition": [addition] * len(rows), "vector": vectors}
+            table.add(
+                pa.table({**columns, **fixed}).select(schema(embedder.size).names).cast(schema(embedder.size))
+            )
+            progress.update(done - progress.n)
+            if progress.disable and time.perf_counter() - reported > 10:
+                reported = time.perf_counter()
+                say(f"{done:.0%} of the source is indexed")
+
+
+def groups(batches: Iterator[Batch]) -> Iterator[tuple[list[dict[str, Any]], float]]:
+    """Yield rows of the table, without vectors, some thousands at a time, and the part of the source read so far."""
+    rows: list[dict[str, Any]] = []
+    done = 0.0
+    for batch in batches:
+        for article in filter(has_text, batch.articles):
+            rows += [{**row, "file": batch.file, "batch": batch.number} for row in article_rows(article)]
+        done = batch.done
+        if len(rows) >= PASSAGES_AT_ONCE:
+            yield rows, done
+            rows = []
+    if rows:
+        yield rows, done
+
+
+def article_rows(article: Article) -> list[dict[str, Any]]:
+    """Return an article's passages as rows."""
+    title, text = article.title or "", article.text or ""
+    identity = article.id or hashlib.sha256(f"{title}\n{text}".encode()).hexdigest()[:16]
+    shared = {"article": identity, "title": title, "url": article.url}
+    return [
+        {**shared, "number": number, "section": passage.section, "text": passage.text}
+        for number, passage in enumerate(passages(text))
+    ]
+
+
+def embedded_text(row: dict[str, Any]) -> str:
+    """Return what is embedded of a passage: its words with what they are about."""
+    return (
+        f"{row['title']}. {row['section']}. {row['text']}"
+        if row["section"]
+        else f"{row['title']}. {row['text']}"
+    )
+
+
+def finish(
+    table: lancedb.table.Table,
+    folder: Path,
+    config: IndexConfig,
+    embedder: Embedder,
+    addition: int,
+    info: IndexInfo | None,
+) -> IndexInfo:
+    """Make the indexes of words and write the file that makes the index complete."""
+    n_passages = table.count_rows()
+    if not n_passages:
+        raise UserError(f"source={config.source}: it has no article with text")
+    with announced("indexing the words"):
+        table.optimize(cleanup_older_than=OLD_VERSIONS)
+        existing = {column for index in table.list_indices() for column in index.columns}
+        for column, kind in WORD_INDEXES.items():
+            if column not in existing:
+                table.create_index(column, config=kind)  # which also divides scripts without spaces
+    if n_passages * embedder.size >= EXACT_NUMBERS and "vector" not in existing:
+        with announced("indexing the vectors"):
+            n_partitions = max(1, round(n_passages**0.5 * PARTITIONS))
+            table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=n_partitions))
+    kept = info.options if info else options(config)
+    n_articles = table.count_rows("number = 0")
+    new = IndexInfo(table.version, embedder.name, embedder.identity, n_articles, n_passages, kept, addition)
+    new.write(folder)
+    (folder / BUILDING_FILE).unlink(missing_ok=True)
+    return new

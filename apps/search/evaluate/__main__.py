@@ -1,0 +1,217 @@
+"""How well the search finds what it should.
+
+    python -m apps.search.evaluate prepare --source='dump/*.parquet' --out_dir=out/search      # queries, and what to index
+    python -m apps.search index --source=out/search/articles.parquet --out_dir=out/search/index
+    python -m apps.search.evaluate tune --out_dir=out/search      # weights, on the development queries
+    python -m apps.search.evaluate score --out_dir=out/search     # the test queries
+
+`score` prints recall@1, recall@10 and the mean reciprocal rank (of the first 100), with standard errors, for words alone,
+vectors alone and both.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from apps.search.config import IndexConfig
+from apps.search.evaluate.queries import QUERIES_FILE, Query, prepare, read_queries, read_synonyms
+from corpus.articles import jsonl_objects
+from corpus.sources import find_source
+from system.command_line import parse_config
+from system.errors import UserError, run_command
+from system.progress import tracked
+from system.settings import PathsText, PathText, checked
+
+if TYPE_CHECKING:
+    from apps.search.ranking import Evidence, Weights
+
+Kinds = Literal["words", "vectors", "both"]  # of evidence that counts
+N_RANKED = 100
+N_RESAMPLES = 2000  # of the bootstrap
+HERE = Path(__file__).parent
+
+
+@checked
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What to evaluate. Raises ValueError on invalid values."""
+
+    out_dir: PathText = "out/search"  # of the queries and the articles
+    source: PathsText = "builtin"  # of the articles: see `apps.search index` (prepare)
+    n_test: int = 1000  # queries of each kind (prepare)
+    n_dev: int = 300  # more of them, for choosing the weights (prepare)
+    questions: PathText = "configs/search_questions.jsonl"  # that people wrote; of articles in the index
+    index: PathText = ""  # empty: out_dir/index (tune, score)
+    split: str = "test"  # or dev (score)
+    most: int = 0  # queries of each kind; 0: all (tune, score)
+
+
+def run_prepare(config: EvaluateConfig) -> None:
+    """Write queries and articles."""
+    folder = Path(config.out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    source = find_source(config.source, IndexConfig.dataset, IndexConfig.subset, 1)
+    queries = prepare(source, folder, read_synonyms(HERE / "synonyms.txt"), config.n_test, config.n_dev)
+    for kind in dict.fromkeys(query.kind for query in queries):
+        n = [
+            sum(query.kind == kind and query.split == split for query in queries) for split in ("dev", "test")
+        ]
+        print(f"{kind}: {n[0]} for development, {n[1]} for the test")
+
+
+def all_queries(config: EvaluateConfig) -> list[Query]:
+    """Return the queries of a folder, and the questions."""
+    folder = Path(config.out_dir)
+    if not (folder / QUERIES_FILE).exists():
+        raise UserError(
+            f"no {QUERIES_FILE} in {folder}", "run `python -m apps.search.evaluate prepare` first"
+        )
+    queries = read_queries(folder / QUERIES_FILE)
+    if Path(config.questions).exists():
+        for row, _, _ in jsonl_objects(config.questions, ("id", "question", "split")):
+            queries.append(Query("questions", row["split"], row["question"], row["id"]))
+    return queries
+
+
+class Found(NamedTuple):
+    """What a query found, before it is weighed."""
+
+    query: Query
+    evidence: "list[Evidence]"
+
+
+def find(config: EvaluateConfig, split: str) -> list[Found]:
+    """Return the evidence of all queries of a split."""
+    from apps.search.ranking import evidence
+    from apps.search.searcher import Searcher
+
+    searcher = Searcher(Path(config.index or Path(config.out_dir) / "index"))
+    queries = [query for query in all_queries(config) if query.split == split]
+    kinds = list(dict.fromkeys(query.kind for query in queries))
+    if config.most:
+        queries = [query for kind in kinds for query in [q for q in queries if q.kind == kind][: config.most]]
+    present = searcher.articles_of([query.article for query in queries])
+    queries = [query for query in queries if query.article in present]
+    return [
+        Found(query, evidence(searcher.database, searcher.embedder, query.query))
+        for query in tracked(queries, "searching")
+    ]
+
+
+def ranks(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> np.ndarray:
+    """Return at which place each query's article came, from 1; 0 if it was not among the first N_RANKED."""
+    from apps.search.ranking import ranked
+
+    places = []
+    for query, evidence in found:
+        kept = [one for one in evidence if is_of(one, kinds)]
+        order = [result.passages[0].article for result in ranked(kept, weights)[:N_RANKED]]
+        places.append(order.index(query.article) + 1 if query.article in order else 0)
+    return np.array(places)
+
+
+def is_of(evidence: "Evidence", kinds: Kinds) -> bool:
+    """Return whether evidence was found by words ("words"), by vectors ("vectors"), or either ("both")."""
+    by_words = evidence.text > 0 or evidence.title > 0
+    return kinds == "both" or (by_words if kinds == "words" else evidence.is_near)
+
+
+def reciprocal(places: np.ndarray) -> np.ndarray:
+    """Return 1 over each place, 0 where there is none."""
+    return np.where(places > 0, 1 / np.maximum(places, 1), 0.0)
+
+
+def by_kind(found: Sequence[Found]) -> dict[str, np.ndarray]:
+    """Return which queries are of each kind."""
+    kinds = np.array([one.query.kind for one in found])
+    return {kind: kinds == kind for kind in dict.fromkeys(kinds.tolist())}
+
+
+def mean_of_kinds(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> float:
+    """Return what tuning raises: the mean over kinds of the mean reciprocal rank."""
+    values = reciprocal(ranks(found, weights, kinds))
+    return float(np.mean([values[chosen].mean() for chosen in by_kind(found).values()]))
+
+
+def tuned(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> "Weights":
+    """Return better weights: each is tried at other values in turn, as long as that helps."""
+    best = mean_of_kinds(found, weights, kinds)
+    for factor in (2.0, 2.0, 1.4, 1.4, 1.2):
+        for field in fields(weights):
+            if field.name == "text" or (kinds == "words" and field.name == "vector"):
+                continue  # only ratios count
+            value = getattr(weights, field.name)
+            for other in (value * factor, value / factor):
+                changed = replace(weights, **{field.name: round(other, 3)})
+                score = mean_of_kinds(found, changed, kinds)
+                if score > best + 1e-4:
+                    best, weights = score, changed
+        print(f"{best:.4f} with {asdict(weights)}", flush=True)
+    return weights
+
+
+def run_tune(config: EvaluateConfig) -> None:
+    """Choose weights on the development queries."""
+    from apps.search.ranking import WORDS_ALONE, Weights
+
+    found = find(config, "dev")
+    print("words and vectors:")
+    tuned(found, Weights())
+    print("words alone:")
+    tuned(found, WORDS_ALONE, "words")
+
+
+def run_score(config: EvaluateConfig) -> None:
+    """Print a table of the queries' figures."""
+    from apps.search.ranking import VECTORS_ALONE, WORDS_ALONE, Weights
+
+    found = find(config, config.split)
+    systems = {
+        "words": ranks(found, WORDS_ALONE, "words"),
+        "vectors": ranks(found, VECTORS_ALONE, "vectors"),
+        "both": ranks(found, Weights()),
+    }
+    print(
+        "| queries | | n | recall@1 | recall@10 | MRR | MRR less that of words |\n|---|---|---|---|---|---|---|"
+    )
+    for kind, chosen in by_kind(found).items():
+        for name, places in systems.items():
+            own = places[chosen]
+            first, ten = own == 1, (own > 0) & (own <= 10)
+            less = ""
+            if name != "words":
+                difference = reciprocal(own) - reciprocal(systems["words"][chosen])
+                less = f"{difference.mean():+.3f} ± {bootstrap_error(difference):.3f}"
+            figures = " | ".join(with_error(values) for values in (first, ten, reciprocal(own)))
+            print(f"| {kind} | {name} | {len(own)} | {figures} | {less} |")
+
+
+def with_error(values: np.ndarray) -> str:
+    """Return a mean with its standard error."""
+    return f"{values.mean():.3f} ± {values.std(ddof=1) / len(values) ** 0.5:.3f}"
+
+
+def bootstrap_error(differences: np.ndarray) -> float:
+    """Return the standard error of a paired difference, by the bootstrap over queries."""
+    rng = np.random.default_rng(1)
+    picked = rng.integers(0, len(differences), (N_RESAMPLES, len(differences)))
+    return float(differences[picked].mean(1).std())
+
+
+COMMANDS = {"prepare": run_prepare, "tune": run_tune, "score": run_score}
+
+
+def main() -> None:
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name not in COMMANDS and name not in ("--help", "-h"):
+        raise UserError(f"unknown command {name!r}: must be {', '.join(COMMANDS)}")
+    config = parse_config(EvaluateConfig(), rest if name in COMMANDS else [name], __doc__ or "")
+    COMMANDS[name](config)
+
+
+if __name__ == "__main__":
+    run_command(main, resumes=False)

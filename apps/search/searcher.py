@@ -1,0 +1,132 @@
+"""A question's answer: what the page and the command line show."""
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from apps.search.config import MOST_WORDS
+from apps.search.database import Database
+from apps.search.embedders import open_embedder
+from apps.search.extract import extract
+from apps.search.passages import sentences
+from apps.search.ranking import Found, Weights, evidence, ranked, searched
+from apps.search.spelling import corrections
+from apps.search.words import STOP_WORDS, content_words, stem, words
+
+SNIPPET_WORDS = 60
+TOKEN = re.compile(r"[^\W_]+")
+
+
+class Result(NamedTuple):
+    """An article as it is shown."""
+
+    title: str
+    url: str
+    section: str
+    snippet: str  # of its best passage
+    marks: list[tuple[int, int]]  # where the snippet has words of the query: start and end of each
+    score: float
+
+
+class Answer(NamedTuple):
+    """What is shown for a question. Each sentence names its source by its place in the results, from 1."""
+
+    query: str
+    sentences: list[dict[str, Any]]
+    results: list[Result]
+    note: str  # what the reader should know, such as that nothing fits
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {**self._asdict(), "results": [result._asdict() for result in self.results]}
+
+
+class Searcher:
+    """An open index with the embedder that wrote it."""
+
+    def __init__(self, folder: Path, weights: Weights | None = None) -> None:
+        self.database = Database(folder)
+        self.embedder = open_embedder(self.database.info.embedder)
+        self.database.check_embedder(self.embedder)
+        self.weights = weights or Weights()
+
+    def articles_of(self, ids: Sequence[str]) -> set[str]:
+        """Return which of these articles are in the index."""
+        return self.database.present(ids)
+
+    def find(self, query: str) -> tuple[list[Found], dict[str, str]]:
+        """Return the articles that a query finds, best first, and other spellings that were searched for."""
+        found = evidence(self.database, self.embedder, query)
+        spelled = corrections(self.database, searched(query), [one.hit for one in found])
+        if spelled:
+            query = spelled_anew(query, spelled)
+            found = evidence(self.database, self.embedder, query)
+        return ranked(found, self.weights), spelled
+
+    def ask(self, query: str, n_results: int) -> Answer:
+        """Return the answer to a question: a few sentences and the best articles."""
+        began = time.perf_counter()
+        note = ""
+        if not words(query):
+            return Answer(query, [], [], "There is no word in this question." if query.strip() else "", 0.0)
+        if len(words(query)) > MOST_WORDS:
+            note = f"Only the first {MOST_WORDS} words were searched for."
+        found, spelled = self.find(query)
+        if spelled:
+            query = spelled_anew(query, spelled)
+            pairs = "; ".join(f"“{other}”, as “{word}” is in no article" for word, other in spelled.items())
+            note = f"Searched for {pairs}. {note}".strip()
+        found = found[:n_results]
+        if not found:
+            note = "Nothing was found."
+        chosen = extract(query, found, self.embedder)
+        shown = [{"text": one.text, "source": one.source + 1} for one in chosen]
+        return Answer(query, shown, [result(one, query) for one in found], note, time.perf_counter() - began)
+
+
+def spelled_anew(query: str, spelled: dict[str, str]) -> str:
+    """Return the words of a query with other spellings of some."""
+    return " ".join(spelled.get(word, word) for word in words(query))
+
+
+def result(found: Found, query: str) -> Result:
+    """Return an article as it is shown: a part of its best passage, with the query's words marked."""
+    best = found.passages[0]
+    wanted = set(content_words(query)) or {stem(word) for word in words(query)}
+    text = snippet(best.text, wanted)
+    return Result(best.title, web_address(best.url), best.section, text, marks(text, wanted), found.score)
+
+
+def snippet(text: str, wanted: set[str]) -> str:
+    """Return the sentences of a passage, in a row and up to SNIPPET_WORDS, that have the most of the wanted words."""
+    parts = sentences(text)
+    best, most = text, -1
+    for start in range(len(parts)):
+        chosen: list[str] = []
+        for sentence in parts[start:]:
+            if chosen and len(" ".join([*chosen, sentence]).split()) > SNIPPET_WORDS:
+                break
+            chosen.append(sentence)
+        candidate = " ".join(chosen)
+        count = len(wanted & set(content_words(candidate)))
+        if count > most:
+            best, most = candidate, count
+    return best
+
+
+def marks(text: str, wanted: set[str]) -> list[tuple[int, int]]:
+    """Return where a text has the wanted words, in any of their forms."""
+    places = []
+    for match in TOKEN.finditer(text):
+        found: Sequence[str] = words(match[0])
+        if any(stem(word) in wanted and word not in STOP_WORDS for word in found):
+            places.append(match.span())
+    return places
+
+
+def web_address(url: str) -> str:
+    """Return an address that a link may have; empty for any other, such as one with a script."""
+    return url if url.startswith(("https://", "http://")) else ""

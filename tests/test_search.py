@@ -1,0 +1,344 @@
+"""What a search finds, says and shows, over the built-in encyclopedia and some hostile articles; the page in Chromium."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import ROOT
+
+from apps.search.build import build
+from apps.search.config import MOST_WORDS, IndexConfig
+from apps.search.extract import extract
+from apps.search.passages import sentences
+from apps.search.searcher import Searcher, marks, snippet, web_address
+from corpus.builtin.encyclopedia import articles
+
+SCRIPT = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
+HOSTILE = [
+    {
+        "id": "h1",
+        "url": "javascript:alert(1)",
+        "title": f"Zorbium {SCRIPT}",
+        "text": f"Zorbium is a metal {SCRIPT}. It glows.",
+    },
+    {
+        "id": "h2",
+        "url": 'https://x.invalid/"onclick="y',
+        "title": "",
+        "text": "Zorbium \x1b[2J\x00\u202e has control characters.",
+    },
+    {"id": "h3", "url": "", "title": "Quxite", "text": "quxite" * 200_000},
+    {
+        "id": "h5",
+        "url": "https://example.org/who",
+        "title": "The Who",
+        "text": "The Who are a band. They are loud.",
+    },
+    {"id": "h4", "url": "", "title": "東京", "text": "東京は日本の首都です。人口が多い。"},
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    lines = [
+        json.dumps(article)
+        for article in [*articles(), *HOSTILE]
+        if not article["title"].startswith("Almanac")
+    ]
+    (folder / "articles.jsonl").write_text("\n".join(lines))
+    build(IndexConfig(out_dir=str(folder / "index"), source=str(folder / "articles.jsonl")))
+    return folder / "index"
+
+
+@pytest.fixture(scope="module")
+def searcher(folder: Path) -> Searcher:
+    return Searcher(folder)
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("Seine", "Seine"),
+        ("the who", "The Who"),
+        ("seine", "Seine"),
+        ("What is the capital of Mauritania?", "Mauritania"),
+        ("woman who dug fossils out of English cliffs", "Mary Anning"),
+        ('"Mary Anning"', "Mary Anning"),
+        ("MARY ANNING!!!", "Mary Anning"),
+        ("首都", "東京"),
+        ("the of and Seine", "Seine"),
+    ],
+)
+def test_articles_are_found(searcher: Searcher, query: str, title: str) -> None:
+    assert title in [result.title for result in searcher.ask(query, 3).results]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "  ",
+        "?!",
+        "😀",
+        "'; DROP TABLE passages; --",
+        'a" OR "b',
+        "the of and",
+        "x" * 5000,
+        "\x00\x1b",
+        "\ud800",
+    ],
+)
+def test_any_query_has_an_answer(searcher: Searcher, query: str) -> None:
+    answer = searcher.ask(query, 5)
+    assert answer.results or answer.note or not query.strip()
+
+
+def test_long_questions_are_cut_and_say_so(searcher: Searcher) -> None:
+    answer = searcher.ask("Seine river Paris " + "word " * 10_000, 5)
+    assert f"Only the first {MOST_WORDS} words were searched for." in answer.note
+    assert answer.results
+
+
+def test_wrong_spelling_is_put_right_and_said(searcher: Searcher) -> None:
+    wrong, right = (searcher.ask(f"capital of {name}", 3) for name in ("Mauritannia", "Mauritania"))
+    assert [result.title for result in wrong.results] == [result.title for result in right.results]
+    assert (wrong.note, right.note) == ("Searched for “mauritania”, as “mauritannia” is in no article.", "")
+    both = searcher.ask("telefone fosils", 3).note
+    assert (
+        both
+        == "Searched for “telephone”, as “telefone” is in no article; “fossils”, as “fosils” is in no article."
+    )
+
+
+def test_the_answer_is_sentences_of_its_sources(searcher: Searcher) -> None:
+    for query in (
+        "which river flows through Paris",
+        "Who invented the telephone?",
+        "animals that sleep all day",
+    ):
+        found, _ = searcher.find(query)
+        answer = searcher.ask(query, 10)
+        assert 1 <= len(answer.sentences) <= 4
+        assert len({one["text"] for one in answer.sentences}) == len(answer.sentences)
+        for one in answer.sentences:
+            texts = [hit.text for hit in found[one["source"] - 1].passages]
+            assert any(one["text"] in sentences(text) for text in texts)
+        order = [one["source"] for one in answer.sentences]
+        assert order == sorted(order)
+    assert "Seine" in searcher.ask("which river flows through Paris", 10).sentences[0]["text"]
+    assert extract("nothing", [], searcher.embedder) == []
+
+
+def test_results_are_articles_once_each(searcher: Searcher) -> None:
+    results = searcher.ask("countries in Europe", 10).results
+    assert len({result.title for result in results}) == len(results) == 10
+
+
+def test_snippets_show_where_the_words_are(searcher: Searcher) -> None:
+    text = "It is old. " * 30 + "Leaves fall in autumn. They were changing colours."
+    part = snippet(text, {"leav", "colour"})
+    assert part.endswith("changing colours.")
+    assert len(part.split()) <= 60
+    assert [part[start:stop] for start, stop in marks(part, {"leav", "colour"})] == ["Leaves", "colours"]
+    assert [web_address(url) for url in ("https://a.b", "javascript:x", "")] == ["https://a.b", "", ""]
+
+
+def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "apps.search", "ask", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_questions_are_asked_on_the_command_line(folder: Path) -> None:
+    done = ask("which river", "flows through Paris", f"--index={folder}", "--n_results=2", "--json=True")
+    found = json.loads(done.stdout)
+    assert [set(found), len(found["results"])] == [{"query", "sentences", "results", "note", "seconds"}, 2]
+    done = ask("zorbium", f"--index={folder}")
+    assert "] Zorbium <script>" in done.stdout
+    assert "] Without a title" in done.stdout
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", done.stdout)
+    assert ask(f"--index={folder}").stderr.startswith("error: no question: write it after ask")
+
+
+class Page:
+    """The server of the page, in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "apps.search", "serve", f"--index={folder}", "--port=0"]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.process.stdout.readline())
+        assert found
+        self.url = found[0]
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Iterator[Page]:
+    running = Page(folder)
+    yield running
+    running.process.terminate()
+    assert running.process.communicate(timeout=30)[0] == "stopped\n"
+    assert running.process.returncode == 0
+
+
+def search(page: Page, **body: Any) -> httpx.Response:
+    return httpx.post(f"{page.url}/api/search", json=body)
+
+
+def test_the_api_answers_and_refuses(page: Page, searcher: Searcher) -> None:
+    found = search(page, query="Seine").json()
+    expected = json.loads(json.dumps(searcher.ask("Seine", 10).to_dict()))
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    assert search(page, query="").json()["results"] == []
+    assert search(page, query="Seine " * 10_000).status_code == 200
+    refused = {
+        "query: String should have at most 200000 characters": {"query": "x" * 200_001},
+        "query: Field required": {},
+        "query: Input should be a valid string": {"query": 1},
+        "other: Extra inputs are not permitted": {"query": "x", "other": 1},
+    }
+    for message, body in refused.items():
+        answer = search(page, **body)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
+    assert (
+        httpx.post(
+            f"{page.url}/api/search", content="{", headers={"Content-Type": "application/json"}
+        ).status_code
+        == 400
+    )
+    assert httpx.get(f"{page.url}/nothing").status_code == 404
+    assert httpx.get(f"{page.url}/api/search").status_code == 405
+    assert httpx.get(page.url, headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.get(f"{page.url}/api/about").json()["articles"] == searcher.database.info.n_articles
+
+
+def test_the_page_fetches_nothing_from_elsewhere(page: Page) -> None:
+    for path in ("/", "/style.css", "/script.js", "/icon.svg"):
+        answer = httpx.get(page.url + path)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+        links = [
+            link
+            for link in re.findall(r"https?://[^\"'\s]+", answer.text)
+            if "www.w3.org/2000/svg" not in link
+        ]
+        assert links == []
+        assert "innerHTML" not in answer.text
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no Chromium here: apt install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for setting in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-dev-shm-usage",
+    ):
+        options.add_argument(f"--{setting}")
+    running = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield running
+    running.quit()
+
+
+def test_the_page_is_used_with_the_keyboard_alone(page: Page, browser: Any) -> None:
+    """A question, its answer, a source, the articles, back; and hostile articles do nothing."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def one(selector: str) -> Any:
+        return browser.find_element(By.CSS_SELECTOR, selector)
+
+    def press(*keys: str) -> None:
+        browser.switch_to.active_element.send_keys(*keys)
+
+    def wait(condition: Any) -> None:
+        WebDriverWait(browser, 20).until(lambda _: condition())
+
+    browser.get(page.url)
+    wait(lambda: "articles" in one("#about").text)
+    press("which river flows through Paris", Keys.ENTER)
+    wait(lambda: "articles in" in one("#status").text)
+    assert browser.current_url.endswith("?q=which%20river%20flows%20through%20Paris")
+    assert "Seine" in one("#sentences").text
+    assert {mark.text for mark in browser.find_elements(By.CSS_SELECTOR, "mark")} >= {
+        "river",
+        "flows",
+        "Paris",
+    }
+    source = one("#sentences a")
+    press(Keys.TAB, Keys.TAB)
+    while browser.switch_to.active_element != source:
+        press(Keys.TAB)
+    press(Keys.ENTER)
+    number = source.text.strip("[]")
+    assert browser.switch_to.active_element == one(f"#result-{number} .title")
+    press(Keys.ESCAPE)
+    assert browser.switch_to.active_element == one("#query")
+    press(Keys.ARROW_DOWN)
+    press(Keys.ARROW_DOWN)
+    second = browser.switch_to.active_element
+    assert second == one("#result-2 .title")
+    press("/")
+    assert browser.switch_to.active_element == one("#query")
+    press(Keys.CONTROL + "a")
+    press("the who", Keys.ENTER)
+    wait(lambda: "The Who" in one("#results").text)
+    press(Keys.ARROW_DOWN)
+    first = browser.switch_to.active_element
+    assert [first.get_attribute(name) for name in ("href", "rel", "target")] == [
+        "https://example.org/who",
+        "noopener noreferrer",
+        "_blank",
+    ]
+    press("/")
+    press(Keys.CONTROL + "a")
+    press("zorbium", Keys.ENTER)
+    wait(lambda: "Zorbium <script>" in one("#results").text)
+    assert browser.title == "Search Wikipedia by meaning"
+    assert browser.find_elements(By.CSS_SELECTOR, "#results script, #results img") == []
+    assert "javascript:" not in [
+        link.get_attribute("href") for link in browser.find_elements(By.CSS_SELECTOR, "#results a")
+    ]
+    browser.back()
+    wait(lambda: "Seine" in one("#sentences").text)
+    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+
+
+def test_the_page_says_when_the_server_is_gone(folder: Path, browser: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    running = Page(folder)
+    browser.get(running.url)
+    running.process.terminate()
+    running.process.communicate(timeout=30)
+    browser.switch_to.active_element.send_keys("Seine", Keys.ENTER)
+    status = browser.find_element(By.ID, "status")
+    WebDriverWait(browser, 20).until(lambda _: "does not answer. Is it still running?" in status.text)
+
+
+def test_help_names_the_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "apps.search"], cwd=ROOT, capture_output=True, text=True, env={**os.environ}
+    )
+    assert done.returncode == 0
+    assert all(f"apps.search {name}" in done.stdout for name in ("index", "ask", "serve"))

@@ -1,0 +1,195 @@
+"""Building an index: the same however often it is stopped, whole for every reader, and open to more articles."""
+
+import contextlib
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from lancedb.table import LanceTable
+
+from apps.search import build as building
+from apps.search.build import build
+from apps.search.config import IndexConfig
+from apps.search.database import Database, IndexInfo
+from apps.search.embedders import open_embedder
+from apps.search.searcher import Searcher
+from corpus import articles as reading
+from corpus.builtin.encyclopedia import articles
+from system.errors import UserError
+
+N_ARTICLES = 90
+
+
+def some_articles() -> list[dict]:
+    """Return a part of the built-in encyclopedia, some of it without text."""
+    chosen = random.Random(1).sample(list(articles()), N_ARTICLES)
+    return [*chosen[:50], {**chosen[50], "text": " \n"}, *chosen[51:]]
+
+
+def write(path: Path, rows: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("source") / "articles.jsonl", some_articles())
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build in many versions of the table."""
+    monkeypatch.setattr(building, "PASSAGES_AT_ONCE", 4)
+    monkeypatch.setattr(reading, "BATCH_CHARACTERS", 600)
+
+
+def rows(folder: Path) -> list[tuple]:
+    """Return all passages of a complete index, in an order of their own."""
+    database = Database(folder)
+    found = database.table.to_arrow().drop_columns(["file", "batch", "addition"]).to_pylist()
+    return sorted(
+        (row["article"], row["number"], row["title"], row["section"], row["url"], row["text"], *row["vector"])
+        for row in found
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("index") / "whole"
+    build(IndexConfig(out_dir=str(folder), source=str(source)))
+    return folder
+
+
+def test_an_index_has_the_passages_of_all_articles(
+    source: Path, whole: Path, capsys: pytest.CaptureFixture
+) -> None:
+    expected = {
+        row["id"]: row for row in map(json.loads, source.read_text().splitlines()) if row["text"].strip()
+    }
+    found = rows(whole)
+    assert {row[0] for row in found} == set(expected)
+    assert all((row[2], row[4]) == (expected[row[0]]["title"], expected[row[0]]["url"]) for row in found)
+    info = IndexInfo.read(whole)
+    assert info
+    assert (info.n_articles, info.n_passages) == (N_ARTICLES - 1, len(found))
+    build(IndexConfig(out_dir=str(whole), source=str(source)))
+    assert f"{whole} is complete, nothing to do: 89 articles" in capsys.readouterr().out
+
+
+class Killed(BaseException):
+    """Ends the command where it is, as a kill does."""
+
+
+def moments(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Make the next write of an index fail, each kind of write in turn, before or after it is done."""
+    places = [
+        (LanceTable, "add"),
+        (LanceTable, "create_index"),
+        (LanceTable, "optimize"),
+        (IndexInfo, "write"),
+    ]
+    for owner, name in places:
+        original = getattr(owner, name)
+        for count in (1, 2, 3) if name == "add" else (1,):
+            for is_done in (False, True):
+                left = [count]
+
+                def write(
+                    *args: object, _call=original, _left=left, _is_done=is_done, **settings: object
+                ) -> object:
+                    _left[0] -= 1
+                    if _left[0]:
+                        return _call(*args, **settings)
+                    if _is_done:
+                        _call(*args, **settings)
+                    raise Killed
+
+                with monkeypatch.context() as patch:
+                    patch.setattr(owner, name, write)
+                    yield f"{name} {count} {is_done}"
+
+
+def test_a_build_that_is_stopped_anywhere_ends_with_the_same_rows(
+    source: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, n_stopped = rows(whole), 0
+    config = IndexConfig(out_dir=str(tmp_path / "index"), source=str(source))
+    for _ in moments(monkeypatch):
+        try:
+            build(config)
+        except Killed:
+            n_stopped += 1
+        if not (Path(config.out_dir) / "index.json").exists():
+            with pytest.raises(UserError, match="no complete index"):
+                Database(Path(config.out_dir))
+    build(config)
+    assert n_stopped >= 10
+    assert rows(Path(config.out_dir)) == expected
+
+
+def test_articles_are_added_and_replaced(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader keeps what it opened, and sees all of an addition or nothing."""
+    folder = tmp_path / "index"
+    first, second = some_articles()[:40], some_articles()[30:80]
+    second[0] = {
+        **second[0],
+        "text": "Quokkas smile.\nHabits.\nThey sleep in the shade of bushes all day long.",
+    }
+    config = IndexConfig(out_dir=str(folder), source=str(write(tmp_path / "first.jsonl", first)))
+    with pytest.raises(UserError, match=r"no complete index in .*: build one without --add"):
+        build(replace(config, add=True))
+    build(config)
+    reader, before, n_stopped = Searcher(folder), rows(folder), 0
+    more = replace(config, source=str(write(tmp_path / "second.jsonl", second)), add=True)
+    with pytest.raises(UserError, match=r"was built with other settings: source was .*add them with --add"):
+        build(replace(more, add=False))
+    for _ in moments(monkeypatch):
+        with contextlib.suppress(Killed):
+            build(more)
+        if rows(folder) != before:
+            break  # index.json is written
+        n_stopped += 1
+        assert reader.ask("Quokkas", 3).results[0].title != second[0]["title"]
+    assert n_stopped >= 5
+    build(more)
+    together = write(tmp_path / "together.jsonl", [*first[:30], *second])
+    build(replace(config, out_dir=str(tmp_path / "other"), source=str(together)))
+    assert rows(folder) == rows(tmp_path / "other")
+    assert Searcher(folder).ask("What do quokkas do?", 3).results[0].title == second[0]["title"]
+    assert len(reader.database.table.to_arrow()) == len(before)
+
+
+def test_an_index_is_read_with_the_model_that_wrote_it(
+    source: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = open_embedder("static")
+    other.identity = "another"
+    monkeypatch.setattr("apps.search.searcher.open_embedder", lambda name: other)
+    with pytest.raises(UserError, match="built with another version of the model 'static': build it anew"):
+        Searcher(whole)
+    monkeypatch.setattr(building, "open_embedder", lambda name: other)
+    with pytest.raises(UserError, match="was built with another embedder, 'static'"):
+        build(IndexConfig(out_dir=str(whole), source=str(source), add=True))
+
+
+def test_sources_without_articles_are_an_error(tmp_path: Path) -> None:
+    empty = write(tmp_path / "empty.jsonl", [{"id": "1", "title": "x", "text": " "}])
+    config = IndexConfig(out_dir=str(tmp_path / "index"), source=str(empty))
+    with pytest.raises(UserError, match="it has no article with text"):
+        build(config)
+    with pytest.raises(ValueError, match="pairs are not articles"):
+        IndexConfig(source="pairs:x.jsonl")
+
+
+def test_overwriting_begins_anew(source: Path, tmp_path: Path) -> None:
+    config = IndexConfig(out_dir=str(tmp_path), source=str(source))
+    build(config)
+    few = write(tmp_path.parent / "few.jsonl", some_articles()[:3])
+    build(replace(config, source=str(few), overwrite=True))
+    assert {row[0] for row in rows(tmp_path)} == {str(row["id"]) for row in some_articles()[:3]}
