@@ -13,13 +13,17 @@ from typing import Any
 import httpx
 import pytest
 from conftest import ROOT
+from starlette.testclient import TestClient
 
+from apps.search.__main__ import ask
+from apps.search.api import Api
 from apps.search.build import build
 from apps.search.config import MOST_WORDS, IndexConfig
 from apps.search.extract import extract
 from apps.search.passages import sentences
 from apps.search.searcher import Searcher, marks, snippet, web_address
 from corpus.builtin.encyclopedia import articles
+from system.errors import UserError
 
 SCRIPT = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
 HOSTILE = [
@@ -152,20 +156,18 @@ def test_snippets_show_where_the_words_are(searcher: Searcher) -> None:
     assert [web_address(url) for url in ("https://a.b", "javascript:x", "")] == ["https://a.b", "", ""]
 
 
-def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "apps.search", "ask", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
-def test_questions_are_asked_on_the_command_line(folder: Path) -> None:
-    done = ask("which river", "flows through Paris", f"--index={folder}", "--n_results=2", "--json=True")
-    found = json.loads(done.stdout)
+def test_questions_are_asked_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    ask(["which river", "flows through Paris", f"--index={folder}", "--n_results=2", "--json=True"])
+    found = json.loads(capsys.readouterr().out)
     assert [set(found), len(found["results"])] == [{"query", "sentences", "results", "note", "seconds"}, 2]
-    done = ask("zorbium", f"--index={folder}")
-    assert "] Zorbium <script>" in done.stdout
-    assert "] Without a title" in done.stdout
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", done.stdout)
-    assert ask(f"--index={folder}").stderr.startswith("error: no question: write it after ask")
+    assert found["query"] == "which river flows through Paris"
+    ask(["zorbium", f"--index={folder}"])
+    shown = capsys.readouterr().out
+    assert "] Zorbium <script>" in shown
+    assert "] Without a title" in shown
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", shown)
+    with pytest.raises(UserError, match="no question: write it after ask"):
+        ask([f"--index={folder}"])
 
 
 class Page:
@@ -179,52 +181,53 @@ class Page:
         assert found
         self.url = found[0]
 
+    def stop(self) -> None:
+        self.process.terminate()
+        assert self.process.communicate(timeout=30)[0] == "stopped\n"
+        assert self.process.returncode == 0
+
 
 @pytest.fixture(scope="module")
-def page(folder: Path) -> Iterator[Page]:
-    running = Page(folder)
-    yield running
-    running.process.terminate()
-    assert running.process.communicate(timeout=30)[0] == "stopped\n"
-    assert running.process.returncode == 0
+def client(searcher: Searcher) -> Iterator[TestClient]:
+    with TestClient(Api(searcher, 10).app()) as client:
+        yield client
 
 
-def search(page: Page, **body: Any) -> httpx.Response:
-    return httpx.post(f"{page.url}/api/search", json=body)
-
-
-def test_the_api_answers_and_refuses(page: Page, searcher: Searcher) -> None:
-    found = search(page, query="Seine").json()
+def test_the_api_answers_and_refuses(client: TestClient, searcher: Searcher) -> None:
+    found = client.post("/api/search", json={"query": "Seine"}).json()
     expected = json.loads(json.dumps(searcher.ask("Seine", 10).to_dict()))
     assert {**found, "seconds": 0} == {**expected, "seconds": 0}
-    assert search(page, query="").json()["results"] == []
-    assert search(page, query="Seine " * 10_000).status_code == 200
-    refused = {
+    assert client.post("/api/search", json={"query": ""}).json()["results"] == []
+    assert client.post("/api/search", json={"query": "Seine " * 10_000}).status_code == 200
+    refused: dict[str, dict] = {
         "query: String should have at most 200000 characters": {"query": "x" * 200_001},
         "query: Field required": {},
         "query: Input should be a valid string": {"query": 1},
         "other: Extra inputs are not permitted": {"query": "x", "other": 1},
     }
     for message, body in refused.items():
-        answer = search(page, **body)
+        answer = client.post("/api/search", json=body)
         assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
-    assert (
-        httpx.post(
-            f"{page.url}/api/search", content="{", headers={"Content-Type": "application/json"}
-        ).status_code
-        == 400
-    )
-    assert httpx.get(f"{page.url}/nothing").status_code == 404
-    assert httpx.get(f"{page.url}/api/search").status_code == 405
-    assert httpx.get(page.url, headers={"Host": "evil.example"}).status_code == 403
-    assert httpx.get(f"{page.url}/api/about").json()["articles"] == searcher.database.info.n_articles
+    assert client.post("/api/search", content="{").status_code == 400
+    assert client.get("/nothing").status_code == 404
+    assert client.get("/api/search").status_code == 405
+    assert client.get("/api/about").json()["articles"] == searcher.database.info.n_articles
 
 
-def test_the_page_fetches_nothing_from_elsewhere(page: Page) -> None:
+def test_too_many_questions_at_once_are_refused(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(searcher, 10)
+    api.n_waiting = 64
+    with TestClient(api.app()) as client:
+        assert client.post("/api/search", json={"query": "Seine"}).status_code == 429
+        api.n_waiting = 63
+        assert client.post("/api/search", json={"query": "Seine"}).status_code == 200
+    assert api.n_waiting == 63
+
+
+def test_the_page_fetches_nothing_from_elsewhere(client: TestClient) -> None:
     for path in ("/", "/style.css", "/script.js", "/icon.svg"):
-        answer = httpx.get(page.url + path)
+        answer = client.get(path)
         assert answer.status_code == 200
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
         links = [
             link
             for link in re.findall(r"https?://[^\"'\s]+", answer.text)
@@ -232,6 +235,16 @@ def test_the_page_fetches_nothing_from_elsewhere(page: Page) -> None:
         ]
         assert links == []
         assert "innerHTML" not in answer.text
+
+
+def test_the_server_serves_the_page_to_this_machine_alone(folder: Path) -> None:
+    page = Page(folder)
+    answer = httpx.get(page.url)
+    assert "Search Wikipedia by meaning" in answer.text
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert httpx.get(page.url, headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.post(f"{page.url}/api/search", json={"query": "Seine"}).json()["results"]
+    page.stop()
 
 
 @pytest.fixture
@@ -257,8 +270,8 @@ def browser() -> Iterator[Any]:
     running.quit()
 
 
-def test_the_page_is_used_with_the_keyboard_alone(page: Page, browser: Any) -> None:
-    """A question, its answer, a source, the articles, back; and hostile articles do nothing."""
+def test_the_page_is_used_with_the_keyboard_alone(folder: Path, browser: Any) -> None:
+    """A question, its answer, a source, the articles, back; hostile articles do nothing; a server that is gone is said."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.wait import WebDriverWait
@@ -272,6 +285,7 @@ def test_the_page_is_used_with_the_keyboard_alone(page: Page, browser: Any) -> N
     def wait(condition: Any) -> None:
         WebDriverWait(browser, 20).until(lambda _: condition())
 
+    page = Page(folder)
     browser.get(page.url)
     wait(lambda: "articles" in one("#about").text)
     press("which river flows through Paris", Keys.ENTER)
@@ -318,22 +332,12 @@ def test_the_page_is_used_with_the_keyboard_alone(page: Page, browser: Any) -> N
         link.get_attribute("href") for link in browser.find_elements(By.CSS_SELECTOR, "#results a")
     ]
     browser.back()
-    wait(lambda: "Seine" in one("#sentences").text)
+    wait(lambda: "The Who" in one("#results").text)
+    assert one("#query").get_attribute("value") == "the who"
     assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
-
-
-def test_the_page_says_when_the_server_is_gone(folder: Path, browser: Any) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    running = Page(folder)
-    browser.get(running.url)
-    running.process.terminate()
-    running.process.communicate(timeout=30)
-    browser.switch_to.active_element.send_keys("Seine", Keys.ENTER)
-    status = browser.find_element(By.ID, "status")
-    WebDriverWait(browser, 20).until(lambda _: "does not answer. Is it still running?" in status.text)
+    page.stop()
+    one("#query").send_keys(" again", Keys.ENTER)
+    wait(lambda: "does not answer. Is it still running?" in one("#status").text)
 
 
 def test_help_names_the_commands() -> None:

@@ -178,6 +178,25 @@ def test_an_index_is_read_with_the_model_that_wrote_it(
         build(IndexConfig(out_dir=str(whole), source=str(source), add=True))
 
 
+def test_a_build_goes_on_with_its_own_model_only(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = IndexConfig(out_dir=str(tmp_path), source=str(source))
+    with monkeypatch.context() as patch:
+        patch.setattr(LanceTable, "create_index", lambda *args, **settings: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build(config)
+    other = open_embedder("static")
+    other.identity = "another"
+    monkeypatch.setattr(building, "open_embedder", lambda name: other)
+    with pytest.raises(UserError, match="was begun with another version of the model 'static'"):
+        build(config)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 def test_sources_without_articles_are_an_error(tmp_path: Path) -> None:
     empty = write(tmp_path / "empty.jsonl", [{"id": "1", "title": "x", "text": " "}])
     config = IndexConfig(out_dir=str(tmp_path / "index"), source=str(empty))

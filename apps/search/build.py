@@ -65,7 +65,7 @@ def build(config: IndexConfig) -> None:
                 f"{folder} was built with another embedder, {info.embedder!r}", "add with that one"
             )
         try:
-            source, addition = begin(config, folder, info)
+            source, addition = begin(config, folder, info, embedder)
             table = lancedb.connect(folder).create_table(TABLE, schema=schema(embedder.size), exist_ok=True)
             add_articles(table, source, embedder, addition)
             info = finish(table, folder, config, embedder, addition, info)
@@ -111,17 +111,29 @@ def empty(folder: Path) -> None:
     shutil.rmtree(folder / f"{TABLE}.lance", ignore_errors=True)
 
 
-def begin(config: IndexConfig, folder: Path, info: IndexInfo | None) -> tuple[Source, int]:
+def begin(
+    config: IndexConfig, folder: Path, info: IndexInfo | None, embedder: Embedder
+) -> tuple[Source, int]:
     """Return the source and the number of the addition, of a command that was stopped or of a new one."""
     begun = read_json(folder / BUILDING_FILE, missing={})
     if begun:
         check_options(folder, begun["options"], options(config))
+        if begun["identity"] != embedder.identity:
+            raise UserError(
+                f"{folder} was begun with another version of the model {embedder.name!r}",
+                "install that one, or choose another --out_dir",
+            )
         say(f"resuming in {folder}")
         return with_current_sizes(Source.from_dict(begun["source"]), -1), begun["addition"]
     with announced(f"finding the files of {config.dataset if config.source == 'hub' else config.source}"):
         source = find_source(config.source, config.dataset, config.subset, config.n_shards)
     addition = info.n_additions + 1 if info else 0
-    content = {"options": options(config), "source": source.to_dict(), "addition": addition}
+    content = {
+        "options": options(config),
+        "source": source.to_dict(),
+        "identity": embedder.identity,
+        "addition": addition,
+    }
     replace_file(folder / BUILDING_FILE, json.dumps(content, indent=1) + "\n")
     return source, addition
 

@@ -4,11 +4,13 @@
     python -m apps.search index --source=out/search/articles.parquet --out_dir=out/search/index
     python -m apps.search.evaluate tune --out_dir=out/search      # weights, on the development queries
     python -m apps.search.evaluate score --out_dir=out/search     # the test queries
+    python -m apps.search.evaluate load --out_dir=out/search --clients=16     # how fast a running server answers them
 
 `score` prints recall@1, recall@10 and the mean reciprocal rank (of the first 100), with standard errors, for words alone,
 vectors alone and both.
 """
 
+import random
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -48,6 +50,9 @@ class EvaluateConfig:
     index: PathText = ""  # empty: out_dir/index (tune, score)
     split: str = "test"  # or dev (score)
     most: int = 0  # queries of each kind; 0: all (tune, score)
+    url: str = "http://127.0.0.1:8000"  # of the server (load)
+    clients: int = 1  # that ask at the same time (load)
+    seconds: float = 30.0  # (load)
 
 
 def run_prepare(config: EvaluateConfig) -> None:
@@ -202,7 +207,16 @@ def bootstrap_error(differences: np.ndarray) -> float:
     return float(differences[picked].mean(1).std())
 
 
-COMMANDS = {"prepare": run_prepare, "tune": run_tune, "score": run_score}
+def run_load(config: EvaluateConfig) -> None:
+    """Print how fast a running server answers the test's queries."""
+    from apps.search.evaluate.load import load, report
+
+    queries = [query.query for query in all_queries(config) if query.split == "test"]
+    random.Random(1).shuffle(queries)
+    print(report(load(config.url, queries, config.clients, config.seconds), config.clients, config.seconds))
+
+
+COMMANDS = {"prepare": run_prepare, "tune": run_tune, "score": run_score, "load": run_load}
 
 
 def main() -> None:
