@@ -2,6 +2,7 @@
 
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from apps.search.evaluate.queries import (
     read_queries,
     read_synonyms,
 )
-from apps.search.words import content_words, words
+from apps.search.words import content_words, stem, words
 from corpus.articles import Article
 from corpus.sources import find_source
 
@@ -111,3 +112,11 @@ def test_a_source_is_prepared_indexed_and_scored(tmp_path: Path, capsys: pytest.
     table = capsys.readouterr().out
     assert "| titles | words | 6 | 1.000 ± 0.000 | 1.000 ± 0.000 | 1.000 ± 0.000 |" in table
     assert table.count("\n") == 2 + 3 * 3
+
+
+def test_words_are_stemmed_by_many_threads_at_once() -> None:
+    made_up = [f"{a}{b}ingly" for a in ("run", "hopp", "walk", "rel", "nat") for b in map(str, range(300))]
+    expected = [stem(word) for word in made_up]
+    stem.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(stem, made_up)) == expected

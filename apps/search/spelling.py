@@ -23,8 +23,7 @@ def corrections(database: Database, query: str, found: list[Hit]) -> dict[str, s
     for word in dict.fromkeys(words(query)):
         if not MIN_LENGTH <= len(word) <= MAX_LENGTH or not word.isalpha() or word in STOP_WORDS:
             continue
-        alike = set(re.findall(rf"\b{word[:3]}\w*", text))
-        if stem(word) in map(stem, alike):
+        if word in text or stem(word) in map(stem, set(re.findall(rf"\b{word[:3]}\w*", text))):
             continue
         if any(database.by_words(word, column, 1) for column in ("text", "title")):
             continue
