@@ -16,7 +16,7 @@ from apps.search.database import Database, Hit
 from apps.search.embedders import Embedder
 from apps.search.words import content_words, words
 
-N_FOUND = 100  # passages by each kind of search
+N_FOUND, N_TITLES = 50, 20  # passages by text and by vector; by title
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def evidence(database: Database, embedder: Embedder, query: str) -> list[Evidenc
     if not wanted:
         return []
     by_text = database.by_words(wanted, "text", N_FOUND)
-    by_title = database.by_words(wanted, "title", N_FOUND)
+    by_title = database.by_words(wanted, "title", N_TITLES)
     vector = embedder.queries([" ".join(query.split()[:MOST_WORDS])])[0]  # capitals tell names from words
     by_vector = database.by_vector(vector, N_FOUND)
     text, title = (parts(found) for found in (by_text, by_title))
