@@ -72,7 +72,7 @@ class SentenceEmbedder:
             from sentence_transformers import SentenceTransformer
         except ImportError:
             raise UserError(
-                f"embedder={name}: sentence-transformers is not installed: run `pip install sentence-transformers`"
+                f"embedder={name}: sentence-transformers is not installed: run `pip install 'sentence-transformers>=5'`"
             ) from None
         try:
             self.model = SentenceTransformer(folder, device="cpu")
@@ -81,7 +81,7 @@ class SentenceEmbedder:
                 f"embedder={name}: {first_line(error)}: use a folder or a hub name of a sentence-transformers model"
             ) from None
         self.name = name
-        self.size = self.model.get_sentence_embedding_dimension() or 0
+        self.size = self.passages([name]).shape[1]
         digest = hashlib.sha256()
         for key, tensor in sorted(self.model.state_dict().items()):
             digest.update(key.encode())
