@@ -6,7 +6,6 @@ nor half an addition.
 
 import json
 import shlex
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -22,12 +21,17 @@ from system.files import read_json, replace_file
 
 INDEX_FILE, TABLE, FORMAT = "index.json", "passages", 1
 N_PARTS = 64  # of a vector index that are searched: of 250, they have 96 % of the nearest 100
-IDS_AT_ONCE = 1000  # in a condition
-COLUMNS = ["article", "number", "title", "section", "url", "text"]  # that a search returns
+
+
+class Matches(NamedTuple):
+    """What a search found, best first."""
+
+    rows: np.ndarray  # (N,) uint64: ids of the passages' rows
+    scores: np.ndarray  # (N,) float32, the higher the better: BM25 for words, the dot product for vectors
 
 
 class Hit(NamedTuple):
-    """A passage that was found."""
+    """A passage that was found, as the table has it."""
 
     article: str  # its id
     number: int  # of the passage in its article
@@ -35,8 +39,6 @@ class Hit(NamedTuple):
     section: str
     url: str
     text: str
-    score: float  # the higher the better: BM25 for words, the dot product for vectors
-    vector: np.ndarray  # (D,)
 
 
 @dataclass(frozen=True)
@@ -109,40 +111,30 @@ class Database:
                 f"the index was built with another version of the model {self.info.embedder!r}: build it anew, or install that version"
             )
 
-    def present(self, articles: Sequence[str]) -> set[str]:
-        """Return which of these articles are in the index."""
-        found: set[str] = set()
-        for start in range(0, len(articles), IDS_AT_ONCE):
-            ids = ", ".join(map(quoted, articles[start : start + IDS_AT_ONCE]))
-            rows = (
-                self.table.search().where(f"article IN ({ids}) AND number = 0").select(["article"]).to_arrow()
-            )
-            found |= set(rows["article"].to_pylist())
-        return found
-
-    def by_words(self, query: str, column: str, n: int, fuzziness: int = 0) -> list[Hit]:
+    def by_words(self, query: str, column: str, n: int, fuzziness: int = 0) -> Matches:
         """Return the n passages whose column matches the words best, by BM25."""
         wanted = MatchQuery(query, column, fuzziness=fuzziness)  # type: ignore[call-arg]
-        search = self.table.search(wanted, query_type="fts").select([*COLUMNS, "vector", "_score"])
-        found = search.limit(n).to_arrow()
-        return hits(found, found["_score"].to_numpy())
+        search = self.table.search(wanted, query_type="fts").select(["_score"])
+        found = search.with_row_id(True).limit(n).to_arrow()
+        return Matches(found["_rowid"].to_numpy(), found["_score"].to_numpy())
 
-    def by_vector(self, vector: np.ndarray, n: int) -> list[Hit]:
+    def by_vector(self, vector: np.ndarray, n: int) -> Matches:
         """Return the n passages whose vectors are nearest: in a large index nearly all of them, see build.py."""
         query = cast(LanceVectorQueryBuilder, self.table.search(vector)).distance_type("dot").nprobes(N_PARTS)
-        found = query.select([*COLUMNS, "vector", "_distance"]).limit(n).to_arrow()
-        return hits(found, 1 - found["_distance"].to_numpy())
+        found = query.select(["_distance"]).with_row_id(True).limit(n).to_arrow()
+        return Matches(found["_rowid"].to_numpy(), 1 - found["_distance"].to_numpy())
+
+    def hits(self, rows: np.ndarray) -> list[Hit]:
+        """Return the passages of some rows, in their order."""
+        if not len(rows):
+            return []
+        wanted = [*Hit._fields, "_rowid"]
+        found = self.table.take_row_ids(rows.tolist()).select(wanted[:-1]).with_row_id().to_arrow()
+        columns = [found[name].to_pylist() for name in wanted]
+        by_row = {row: Hit(*values) for *values, row in zip(*columns, strict=True)}
+        return [by_row[row] for row in rows.tolist()]
 
 
 def quoted(text: str) -> str:
     """Return a text as a string of SQL."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def hits(table: pa.Table, scores: np.ndarray) -> list[Hit]:
-    """Return a query's rows with their scores."""
-    if not len(table):
-        return []
-    columns: Sequence[list] = [table[name].to_pylist() for name in COLUMNS]
-    vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)  # (n, D)
-    return [Hit(*row) for row in zip(*columns, scores.tolist(), vectors, strict=True)]

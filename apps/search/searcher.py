@@ -53,18 +53,16 @@ class Searcher:
         self.database.check_embedder(self.embedder)
         self.weights = weights or Weights()
 
-    def articles_of(self, ids: Sequence[str]) -> set[str]:
-        """Return which of these articles are in the index."""
-        return self.database.present(ids)
-
     def find(self, query: str) -> tuple[list[Found], dict[str, str]]:
         """Return the articles that a query finds, best first, and other spellings that were searched for."""
+        found = self._ranked(query)
+        seen = [passage for article in found for passage in article.passages]
+        spelled = corrections(self.database, searched(query), seen)
+        return (self._ranked(spelled_anew(query, spelled)) if spelled else found), spelled
+
+    def _ranked(self, query: str) -> list[Found]:
         found = evidence(self.database, self.embedder, query)
-        spelled = corrections(self.database, searched(query), [one.hit for one in found])
-        if spelled:
-            query = spelled_anew(query, spelled)
-            found = evidence(self.database, self.embedder, query)
-        return ranked(found, self.weights), spelled
+        return ranked(found, self.weights, self.database.hits)
 
     def ask(self, query: str, n_results: int) -> Answer:
         """Return the answer to a question: a few sentences and the best articles."""

@@ -25,7 +25,7 @@ def corrections(database: Database, query: str, found: list[Hit]) -> dict[str, s
             continue
         if word in text or stem(word) in map(stem, set(re.findall(rf"\b{word[:3]}\w*", text))):
             continue
-        if any(database.by_words(word, column, 1) for column in ("text", "title")):
+        if any(len(database.by_words(word, column, 1).rows) for column in ("text", "title")):
             continue
         if nearest := nearest_word(database, word):
             corrected[word] = nearest
@@ -37,7 +37,7 @@ def nearest_word(database: Database, word: str) -> str:
     fuzziness = 2 if len(word) >= LONG else 1
     counts: Counter[str] = Counter()
     for column in ("title", "text"):
-        for hit in database.by_words(stem(word), column, N_FUZZY, fuzziness):
+        for hit in database.hits(database.by_words(stem(word), column, N_FUZZY, fuzziness).rows):
             counts.update(set(words(f"{hit.title} {hit.text}")))
     like = {
         other: difflib.SequenceMatcher(None, word, other).ratio() for other in counts if other[0] == word[0]

@@ -6,7 +6,7 @@
     python -m apps.search.evaluate score --out_dir=out/search     # the test queries
     python -m apps.search.evaluate load --out_dir=out/search --clients=16     # how fast a running server answers them
 
-`score` prints recall@1, recall@10 and the mean reciprocal rank (of the first 100), with standard errors, for words alone,
+`score` prints recall@1, recall@10 and the mean reciprocal rank, with standard errors, for words alone,
 vectors alone and both.
 """
 
@@ -29,10 +29,10 @@ from system.progress import tracked
 from system.settings import PathsText, PathText, checked
 
 if TYPE_CHECKING:
+    from apps.search.database import Database, Hit
     from apps.search.ranking import Evidence, Weights
 
 Kinds = Literal["words", "vectors", "both"]  # of evidence that counts
-N_RANKED = 100
 N_RESAMPLES = 2000  # of the bootstrap
 HERE = Path(__file__).parent
 
@@ -86,7 +86,8 @@ class Found(NamedTuple):
     """What a query found, before it is weighed."""
 
     query: Query
-    evidence: "list[Evidence]"
+    evidence: "Evidence"
+    titles: "dict[int, Hit]"  # all passages by their rows, without texts
 
 
 def find(config: EvaluateConfig, split: str) -> list[Found]:
@@ -99,30 +100,45 @@ def find(config: EvaluateConfig, split: str) -> list[Found]:
     kinds = list(dict.fromkeys(query.kind for query in queries))
     if config.most:
         queries = [query for kind in kinds for query in [q for q in queries if q.kind == kind][: config.most]]
-    present = searcher.articles_of([query.article for query in queries])
-    queries = [query for query in queries if query.article in present]
+    titles = all_titles(searcher.database)
+    articles = {hit.article for hit in titles.values()}
+    queries = [query for query in queries if query.article in articles]
     return [
-        Found(query, evidence(searcher.database, searcher.embedder, query.query))
+        Found(query, evidence(searcher.database, searcher.embedder, query.query), titles)
         for query in tracked(queries, "searching")
     ]
 
 
+def all_titles(database: "Database") -> "dict[int, Hit]":
+    """Return all passages by their rows, without texts."""
+    from apps.search.database import Hit
+
+    names = ["_rowid", "article", "number", "title"]
+    columns = database.table.search().select(names[1:]).with_row_id(True).limit(None).to_arrow()
+    rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
+    return {row: Hit(article, number, title, "", "", "") for row, article, number, title in rows}
+
+
 def ranks(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> np.ndarray:
-    """Return at which place each query's article came, from 1; 0 if it was not among the first N_RANKED."""
+    """Return at which place each query's article came, from 1; 0 if it was not found."""
     from apps.search.ranking import ranked
 
     places = []
-    for query, evidence in found:
-        kept = [one for one in evidence if is_of(one, kinds)]
-        order = [result.passages[0].article for result in ranked(kept, weights)[:N_RANKED]]
+    for query, evidence, titles in found:
+
+        def read(rows: np.ndarray, titles: "dict[int, Hit]" = titles) -> "list[Hit]":
+            return [titles[row] for row in rows.tolist()]
+
+        order = [result.passages[0].article for result in ranked(of_kinds(evidence, kinds), weights, read)]
         places.append(order.index(query.article) + 1 if query.article in order else 0)
     return np.array(places)
 
 
-def is_of(evidence: "Evidence", kinds: Kinds) -> bool:
-    """Return whether evidence was found by words ("words"), by vectors ("vectors"), or either ("both")."""
-    by_words = evidence.text > 0 or evidence.title > 0
-    return kinds == "both" or (by_words if kinds == "words" else evidence.is_near)
+def of_kinds(evidence: "Evidence", kinds: Kinds) -> "Evidence":
+    """Return the evidence of passages that were found by words ("words"), by vectors ("vectors"), or either ("both")."""
+    by_words = ~(np.isnan(evidence.text) & np.isnan(evidence.title))
+    kept = {"both": slice(None), "words": by_words, "vectors": ~np.isnan(evidence.vector)}[kinds]
+    return evidence._replace(**{name: getattr(evidence, name)[kept] for name in evidence._fields[1:]})
 
 
 def reciprocal(places: np.ndarray) -> np.ndarray:
