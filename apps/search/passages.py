@@ -112,6 +112,11 @@ def passages(text: str) -> Iterator[Passage]:
         yield Passage(heading, " ".join(kept))
 
 
+def embedded_text(title: str, section: str, text: str) -> str:
+    """Return what is embedded of a passage: its words with what they are about."""
+    return ". ".join(part for part in (title, section, text) if part)
+
+
 def pieces(text: str) -> Iterator[str]:
     """Yield a text's sentences; long ones in parts."""
     for sentence in sentences(text):

@@ -1,13 +1,13 @@
 """From a query to articles in order: words and vectors together.
 
-Words find names and rare terms, vectors find what is meant. Each passage gets a weighted sum of its BM25 scores (text and
-title, as a part of the query's best) and its dot product; an article is as good as its best passage, and a little better for
-the second one. Rank fusion with equal weights was worse than words alone. The weights are chosen on the development queries:
-apps/search/evaluate.
+Three searches find passages: by the words of the text, by those of the title, and by their vectors. Words find names and
+rare terms, vectors find what is meant. The best of each are read and compared with the query word by word (near.py), and
+get a weighted sum of it all. An article is as good as its best passage, and a little better for the second one. Rank fusion
+with equal weights was worse than words alone. The weights are chosen on the development queries: apps/search/evaluate.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,10 +17,11 @@ import numpy as np
 from apps.search.config import MOST_WORDS
 from apps.search.database import Database, Hit, Matches
 from apps.search.embedders import Embedder
+from apps.search.near import NearWords
 from apps.search.words import content_words, words
 
-N_FOUND = 500  # passages that each search finds
-N_READ, N_TITLES = 60, 10  # of them that are read: the best ones, and the best by title
+N_FOUND = 500  # passages by each search
+N_TEXT, N_VECTOR, N_TITLE = 40, 25, 10  # of them that are read
 
 searching = ThreadPoolExecutor(thread_name_prefix="search")
 
@@ -32,29 +33,26 @@ class Weights:
     text: float = 1.0
     title: float = 0.04
     vector: float = 0.3
+    near: float = 2.0
     same_title: float = 1.0  # all words of the title are in the query, and the other way round
     second: float = 0.1  # of an article's second best passage
 
 
-WORDS_ALONE = Weights(vector=0.0)
-VECTORS_ALONE = Weights(text=0.0, title=0.0, vector=1.0, same_title=0.0)
+WORDS_ALONE = Weights(title=0.01, vector=0.0, near=0.0)
+VECTORS_ALONE = Weights(text=0.0, title=0.0, vector=1.0, near=0.0, same_title=0.0)
 
 
 class Evidence(NamedTuple):
-    """What speaks for the passages that a query found: N numbers of each kind, NaN where that search did not find it."""
+    """What speaks for a passage: numbers in [0, 1] or, for vectors and near words, in [-1, 1]."""
 
-    query: str
-    rows: np.ndarray  # their ids
-    text: np.ndarray  # BM25
-    title: np.ndarray  # BM25
-    vector: np.ndarray  # dot product
-
-    def scores(self, weights: Weights) -> np.ndarray:
-        """Return how well each passage fits, but for its whole title: (N,)."""
-        text, title = (
-            values / (values.max(initial=0.0) or 1.0) for values in map(filled, (self.text, self.title))
-        )
-        return weights.text * text + weights.title * title + weights.vector * filled(self.vector)
+    hit: Hit
+    text: float  # BM25, as a part of the query's best
+    title: float  # BM25, likewise
+    vector: float  # dot product
+    near: float
+    has_title: bool  # whether the query is the title
+    by_words: bool  # whether it is among the best by text or title
+    by_vector: bool  # whether it is among the best by vector
 
 
 class Found(NamedTuple):
@@ -69,43 +67,51 @@ def searched(query: str) -> str:
     return " ".join(words(query)[:MOST_WORDS])
 
 
-def evidence(database: Database, embedder: Embedder, query: str) -> Evidence:
-    """Return what speaks for all passages that a query finds by text, title or vector."""
+def evidence(database: Database, embedder: Embedder, near: NearWords, query: str) -> list[Evidence]:
+    """Return the passages that a query finds, with all that speaks for each."""
     wanted = searched(query)
     if not wanted:
-        nothing = np.empty(0, np.float32)
-        return Evidence(query, np.empty(0, np.uint64), nothing, nothing, nothing)
-    by_text = searching.submit(database.by_words, wanted, "text", N_FOUND)
-    by_title = searching.submit(database.by_words, wanted, "title", N_FOUND)
-    [vector] = embedder.queries([" ".join(query.split()[:MOST_WORDS])])  # capitals tell names from words
-    found = [by_text.result(), by_title.result(), database.by_vector(vector, N_FOUND)]
-    rows = np.unique(np.concatenate([matches.rows for matches in found]))
-    return Evidence(query, rows, *(aligned(matches, rows) for matches in found))
+        return []
+    short = " ".join(query.split()[:MOST_WORDS])  # with its capitals, which tell names from words
+    text = searching.submit(database.by_words, wanted, "text", N_FOUND)
+    title = searching.submit(database.by_words, wanted, "title", N_FOUND)
+    by_vector = database.by_vector(embedder.queries([short])[0], N_FOUND)
+    by_text, by_title = text.result(), title.result()
+    with_words = np.union1d(by_text.rows[:N_TEXT], by_title.rows[:N_TITLE])
+    with_vector = by_vector.rows[:N_VECTOR]
+    rows = np.union1d(with_words, with_vector)
+    hits = database.hits(rows)
+    columns = [
+        as_part(by_text, rows),
+        as_part(by_title, rows),
+        of_rows(by_vector, rows),
+        near.compare(short, [hit.tokens for hit in hits]) if hits else rows,
+        np.array([is_title(query, hit.title) for hit in hits]),
+        np.isin(rows, with_words),
+        np.isin(rows, with_vector),
+    ]
+    return list(map(Evidence, hits, *(column.tolist() for column in columns)))
 
 
-def aligned(matches: Matches, rows: np.ndarray) -> np.ndarray:
-    """Return the scores of some rows, which are sorted, in their order; NaN for those that were not found."""
-    values = np.full(len(rows), np.nan, np.float32)
-    values[np.searchsorted(rows, matches.rows)] = matches.scores
-    return values
+def as_part(found: Matches, rows: np.ndarray) -> np.ndarray:
+    """Return the scores of some rows as parts of the best one."""
+    return of_rows(found, rows) / (found.scores.max(initial=0.0) or 1.0)
 
 
-def filled(values: np.ndarray) -> np.ndarray:
-    """Return scores with a number for those that were not found: the lowest found, or 0 if all there are were found."""
-    found = values[~np.isnan(values)]
-    return np.nan_to_num(values, nan=found.min() if len(found) >= N_FOUND else 0.0)
+def of_rows(found: Matches, rows: np.ndarray) -> np.ndarray:
+    """Return the scores of some rows; of those not found, the lowest, or 0 if there are no more to find."""
+    lowest = found.scores.min() if len(found.rows) >= N_FOUND else 0.0
+    scores = dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+    return np.array([scores.get(row, lowest) for row in rows.tolist()])
 
 
-def ranked(found: Evidence, weights: Weights, read: Callable[[np.ndarray], list[Hit]]) -> list[Found]:
-    """Return the articles of some evidence, the best one first. `read` returns the passages of some rows."""
-    scores = found.scores(weights)
-    best = np.argsort(-scores, kind="stable")[:N_READ]
-    by_title = np.argsort(-found.title, kind="stable")[:N_TITLES]  # NaN comes last
-    chosen = np.unique(np.concatenate([best, by_title]))
+def ranked(found: Sequence[Evidence], weights: Weights) -> list[Found]:
+    """Return the articles of some evidence, the best one first."""
     articles: dict[str, list[tuple[float, Hit]]] = {}
-    for score, passage in zip(scores[chosen].tolist(), read(found.rows[chosen]), strict=True):
-        score += weights.same_title * is_title(found.query, passage.title)
-        articles.setdefault(passage.article, []).append((score, passage))
+    for one in found:
+        score = weights.text * one.text + weights.title * one.title + weights.vector * one.vector
+        score += weights.near * one.near + weights.same_title * one.has_title
+        articles.setdefault(one.hit.article, []).append((score, one.hit))
     return sorted((of_article(scored, weights) for scored in articles.values()), key=place)
 
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from apps.search.config import MOST_WORDS
 from apps.search.database import Database
-from apps.search.embedders import open_embedder
+from apps.search.embedders import open_embedder, table_of
 from apps.search.extract import extract
+from apps.search.near import NearWords
 from apps.search.passages import sentences
 from apps.search.ranking import Found, Weights, evidence, ranked, searched
 from apps.search.spelling import corrections
@@ -50,7 +51,9 @@ class Searcher:
     def __init__(self, folder: Path, weights: Weights | None = None) -> None:
         self.database = Database(folder)
         self.embedder = open_embedder(self.database.info.embedder)
-        self.database.check_embedder(self.embedder)
+        words = table_of(self.embedder)
+        self.database.check_models(self.embedder, words)
+        self.near = NearWords(words)
         self.weights = weights or Weights()
 
     def find(self, query: str) -> tuple[list[Found], dict[str, str]]:
@@ -61,8 +64,7 @@ class Searcher:
         return (self._ranked(spelled_anew(query, spelled)) if spelled else found), spelled
 
     def _ranked(self, query: str) -> list[Found]:
-        found = evidence(self.database, self.embedder, query)
-        return ranked(found, self.weights, self.database.hits)
+        return ranked(evidence(self.database, self.embedder, self.near, query), self.weights)
 
     def ask(self, query: str, n_results: int) -> Answer:
         """Return the answer to a question: a few sentences and the best articles."""

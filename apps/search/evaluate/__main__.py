@@ -29,7 +29,6 @@ from system.progress import tracked
 from system.settings import PathsText, PathText, checked
 
 if TYPE_CHECKING:
-    from apps.search.database import Database, Hit
     from apps.search.ranking import Evidence, Weights
 
 Kinds = Literal["words", "vectors", "both"]  # of evidence that counts
@@ -86,8 +85,7 @@ class Found(NamedTuple):
     """What a query found, before it is weighed."""
 
     query: Query
-    evidence: "Evidence"
-    titles: "dict[int, Hit]"  # all passages by their rows, without texts
+    evidence: "list[Evidence]"
 
 
 def find(config: EvaluateConfig, split: str) -> list[Found]:
@@ -100,23 +98,14 @@ def find(config: EvaluateConfig, split: str) -> list[Found]:
     kinds = list(dict.fromkeys(query.kind for query in queries))
     if config.most:
         queries = [query for kind in kinds for query in [q for q in queries if q.kind == kind][: config.most]]
-    titles = all_titles(searcher.database)
-    articles = {hit.article for hit in titles.values()}
-    queries = [query for query in queries if query.article in articles]
-    return [
-        Found(query, evidence(searcher.database, searcher.embedder, query.query), titles)
-        for query in tracked(queries, "searching")
-    ]
-
-
-def all_titles(database: "Database") -> "dict[int, Hit]":
-    """Return all passages by their rows, without texts."""
-    from apps.search.database import Hit
-
-    names = ["_rowid", "article", "number", "title"]
-    columns = database.table.search().select(names[1:]).with_row_id(True).limit(None).to_arrow()
-    rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
-    return {row: Hit(article, number, title, "", "", "") for row, article, number, title in rows}
+    present = searcher.database.articles()
+    queries = [query for query in queries if query.article in present]
+    found = []
+    for query in tracked(queries, "searching"):
+        own = evidence(searcher.database, searcher.embedder, searcher.near, query.query)
+        empty = np.empty(0, np.uint16)  # so that texts need no memory
+        found.append(Found(query, [one._replace(hit=one.hit._replace(text="", tokens=empty)) for one in own]))
+    return found
 
 
 def ranks(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> np.ndarray:
@@ -124,21 +113,16 @@ def ranks(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> 
     from apps.search.ranking import ranked
 
     places = []
-    for query, evidence, titles in found:
-
-        def read(rows: np.ndarray, titles: "dict[int, Hit]" = titles) -> "list[Hit]":
-            return [titles[row] for row in rows.tolist()]
-
-        order = [result.passages[0].article for result in ranked(of_kinds(evidence, kinds), weights, read)]
+    for query, evidence in found:
+        kept = [one for one in evidence if is_of(one, kinds)]
+        order = [result.passages[0].article for result in ranked(kept, weights)]
         places.append(order.index(query.article) + 1 if query.article in order else 0)
     return np.array(places)
 
 
-def of_kinds(evidence: "Evidence", kinds: Kinds) -> "Evidence":
-    """Return the evidence of passages that were found by words ("words"), by vectors ("vectors"), or either ("both")."""
-    by_words = ~(np.isnan(evidence.text) & np.isnan(evidence.title))
-    kept = {"both": slice(None), "words": by_words, "vectors": ~np.isnan(evidence.vector)}[kinds]
-    return evidence._replace(**{name: getattr(evidence, name)[kept] for name in evidence._fields[1:]})
+def is_of(evidence: "Evidence", kinds: Kinds) -> bool:
+    """Return whether evidence was found by words ("words"), by vectors ("vectors"), or either ("both")."""
+    return kinds == "both" or (evidence.by_words if kinds == "words" else evidence.by_vector)
 
 
 def reciprocal(places: np.ndarray) -> np.ndarray:
@@ -163,7 +147,7 @@ def tuned(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> 
     best = mean_of_kinds(found, weights, kinds)
     for factor in (2.0, 2.0, 1.4, 1.4, 1.2):
         for field in fields(weights):
-            if field.name == "text" or (kinds == "words" and field.name == "vector"):
+            if field.name == "text" or (kinds == "words" and field.name in ("vector", "near")):
                 continue  # only ratios count
             value = getattr(weights, field.name)
             for other in (value * factor, value / factor):
