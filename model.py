@@ -450,14 +450,17 @@ class GPT(nn.Module):
         targets: Tensor | None = None,
         last_only: bool = False,
         cache: Cache | None = None,
+        hidden: bool = False,
     ) -> Tensor:
         """Return logits, or with targets the loss: cross-entropy in nats, summed over targets that are not IGNORED.
 
         tokens and targets are (B, T) int64; logits are (B, T, V), with last_only (B, 1, V) for the last position.
         Logits and loss are float32 (float64 for a float64 model), under autocast too. With a cache, the tokens continue
-        its texts, and it holds them afterwards.
+        its texts, and it holds them afterwards. With hidden, return what the output layer gets: (B, T, C).
         """
         x = self.transformer(tokens, cache)  # (B, T, C)
+        if hidden:
+            return x
         if targets is not None:
             rows = x.flatten(0, 1)  # (B * T, C)
             return self.output_loss(rows, self.lm_head.weight, targets.flatten(), self.config.vocab_size)

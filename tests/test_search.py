@@ -189,7 +189,9 @@ def test_evidence_is_of_all_three_searches(searcher: Searcher) -> None:
     texts = [embedded_text(one.hit.title, one.hit.section, one.hit.text) for one in found]
     exact = searcher.embedder.passages(texts) @ vector
     for one, expected in zip(found, exact.tolist(), strict=True):
-        assert one.vector == pytest.approx(expected, abs=1e-5) or (one.vector > expected and not one.by_vector)
+        assert one.vector == pytest.approx(expected, abs=1e-5) or (
+            one.vector > expected and not one.by_vector
+        )
     assert max(one.text for one in found) == max(one.title for one in found) == 1
     assert sum(one.by_vector for one in found) == N_VECTOR
     assert sum(one.by_words for one in found) >= N_TEXT

@@ -12,6 +12,7 @@ import textwrap
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from system.command_line import parse_config
 from system.errors import UserError, run_command, say
@@ -19,6 +20,9 @@ from system.errors import UserError, run_command, say
 # isort: split
 from apps.search.config import AskConfig, IndexConfig, ServeConfig
 from system.progress import announced_on_stderr
+
+if TYPE_CHECKING:
+    from apps.search.searcher import Searcher
 
 WIDTH = 100  # of the printed text, at most
 
@@ -43,12 +47,25 @@ def ask(argv: Sequence[str]) -> None:
     with announced_on_stderr(f"opening {config.index}"):
         from apps.search.searcher import Searcher
 
-        searcher = Searcher(Path(config.index))
-    answer = searcher.ask(config.question, config.n_results)
+        searcher = Searcher(Path(config.index), config.checkpoint)
+    answer = searcher.ask(config.question, config.n_results).to_dict()
+    if searcher.writer:
+        answer |= written_answer(searcher, config, answer)
     if config.json:
-        print(json.dumps(answer.to_dict(), ensure_ascii=False, indent=1))
+        print(json.dumps(answer, ensure_ascii=False, indent=1))
     else:
-        print(as_text(answer.to_dict(), min(WIDTH, shutil.get_terminal_size().columns)))
+        print(as_text(answer, min(WIDTH, shutil.get_terminal_size().columns)))
+
+
+def written_answer(searcher: "Searcher", config: AskConfig, answer: dict) -> dict:
+    """Return the sentences that a model writes and a note on those left out; without any, the answer's own."""
+    from apps.search.searcher import left_out
+
+    with announced_on_stderr("writing a summary"):
+        written = list(searcher.summary(config.question, config.n_results))
+    shown = [{"text": one.text, "source": one.source + 1} for one in written if one.source is not None]
+    note = f"{answer['note']} {left_out(len(written), len(shown))}".strip()
+    return {"sentences": shown or answer["sentences"], "note": note, "written": bool(shown)}
 
 
 def as_text(answer: dict, width: int) -> str:
@@ -81,7 +98,7 @@ def serve(argv: Sequence[str]) -> None:
         from apps.search.api import Api
         from apps.search.searcher import Searcher
 
-        searcher = Searcher(Path(config.index))
+        searcher = Searcher(Path(config.index), config.checkpoint)
     info = searcher.database.info
     about = f"{info.n_articles:,} articles"
     app = Api(searcher, config.n_results).app()

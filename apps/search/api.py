@@ -1,22 +1,26 @@
 """The search page and its API. Nothing of an article is ever HTML: the page makes text of it."""
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
+from starlette.concurrency import iterate_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from apps.search.searcher import Searcher
+from apps.search.searcher import Searcher, left_out
 from system.http import error_response
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"/": "page.html", "/style.css": "style.css", "/script.js": "script.js", "/icon.svg": "icon.svg"}
 AT_ONCE, MOST_WAITING = 4, 64  # questions; more are refused
+MOST_WRITING = 8  # summaries, of which one is written at a time
 MOST_CHARACTERS = 200_000  # of a question, of which the first words count
 
 
@@ -33,7 +37,8 @@ class Api:
     def __init__(self, searcher: Searcher, n_results: int) -> None:
         self.searcher, self.n_results = searcher, n_results
         self.turn = asyncio.Semaphore(AT_ONCE)
-        self.n_waiting = 0
+        self.writing = asyncio.Lock()
+        self.n_waiting = self.n_writing = 0
 
     def app(self) -> Starlette:
         """Return the app that serves page and API."""
@@ -44,23 +49,21 @@ class Api:
         routes = [
             *(Route(path, page) for path in FILES),
             Route("/api/search", self.search, methods=["POST"]),
+            Route("/api/summary", self.summary, methods=["POST"]),
             Route("/api/about", self.about),
         ]
         return Starlette(routes=routes, exception_handlers={HTTPException: http_error})
 
     async def about(self, request: Request) -> JSONResponse:
-        """Say what is indexed."""
-        info = self.searcher.database.info
-        return JSONResponse({"articles": info.n_articles, "passages": info.n_passages})
+        """Say what is indexed, and whether a model writes summaries."""
+        info, writes = self.searcher.database.info, self.searcher.writer is not None
+        return JSONResponse({"articles": info.n_articles, "passages": info.n_passages, "writes": writes})
 
-    async def search(self, request: Request) -> JSONResponse:
+    async def search(self, request: Request) -> Response:
         """Answer a question."""
-        try:
-            question = Question.model_validate_json(await request.body())
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(map(str, problem["loc"]))
-            return error_response(400, f"{where}: {problem['msg']}" if where else problem["msg"])
+        question = await read_question(request)
+        if isinstance(question, Response):
+            return question
         if self.n_waiting >= MOST_WAITING:
             return error_response(429, "too many questions at once: ask again in a moment")
         self.n_waiting += 1
@@ -70,6 +73,41 @@ class Api:
         finally:
             self.n_waiting -= 1
         return JSONResponse(answer.to_dict())
+
+    async def summary(self, request: Request) -> Response:
+        """Write a summary, a line of JSON for each sentence, and a last one that says what was left out."""
+        question = await read_question(request)
+        if isinstance(question, Response):
+            return question
+        if self.searcher.writer is None:
+            return error_response(404, "no model writes summaries: start the server with --checkpoint")
+        if self.n_writing >= MOST_WRITING:
+            return error_response(429, "too many summaries at once: ask again in a moment")
+        return StreamingResponse(self._written(question.query), media_type="application/x-ndjson")
+
+    async def _written(self, query: str) -> AsyncIterator[str]:
+        n_written = n_shown = 0
+        self.n_writing += 1
+        try:
+            async with self.writing:
+                async for sentence in iterate_in_threadpool(self.searcher.summary(query, self.n_results)):
+                    n_written += 1
+                    if sentence.source is not None:
+                        n_shown += 1
+                        yield json.dumps({"text": sentence.text, "source": sentence.source + 1}) + "\n"
+            yield json.dumps({"note": left_out(n_written, n_shown)}) + "\n"
+        finally:
+            self.n_writing -= 1
+
+
+async def read_question(request: Request) -> Question | Response:
+    """Return the question of a request, or what to answer to a wrong one."""
+    try:
+        return Question.model_validate_json(await request.body())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        return error_response(400, f"{where}: {problem['msg']}" if where else problem["msg"])
 
 
 async def http_error(request: Request, error: Exception) -> Response:

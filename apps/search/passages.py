@@ -117,6 +117,11 @@ def embedded_text(title: str, section: str, text: str) -> str:
     return ". ".join(part for part in (title, section, text) if part)
 
 
+def summary_prompt(title: str, text: str) -> str:
+    """Return what our own summarizer continues with a summary: configs/summarize.py trains on such prompts."""
+    return f"{title}\n\n{text}\n\nSummary:"
+
+
 def pieces(text: str) -> Iterator[str]:
     """Yield a text's sentences; long ones in parts."""
     for sentence in sentences(text):

@@ -2,9 +2,9 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apps.search.config import MOST_WORDS
 from apps.search.database import Database
@@ -15,6 +15,9 @@ from apps.search.passages import sentences
 from apps.search.ranking import Found, Weights, evidence, ranked, searched
 from apps.search.spelling import corrections
 from apps.search.words import STOP_WORDS, content_words, stem, words
+
+if TYPE_CHECKING:
+    from apps.search.written import Written
 
 SNIPPET_WORDS = 60
 TOKEN = re.compile(r"[^\W_]+")
@@ -48,13 +51,20 @@ class Answer(NamedTuple):
 class Searcher:
     """An open index with the embedder that wrote it."""
 
-    def __init__(self, folder: Path, weights: Weights | None = None) -> None:
+    def __init__(self, folder: Path, checkpoint: str = "", weights: Weights | None = None) -> None:
+        """Open an index and, to write summaries, a model. Raises UserError if either is not there or does not fit."""
         self.database = Database(folder)
         self.embedder = open_embedder(self.database.info.embedder)
         words = table_of(self.embedder)
         self.database.check_models(self.embedder, words)
         self.near = NearWords(words)
         self.weights = weights or Weights()
+        self.writer = None
+        if checkpoint:
+            from apps.search.written import Writer  # which loads torch
+            from sampling.sampler import Sampler
+
+            self.writer = Writer(Sampler.load(checkpoint, rows=1), self.embedder)
 
     def find(self, query: str) -> tuple[list[Found], dict[str, str]]:
         """Return the articles that a query finds, best first, and other spellings that were searched for."""
@@ -85,6 +95,23 @@ class Searcher:
         chosen = extract(query, found, self.embedder)
         shown = [{"text": one.text, "source": one.source + 1} for one in chosen]
         return Answer(query, shown, [result(one, query) for one in found], note, time.perf_counter() - began)
+
+    def summary(self, query: str, n_results: int) -> "Iterator[Written]":
+        """Yield the sentences of a summary as the model writes them; their sources are as in `ask`."""
+        assert self.writer, "without a checkpoint there is nothing that writes"
+        found, spelled = self.find(query)
+        yield from self.writer.write(spelled_anew(query, spelled) if spelled else query, found[:n_results])
+
+
+def left_out(n_written: int, n_shown: int) -> str:
+    """Return what a reader should know of the sentences that no source supports."""
+    if not n_written:
+        return "The model wrote no whole sentence."
+    if not n_shown:
+        return f"The model wrote {n_written} sentences: the articles support none, so these are theirs."
+    if n_written > n_shown:
+        return f"{n_written - n_shown} more were left out, as no article supports them."
+    return ""
 
 
 def spelled_anew(query: str, spelled: dict[str, str]) -> str:

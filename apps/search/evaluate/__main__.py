@@ -5,9 +5,10 @@
     python -m apps.search.evaluate tune --out_dir=out/search      # weights, on the development queries
     python -m apps.search.evaluate score --out_dir=out/search     # the test queries
     python -m apps.search.evaluate load --out_dir=out/search --clients=16     # how fast a running server answers them
+    python -m apps.search.evaluate summaries --pairs=data/lead_pairs/held_out.jsonl --checkpoint=out/summarize
 
 `score` prints recall@1, recall@10 and the mean reciprocal rank, with standard errors, for words alone,
-vectors alone and both.
+vectors alone and both. `summaries` prints how like the leads of articles are summaries of the rest (ROUGE).
 """
 
 import random
@@ -48,10 +49,13 @@ class EvaluateConfig:
     questions: PathText = "configs/search_questions.jsonl"  # that people wrote; of articles in the index
     index: PathText = ""  # empty: out_dir/index (tune, score)
     split: str = "test"  # or dev (score)
-    most: int = 0  # queries of each kind; 0: all (tune, score)
+    most: int = 0  # queries of each kind, or articles (summaries); 0: all (tune, score)
     url: str = "http://127.0.0.1:8000"  # of the server (load)
     clients: int = 1  # that ask at the same time (load)
     seconds: float = 30.0  # (load)
+    pairs: PathText = "data/lead_pairs/held_out.jsonl"  # from `python -m apps.search.pairs` (summaries)
+    checkpoint: PathText = ""  # that summarizes too (summaries)
+    show: int = 0  # supported sentences of the model that are printed with their sources (summaries)
 
 
 def run_prepare(config: EvaluateConfig) -> None:
@@ -216,7 +220,38 @@ def run_load(config: EvaluateConfig) -> None:
     print(report(load(config.url, queries, config.clients, config.seconds), config.clients, config.seconds))
 
 
-COMMANDS = {"prepare": run_prepare, "tune": run_tune, "score": run_score, "load": run_load}
+def run_summaries(config: EvaluateConfig) -> None:
+    """Print how like the leads are summaries."""
+    from apps.search.embedders import open_table
+    from apps.search.evaluate.summaries import report, summaries
+    from apps.search.written import Writer
+    from sampling.sampler import Sampler
+
+    rows = [row for row, _, _ in jsonl_objects(config.pairs, ("title", "lead", "body"))]
+    rows = rows[: config.most or None]
+    if not rows:
+        raise UserError(
+            f"pairs={config.pairs}: it has no articles", "run `python -m apps.search.pairs` first"
+        )
+    embedder = open_table()
+    writer = Writer(Sampler.load(config.checkpoint, rows=1), embedder) if config.checkpoint else None
+    made = summaries(rows, embedder, writer)
+    print(report(rows, made))
+    written = [(row, one) for row, each in zip(rows, made, strict=True) for one in each.written]
+    supported = [(row, one) for row, one in written if one.source is not None]
+    if writer:
+        print(f"{len(supported)} of {len(written)} sentences that the model wrote are supported")
+    for row, one in supported[: config.show]:
+        print(f"\n{row['title']}: {one.text}\n  source: {row['prompt'][:2000]}")
+
+
+COMMANDS = {
+    "prepare": run_prepare,
+    "tune": run_tune,
+    "score": run_score,
+    "load": run_load,
+    "summaries": run_summaries,
+}
 
 
 def main() -> None:

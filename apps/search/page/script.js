@@ -6,9 +6,13 @@ const input = document.getElementById("query");
 const statusLine = document.getElementById("status");
 const answer = document.getElementById("answer");
 const sentences = document.getElementById("sentences");
+const origin = document.getElementById("origin"); // where the sentences are from
 const results = document.getElementById("results");
 const start = document.getElementById("start");
 const LONGEST_ADDRESS = 500; // characters of a question that is kept in the page's address
+const AS_THEY_ARE = "Sentences of the articles below, as they are.";
+const WRITTEN = "Written by a model. Each sentence was checked against its source.";
+let writes = false; // whether the server has a model that writes summaries
 let asked = 0; // questions so far: only the last one's answer is shown
 
 function element(name, text, properties = {}) {
@@ -35,17 +39,61 @@ function marked(text, marks) {
   return made;
 }
 
+function addSentence({ text, source }) {
+  const link = element("a", `[${source}]`, { href: `#result-${source}`, title: "Go to the source" });
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    goTo(source - 1);
+  });
+  sentences.append(text, link, " ");
+}
+
 function showAnswer(found) {
   sentences.replaceChildren();
-  for (const { text, source } of found) {
-    const link = element("a", `[${source}]`, { href: `#result-${source}`, title: "Go to the source" });
-    link.addEventListener("click", (event) => {
-      event.preventDefault();
-      goTo(source - 1);
-    });
-    sentences.append(text, link, " ");
-  }
+  found.forEach(addSentence);
+  origin.textContent = AS_THEY_ARE;
   answer.hidden = found.length === 0;
+}
+
+// Replaces the answer's sentences with those that the model writes, as they come.
+async function showSummary(query, number) {
+  origin.textContent = `${AS_THEY_ARE} A model is writing a summary ...`;
+  let isFirst = true;
+  const response = await post("api/summary", query);
+  for await (const line of lines(response)) {
+    if (number !== asked) return;
+    if (line.note !== undefined) {
+      origin.textContent = `${isFirst ? AS_THEY_ARE : WRITTEN} ${line.note}`;
+      return;
+    }
+    if (isFirst) sentences.replaceChildren();
+    isFirst = false;
+    origin.textContent = `${WRITTEN} It is still writing ...`;
+    addSentence(line);
+  }
+  throw new Error("it ended early");
+}
+
+async function* lines(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (held + value).split("\n");
+    held = parts.pop();
+    for (const part of parts) yield JSON.parse(part);
+  }
+}
+
+async function post(path, query) {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ query }),
+  });
+  if (!response.ok) throw new Error((await response.json()).error.message);
+  return response;
 }
 
 function showResults(found) {
@@ -90,24 +138,23 @@ async function ask(query) {
   say("Searching ...");
   start.hidden = true;
   try {
-    const response = await fetch("api/search", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ query }),
-    });
-    const content = await response.json();
+    const content = await (await post("api/search", query)).json();
     if (number !== asked) return;
-    if (!response.ok) throw new Error(content.error.message);
     showAnswer(content.sentences);
     showResults(content.results);
     say(describe(content));
+    if (!writes || !content.results.length) return;
   } catch (error) {
     if (number !== asked) return;
     showAnswer([]);
     showResults([]);
     const isLost = error instanceof TypeError;
     say(isLost ? "The server does not answer. Is it still running?" : `No answer: ${error.message}`, true);
+    return;
   }
+  showSummary(query, number).catch((error) => {
+    if (number === asked) origin.textContent += ` No summary: ${error.message}.`;
+  });
 }
 
 function clear() {
@@ -148,11 +195,14 @@ document.addEventListener("keydown", (event) => {
 });
 
 window.addEventListener("popstate", load);
-fetch("api/about")
-  .then((response) => response.json())
-  .then(({ articles, passages }) => {
-    const text = `${articles.toLocaleString("en")} articles in ${passages.toLocaleString("en")} passages are searched, on this machine alone.`;
-    document.getElementById("about").textContent = text;
-  })
-  .catch(() => {});
-load();
+async function begin() {
+  try {
+    const about = await (await fetch("api/about")).json();
+    writes = about.writes;
+    const [articles, passages] = [about.articles, about.passages].map((n) => n.toLocaleString("en"));
+    document.getElementById("about").textContent =
+      `${articles} articles in ${passages} passages are searched, on this machine alone.`;
+  } catch {} // `load` says that the server does not answer
+  load();
+}
+begin();
