@@ -21,10 +21,10 @@ from apps.search.api import Api
 from apps.search.build import build
 from apps.search.config import MOST_WORDS, IndexConfig
 from apps.search.extract import extract
-from apps.search.near import different
+from apps.search.near import different_tokens
 from apps.search.passages import embedded_text, sentences
 from apps.search.ranking import N_TEXT, N_VECTOR, evidence
-from apps.search.searcher import Searcher, marks, snippet, web_address
+from apps.search.searcher import Searcher, marks, missing, snippet, web_address
 from corpus.builtin.encyclopedia import articles
 from system.errors import UserError
 
@@ -132,7 +132,7 @@ def test_the_answer_is_sentences_of_its_sources(searcher: Searcher) -> None:
         "Who invented the telephone?",
         "animals that sleep all day",
     ):
-        found, _ = searcher.find(query)
+        _, found, _ = searcher.find(query)
         answer = searcher.ask(query, 10)
         assert 1 <= len(answer.sentences) <= 4
         assert len({one["text"] for one in answer.sentences}) == len(answer.sentences)
@@ -153,9 +153,9 @@ def test_results_are_articles_once_each(searcher: Searcher) -> None:
 def test_near_words_count_as_far_as_they_are_near(searcher: Searcher) -> None:
     near = searcher.near
     texts = ["Paris is the capital of France", "The main city of Germany", "bananas", "capital"]
-    tokens = [different(ids) for ids in near.table.tokens(texts)]
+    tokens = list(different_tokens(near.table, texts))
     query = "the capital of France"
-    wanted = different(next(near.table.tokens([query])))
+    [wanted] = different_tokens(near.table, [query])
     table = near.table.table.astype(float)
     expected = []
     for ids in tokens:
@@ -166,6 +166,7 @@ def test_near_words_count_as_far_as_they_are_near(searcher: Searcher) -> None:
         expected.append(total / np.linalg.norm(table[wanted], axis=1).sum())
     assert near.compare(query, tokens) == pytest.approx(expected, abs=1e-5)
     assert expected[0] == pytest.approx(1)
+    assert near.compare(query.upper(), tokens) == pytest.approx(expected, abs=1e-5)
     assert near.compare("town", tokens)[1] > near.compare("town", tokens)[2]
     with pytest.raises(ValueError, match="has no token"):
         near.compare("", tokens)
@@ -177,7 +178,8 @@ def test_passages_are_read_in_the_order_asked_for(searcher: Searcher) -> None:
     hits = database.hits(rows)
     assert [hit.text for hit in hits] == [database.hits(rows[n : n + 1])[0].text for n in range(len(rows))]
     for hit in hits:
-        [tokens] = searcher.near.table.tokens([embedded_text(hit.title, hit.section, hit.text)])
+        text = embedded_text(hit.title, hit.section, hit.text)
+        [tokens] = searcher.near.table.tokens([text.lower()])
         assert hit.tokens.tolist() == sorted(set(tokens))
     assert database.hits(rows[:0]) == []
 
@@ -196,6 +198,26 @@ def test_evidence_is_of_all_three_searches(searcher: Searcher) -> None:
     assert sum(one.by_vector for one in found) == N_VECTOR
     assert sum(one.by_words for one in found) >= N_TEXT
     assert all(one.by_words or one.by_vector for one in found)
+
+
+def test_titles_can_be_a_condition(searcher: Searcher) -> None:
+    everywhere = {result.title for result in searcher.ask("river", 10).results}
+    rivers = searcher.ask("capital city intitle:sei", 10).results
+    assert [one.title for one in rivers if "sei" not in one.title.lower()] == []
+    assert "Seine" in [one.title for one in rivers]
+    assert len(everywhere) > 1
+    assert searcher.ask('intitle:"The Who"', 10).results[0].title == "The Who"
+    assert searcher.ask("river intitle:o'x\"", 10).note == "Nothing was found."
+    for odd in ("intitle:", 'intitle:""', "intitle:' OR 1=1 --", 'intitle:"'):
+        searcher.ask(odd, 3)
+
+
+def test_what_is_not_there_is_said(searcher: Searcher) -> None:
+    answer = searcher.ask("Seine zzyzx river", 3)
+    assert answer.results[0].missing == ["zzyzx"]
+    assert answer.note == ""
+    assert searcher.ask("zzyzx 77123", 3).note.endswith("No good match: none of these has “zzyzx”, “77123”.")
+    assert missing("The rivers of Brazil", "A river in Chile") == ["brazil"]
 
 
 def test_snippets_show_where_the_words_are(searcher: Searcher) -> None:

@@ -11,9 +11,9 @@ import pytest
 from lancedb.table import LanceTable
 
 from apps.search import build as building
-from apps.search.build import build
-from apps.search.config import IndexConfig
-from apps.search.database import Database, IndexInfo
+from apps.search.build import build, remove
+from apps.search.config import IndexConfig, RemoveConfig
+from apps.search.database import Database, Hit, IndexInfo
 from apps.search.embedders import open_embedder
 from apps.search.searcher import Searcher
 from corpus import articles as reading
@@ -163,6 +163,38 @@ def test_articles_are_added_and_replaced(
     assert rows(folder) == rows(tmp_path / "other")
     assert Searcher(folder).ask("What do quokkas do?", 3).results[0].title == second[0]["title"]
     assert len(reader.database.table.to_arrow()) == len(before)
+
+
+def test_articles_are_removed_by_title(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "index"
+    build(IndexConfig(out_dir=str(folder), source=str(source)))
+    reader = Searcher(folder)
+    first, *others = [row for row in map(json.loads, source.read_text().splitlines()) if row["text"].strip()]
+    config = RemoveConfig(first["title"], str(folder))
+    with monkeypatch.context() as patch:
+        patch.setattr(LanceTable, "optimize", lambda *args, **settings: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            remove(config)
+    assert IndexInfo.read(folder) == reader.database.info, "not removed yet"
+    remove(config)
+    capsys.readouterr()
+    assert {row[0] for row in rows(folder)} == {row["id"] for row in others}
+    info = IndexInfo.read(folder)
+    assert info
+    assert info.n_articles == len(others)
+    assert first["title"] in {hit.title for hit in all_hits(reader)}, "who has it open sees it as it was"
+    assert first["title"] not in {hit.title for hit in all_hits(Searcher(folder))}
+    with pytest.raises(UserError, match="has no article with this title: look it up with ask"):
+        remove(config)
+    with pytest.raises(UserError, match="no complete index in"):
+        remove(RemoveConfig("x", str(tmp_path)))
+
+
+def all_hits(searcher: Searcher) -> list[Hit]:
+    ids = searcher.database.table.search().select(["article"]).with_row_id(True).limit(None).to_arrow()
+    return searcher.database.hits(ids["_rowid"].to_numpy())
 
 
 def test_an_index_is_read_with_the_model_that_wrote_it(

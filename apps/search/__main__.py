@@ -18,7 +18,7 @@ from system.command_line import parse_config
 from system.errors import UserError, run_command, say
 
 # isort: split
-from apps.search.config import AskConfig, IndexConfig, ServeConfig
+from apps.search.config import AskConfig, IndexConfig, RemoveConfig, ServeConfig
 from system.progress import announced_on_stderr
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def index(argv: Sequence[str]) -> None:
 
 def ask(argv: Sequence[str]) -> None:
     """Answer a question with a few sentences and the articles that they are from."""
-    at = next((n for n, word in enumerate(argv) if word.startswith("--")), len(argv))
-    question = [f"--question={' '.join(argv[:at])}"] if at else []
-    config = parse_config(AskConfig(), [*question, *argv[at:]], ask.__doc__ or "")
+    config = parse_config(AskConfig(), first_words_as("question", argv), ask.__doc__ or "")
     if not config.question.strip():
         raise UserError("no question", 'write it after ask: `python -m apps.search ask "why do leaves fall"`')
     check_packages()
@@ -55,6 +53,23 @@ def ask(argv: Sequence[str]) -> None:
         print(json.dumps(answer, ensure_ascii=False, indent=1))
     else:
         print(as_text(answer, min(WIDTH, shutil.get_terminal_size().columns)))
+
+
+def remove(argv: Sequence[str]) -> None:
+    """Take the articles with a title out of an index."""
+    config = parse_config(RemoveConfig(), first_words_as("title", argv), remove.__doc__ or "")
+    if not config.title:
+        raise UserError("no title", 'write it after remove: `python -m apps.search remove "Seine"`')
+    check_packages()
+    from apps.search.build import remove as take_out
+
+    take_out(config)
+
+
+def first_words_as(setting: str, argv: Sequence[str]) -> list[str]:
+    """Return a command's words with those before the first setting as one."""
+    at = next((n for n, word in enumerate(argv) if word.startswith("--")), len(argv))
+    return [*([f"--{setting}={' '.join(argv[:at])}"] if at else []), *argv[at:]]
 
 
 def written_answer(searcher: "Searcher", config: AskConfig, answer: dict) -> dict:
@@ -117,7 +132,12 @@ def check_packages() -> None:
         ) from None
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"index": index, "ask": ask, "serve": serve}
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "index": index,
+    "ask": ask,
+    "serve": serve,
+    "remove": remove,
+}
 
 
 def main() -> None:

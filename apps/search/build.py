@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from lancedb.index import FTS, IvfFlat
 
-from apps.search.config import IndexConfig
-from apps.search.database import INDEX_FILE, TABLE, IndexInfo, quoted, schema
+from apps.search.config import IndexConfig, RemoveConfig
+from apps.search.database import INDEX_FILE, TABLE, Database, IndexInfo, quoted, schema
 from apps.search.embedders import Embedder, TableEmbedder, open_embedder, table_of
-from apps.search.near import different
+from apps.search.near import different_tokens
 from apps.search.passages import embedded_text, passages
 from apps.search.words import STOP_WORDS
 from corpus.articles import Article, Batch, has_text, read_batches
@@ -74,6 +75,33 @@ def build(config: IndexConfig) -> None:
         except OSError as error:
             raise cannot_write(folder, error) from None
     say(f"{folder} is complete: {about(info)}, in {time.perf_counter() - began:,.1f} s")
+
+
+def remove(config: RemoveConfig) -> None:
+    """Take the articles with a title out of a complete index."""
+    folder = Path(config.index)
+    with only_writer(folder, f"another command is writing to {folder}: wait for it"):
+        database = Database(folder)
+        if (folder / BUILDING_FILE).exists():
+            raise UserError(f"articles are being added to {folder}", "rerun that command to its end first")
+        condition = f"title = {quoted(config.title)}"
+        if not database.table.count_rows(condition):
+            raise UserError(
+                f"title={config.title}: {folder} has no article with this title", "look it up with ask"
+            )
+        table = lancedb.connect(folder).open_table(
+            TABLE
+        )  # the newest version, which a stopped command may have changed
+        try:
+            table.delete(condition)
+            table.optimize(cleanup_older_than=OLD_VERSIONS)
+            n_articles, n_passages = table.count_rows("number = 0"), table.count_rows()
+            info = database.info
+            new = replace(info, version=table.version, n_articles=n_articles, n_passages=n_passages)
+            new.write(folder)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+    say(f"{info.n_articles - n_articles} removed: {about(new)}")
 
 
 def about(info: IndexInfo) -> str:
@@ -167,14 +195,13 @@ def add_articles(table: lancedb.table.Table, source: Source, embedder: Embedder,
 def as_table(rows: list[dict[str, Any]], addition: int, embedder: Embedder, words: TableEmbedder) -> pa.Table:
     """Return rows with what is computed from their texts: vectors, and tokens for `near.py`."""
     texts = [embedded_text(row["title"], row["section"], row["text"]) for row in rows]
-    tokens = list(words.tokens(texts))
-    vectors = words.means(tokens) if embedder is words else embedder.passages(texts)
-    kept = [different(one) for one in tokens]
+    vectors = embedder.passages(texts)
+    tokens = list(different_tokens(words, texts))
     columns = {name: [row[name] for row in rows] for name in rows[0]} | {
         "addition": [addition] * len(rows),
         "vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), embedder.size),
         "tokens": pa.ListArray.from_arrays(
-            np.cumsum([0, *map(len, kept)], dtype=np.int32), np.concatenate(kept)
+            np.cumsum([0, *map(len, tokens)], dtype=np.int32), np.concatenate(tokens)
         ),
     }
     return pa.table(columns).select(schema(embedder.size).names).cast(schema(embedder.size))

@@ -34,6 +34,15 @@ class IndexConfig:
 
 @checked
 @dataclass(frozen=True)
+class RemoveConfig:
+    """What to take out of an index. Raises ValueError on invalid values."""
+
+    title: str = ""  # of the articles, exactly; or as the first words
+    index: PathText = "index/wikipedia"  # made by `python -m apps.search index`
+
+
+@checked
+@dataclass(frozen=True)
 class AskConfig:
     """What to ask. Raises ValueError on invalid values."""
 

@@ -6,6 +6,7 @@ nor half an addition.
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -120,17 +121,22 @@ class Database:
         rows = self.table.search().where("number = 0").select(["article"]).limit(None).to_arrow()
         return set(rows["article"].to_pylist())
 
-    def by_words(self, query: str, column: str, n: int, fuzziness: int = 0) -> Matches:
-        """Return the n passages whose column matches the words best, by BM25."""
+    def by_words(self, query: str, column: str, n: int, fuzziness: int = 0, where: str = "") -> Matches:
+        """Return the n passages whose column matches the words best, by BM25; `where` is a condition in SQL."""
         wanted = MatchQuery(query, column, fuzziness=fuzziness)  # type: ignore[call-arg]
         search = self.table.search(wanted, query_type="fts").select(["_score"])
-        found = search.with_row_id(True).limit(n).to_arrow()
+        found = (
+            (search.where(where, prefilter=True) if where else search).with_row_id(True).limit(n).to_arrow()
+        )
         return Matches(found["_rowid"].to_numpy(), found["_score"].to_numpy())
 
-    def by_vector(self, vector: np.ndarray, n: int) -> Matches:
+    def by_vector(self, vector: np.ndarray, n: int, where: str = "") -> Matches:
         """Return the n passages whose vectors are nearest: in a large index nearly all of them, see build.py."""
         query = cast(LanceVectorQueryBuilder, self.table.search(vector)).distance_type("dot").nprobes(N_PARTS)
-        found = query.select(["_distance"]).with_row_id(True).limit(n).to_arrow()
+        search = query.select(["_distance"])
+        found = (
+            (search.where(where, prefilter=True) if where else search).with_row_id(True).limit(n).to_arrow()
+        )
         return Matches(found["_rowid"].to_numpy(), 1 - found["_distance"].to_numpy())
 
     def hits(self, rows: np.ndarray) -> list[Hit]:
@@ -146,6 +152,11 @@ class Database:
         )
         by_row = {row: Hit(*values) for row, *values in zip(*columns, of_each, strict=True)}
         return [by_row[row] for row in rows.tolist()]
+
+
+def titled(parts: Sequence[str]) -> str:
+    """Return the condition that a title has all of these parts, in capitals or not."""
+    return " AND ".join(f"contains(lower(title), {quoted(part.lower())})" for part in parts)
 
 
 def quoted(text: str) -> str:

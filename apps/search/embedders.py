@@ -56,17 +56,13 @@ class TableEmbedder:
         self.tokenizer.no_truncation()
 
     def passages(self, texts: Sequence[str]) -> np.ndarray:
-        return self.means(list(self.tokens(texts)))
-
-    queries = passages
-
-    def means(self, texts: Sequence[Sequence[int]]) -> np.ndarray:
-        """Return the vectors of texts that are given as their tokens: (N, D) float32."""
         vectors = np.zeros((len(texts), self.size), np.float32)
-        for row, tokens in enumerate(texts):
+        for row, tokens in enumerate(self.tokens(texts)):
             if tokens:
                 vectors[row] = self.table[tokens].mean(0)
         return normalized(vectors)
+
+    queries = passages
 
     def tokens(self, texts: Sequence[str]) -> Iterator[list[int]]:
         """Yield the tokens of texts."""

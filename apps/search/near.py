@@ -4,7 +4,7 @@ Each token of the query takes the token of the passage whose vector is nearest (
 here from a table of vectors. The longer a vector of the table, the more its token tells: "the" has a short one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class NearWords:
 
     def compare(self, query: str, passages: Sequence[np.ndarray]) -> np.ndarray:
         """Return how near the query's tokens are to those of each passage, on average: (N,), 1 for one that has them all."""
-        wanted = different(next(self.table.tokens([query])))
+        [wanted] = different_tokens(self.table, [query])
         lengths = [len(passage) for passage in passages]
         if not len(wanted) or 0 in lengths:
             raise ValueError("a query or a passage has no token")
@@ -33,6 +33,6 @@ class NearWords:
         return best @ self.weights[wanted] / self.weights[wanted].sum()
 
 
-def different(tokens: Sequence[int]) -> np.ndarray:
-    """Return each token once, uint16."""
-    return np.unique(np.array(tokens, np.uint16))
+def different_tokens(table: TableEmbedder, texts: Sequence[str]) -> Iterator[np.ndarray]:
+    """Yield each text's tokens in lower case, as people type, each once: sorted, uint16."""
+    return (np.unique(np.array(ids, np.uint16)) for ids in table.tokens([text.lower() for text in texts]))

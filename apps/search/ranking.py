@@ -34,12 +34,13 @@ class Weights:
     title: float = 0.04
     vector: float = 0.3
     near: float = 2.0
-    same_title: float = 1.0  # all words of the title are in the query, and the other way round
+    title_within: float = 0.2  # all words of the title are in the query
+    same_title: float = 1.0  # and the other way round
     second: float = 0.1  # of an article's second best passage
 
 
 WORDS_ALONE = Weights(title=0.01, vector=0.0, near=0.0)
-VECTORS_ALONE = Weights(text=0.0, title=0.0, vector=1.0, near=0.0, same_title=0.0)
+VECTORS_ALONE = Weights(text=0.0, title=0.0, vector=1.0, near=0.0, title_within=0.0, same_title=0.0)
 
 
 class Evidence(NamedTuple):
@@ -50,7 +51,8 @@ class Evidence(NamedTuple):
     title: float  # BM25, likewise
     vector: float  # dot product
     near: float
-    has_title: bool  # whether the query is the title
+    has_title: bool  # whether the query has all words of the title
+    is_title: bool  # whether it has no others
     by_words: bool  # whether it is among the best by text or title
     by_vector: bool  # whether it is among the best by vector
 
@@ -67,15 +69,17 @@ def searched(query: str) -> str:
     return " ".join(words(query)[:MOST_WORDS])
 
 
-def evidence(database: Database, embedder: Embedder, near: NearWords, query: str) -> list[Evidence]:
-    """Return the passages that a query finds, with all that speaks for each."""
+def evidence(
+    database: Database, embedder: Embedder, near: NearWords, query: str, where: str = ""
+) -> list[Evidence]:
+    """Return the passages that a query finds, with all that speaks for each; `where` is a condition in SQL."""
     wanted = searched(query)
     if not wanted:
         return []
     short = " ".join(query.split()[:MOST_WORDS])  # with its capitals, which tell names from words
-    text = searching.submit(database.by_words, wanted, "text", N_FOUND)
-    title = searching.submit(database.by_words, wanted, "title", N_FOUND)
-    by_vector = database.by_vector(embedder.queries([short])[0], N_FOUND)
+    text = searching.submit(database.by_words, wanted, "text", N_FOUND, where=where)
+    title = searching.submit(database.by_words, wanted, "title", N_FOUND, where=where)
+    by_vector = database.by_vector(embedder.queries([short])[0], N_FOUND, where)
     by_text, by_title = text.result(), title.result()
     with_words = np.union1d(by_text.rows[:N_TEXT], by_title.rows[:N_TITLE])
     with_vector = by_vector.rows[:N_VECTOR]
@@ -86,7 +90,8 @@ def evidence(database: Database, embedder: Embedder, near: NearWords, query: str
         as_part(by_title, rows),
         of_rows(by_vector, rows),
         near.compare(short, [hit.tokens for hit in hits]) if hits else rows,
-        np.array([is_title(query, hit.title) for hit in hits]),
+        np.array([has_title(query, hit.title) for hit in hits]),
+        np.array([has_title(query, hit.title) and has_title(hit.title, query) for hit in hits]),
         np.isin(rows, with_words),
         np.isin(rows, with_vector),
     ]
@@ -110,7 +115,9 @@ def ranked(found: Sequence[Evidence], weights: Weights) -> list[Found]:
     articles: dict[str, list[tuple[float, Hit]]] = {}
     for one in found:
         score = weights.text * one.text + weights.title * one.title + weights.vector * one.vector
-        score += weights.near * one.near + weights.same_title * one.has_title
+        score += (
+            weights.near * one.near + weights.title_within * one.has_title + weights.same_title * one.is_title
+        )
         articles.setdefault(one.hit.article, []).append((score, one.hit))
     return sorted((of_article(scored, weights) for scored in articles.values()), key=place)
 
@@ -127,7 +134,7 @@ def place(found: Found) -> tuple[float, str]:
     return -found.score, found.passages[0].article
 
 
-def is_title(query: str, title: str) -> bool:
-    """Return whether a query is a title, but for the order of its words, their endings, and those that say little."""
-    content = set(content_words(query))
-    return set(words(query)) == set(words(title)) or (bool(content) and content == set(content_words(title)))
+def has_title(query: str, title: str) -> bool:
+    """Return whether a query has all words of a title, but for their endings, and those that say little."""
+    wanted = set(content_words(title))
+    return wanted <= set(content_words(query)) if wanted else set(words(title)) == set(words(query))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apps.search.config import MOST_WORDS
-from apps.search.database import Database
+from apps.search.database import Database, titled
 from apps.search.embedders import open_embedder, table_of
 from apps.search.extract import extract
 from apps.search.near import NearWords
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from apps.search.written import Written
 
 SNIPPET_WORDS = 60
+LOST = 0.5  # of a query's words
+SHOWN_WORDS = 5
+IN_TITLE = re.compile(r'\bintitle:("[^"]*"|\S+)', re.IGNORECASE)
 TOKEN = re.compile(r"[^\W_]+")
 
 
@@ -31,6 +34,7 @@ class Result(NamedTuple):
     section: str
     snippet: str  # of its best passage
     marks: list[tuple[int, int]]  # where the snippet has words of the query: start and end of each
+    missing: list[str]  # words of the query that the passage does not have
     score: float
 
 
@@ -66,15 +70,19 @@ class Searcher:
 
             self.writer = Writer(Sampler.load(checkpoint, rows=1), self.embedder)
 
-    def find(self, query: str) -> tuple[list[Found], dict[str, str]]:
-        """Return the articles that a query finds, best first, and other spellings that were searched for."""
-        found = self._ranked(query)
-        seen = [passage for article in found for passage in article.passages]
+    def find(self, query: str) -> tuple[str, list[Found], dict[str, str]]:
+        """Return the words that were searched for, the articles they find, best first, and which words were spelled anew."""
+        query, where = conditions(query)
+        found = self._ranked(query, where)
+        seen = [hit for article in found for hit in article.passages]
         spelled = corrections(self.database, searched(query), seen)
-        return (self._ranked(spelled_anew(query, spelled)) if spelled else found), spelled
+        if spelled:
+            query = spelled_anew(query, spelled)
+            found = self._ranked(query, where)
+        return query, found, spelled
 
-    def _ranked(self, query: str) -> list[Found]:
-        return ranked(evidence(self.database, self.embedder, self.near, query), self.weights)
+    def _ranked(self, query: str, where: str) -> list[Found]:
+        return ranked(evidence(self.database, self.embedder, self.near, query, where), self.weights)
 
     def ask(self, query: str, n_results: int) -> Answer:
         """Return the answer to a question: a few sentences and the best articles."""
@@ -84,23 +92,29 @@ class Searcher:
             return Answer(query, [], [], "There is no word in this question." if query.strip() else "", 0.0)
         if len(words(query)) > MOST_WORDS:
             note = f"Only the first {MOST_WORDS} words were searched for."
-        found, spelled = self.find(query)
+        query, found, spelled = self.find(query)
         if spelled:
-            query = spelled_anew(query, spelled)
             pairs = "; ".join(f"“{other}”, as “{word}” is in no article" for word, other in spelled.items())
             note = f"Searched for {pairs}. {note}".strip()
         found = found[:n_results]
-        if not found:
-            note = "Nothing was found."
+        results = [result(one, query) for one in found]
+        note = f"{note} {unfound(query, results) if results else 'Nothing was found.'}".strip()
         chosen = extract(query, found, self.embedder)
         shown = [{"text": one.text, "source": one.source + 1} for one in chosen]
-        return Answer(query, shown, [result(one, query) for one in found], note, time.perf_counter() - began)
+        return Answer(query, shown, results, note, time.perf_counter() - began)
 
     def summary(self, query: str, n_results: int) -> "Iterator[Written]":
         """Yield the sentences of a summary as the model writes them; their sources are as in `ask`."""
         assert self.writer, "without a checkpoint there is nothing that writes"
-        found, spelled = self.find(query)
-        yield from self.writer.write(spelled_anew(query, spelled) if spelled else query, found[:n_results])
+        query, found, _ = self.find(query)
+        yield from self.writer.write(query, found[:n_results])
+
+
+def conditions(query: str) -> tuple[str, str]:
+    """Return a query without its `intitle:word` or `intitle:"some words"`, and the condition in SQL that they are."""
+    parts = [part.strip('"') for part in IN_TITLE.findall(query) if part.strip('"')]
+    rest = IN_TITLE.sub(" ", query)
+    return rest if words(rest) else " ".join(parts) or query, titled(parts)
 
 
 def left_out(n_written: int, n_shown: int) -> str:
@@ -124,7 +138,31 @@ def result(found: Found, query: str) -> Result:
     best = found.passages[0]
     wanted = set(content_words(query)) or {stem(word) for word in words(query)}
     text = snippet(best.text, wanted)
-    return Result(best.title, web_address(best.url), best.section, text, marks(text, wanted), found.score)
+    return Result(
+        best.title,
+        web_address(best.url),
+        best.section,
+        text,
+        marks(text, wanted),
+        missing(query, f"{best.title} {best.section} {best.text}"),
+        found.score,
+    )
+
+
+def missing(query: str, text: str) -> list[str]:
+    """Return the words of a query that a text has in no form, function words left out."""
+    present = set(content_words(text))
+    different = dict.fromkeys(words(query)[:MOST_WORDS])
+    return [word for word in different if content_words(word) and stem(word) not in present]
+
+
+def unfound(query: str, results: Sequence[Result]) -> str:
+    """Return a note if half of a query's words or more are in none of the results; else an empty text."""
+    wanted = [word for word in dict.fromkeys(words(query)[:MOST_WORDS]) if content_words(word)]
+    lost = [word for word in wanted if all(word in one.missing for one in results)]
+    if not lost or len(lost) < LOST * len(wanted):
+        return ""
+    return f"No good match: none of these has {', '.join(f'“{word}”' for word in lost[:SHOWN_WORDS])}."
 
 
 def snippet(text: str, wanted: set[str]) -> str:

@@ -12,6 +12,7 @@ const start = document.getElementById("start");
 const LONGEST_ADDRESS = 500; // characters of a question that is kept in the page's address
 const AS_THEY_ARE = "Sentences of the articles below, as they are.";
 const WRITTEN = "Written by a model. Each sentence was checked against its source.";
+const MOST_MISSING = 5; // words of the question that an article does not have, which are shown
 let writes = false; // whether the server has a model that writes summaries
 let asked = 0; // questions so far: only the last one's answer is shown
 
@@ -58,6 +59,7 @@ function showAnswer(found) {
 // Replaces the answer's sentences with those that the model writes, as they come.
 async function showSummary(query, number) {
   origin.textContent = `${AS_THEY_ARE} A model is writing a summary ...`;
+  answer.hidden = false;
   let isFirst = true;
   const response = await post("api/summary", query);
   for await (const line of lines(response)) {
@@ -98,7 +100,7 @@ async function post(path, query) {
 
 function showResults(found) {
   results.replaceChildren();
-  found.forEach(({ title, url, section, snippet, marks }, index) => {
+  found.forEach(({ title, url, section, snippet, marks, missing }, index) => {
     const item = element("li", "", { id: `result-${index + 1}` });
     const heading = element("h2");
     heading.append(element("span", `${index + 1}. `, { className: "number" }));
@@ -111,6 +113,7 @@ function showResults(found) {
     item.append(heading);
     if (section) item.append(element("p", section, { className: "small" }));
     item.append(marked(snippet, marks));
+    if (missing.length) item.append(element("p", `Without: ${missing.slice(0, MOST_MISSING).join(", ")}`, { className: "small" }));
     results.append(item);
   });
 }
