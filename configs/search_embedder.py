@@ -8,12 +8,13 @@ Hardware  any; each micro-batch is one contest, so --micro_batch_size is part of
 Reaches   see docs/search.md
 """
 
-from training.config import OptimizerConfig, TrainConfig
+from training.config import GPTConfig, OptimizerConfig, TrainConfig
 
 config = TrainConfig(
     data_dir="data/sentences",
     out_dir="out/search_embedder",
     init_from="out/wikipedia_512",
+    model=GPTConfig(block_size=128),  # longer texts are cut
     optimizer=OptimizerConfig(learning_rate=5e-4, warmup_steps=50, weight_decay=0.0),
     max_steps=600,
     batch_size=64,

@@ -6,6 +6,7 @@ python -m apps.search serve --index=index/builtin                        # a pag
 """
 
 import json
+import os
 import shutil
 import sys
 import textwrap
@@ -24,6 +25,8 @@ from system.progress import announced_on_stderr
 if TYPE_CHECKING:
     from apps.search.searcher import Searcher
 
+# Before numpy loads: a question's matrices are small, and its other threads would spin beside the next question.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 WIDTH = 100  # of the printed text, at most
 
 
@@ -124,8 +127,8 @@ def check_packages() -> None:
     """Raise UserError if the packages of the apps are not installed."""
     try:
         import lancedb  # noqa: F401
-        import snowballstemmer  # noqa: F401
         import starlette  # noqa: F401
+        import Stemmer  # noqa: F401
     except ImportError as error:
         raise UserError(
             f"{error.name} is not installed: run `pip install -r requirements-apps.txt`"

@@ -20,8 +20,8 @@ from apps.search.embedders import Embedder
 from apps.search.near import NearWords
 from apps.search.words import content_words, words
 
-N_FOUND = 500  # passages by each search
-N_TEXT, N_VECTOR, N_TITLE = 40, 25, 10  # of them that are read
+N_FOUND = 200  # passages by each search
+N_TEXT, N_VECTOR, N_TITLE = 30, 15, 5  # of them that are read
 
 searching = ThreadPoolExecutor(thread_name_prefix="search")
 
@@ -90,8 +90,7 @@ def evidence(
         as_part(by_title, rows),
         of_rows(by_vector, rows),
         near.compare(short, [hit.tokens for hit in hits]) if hits else rows,
-        np.array([has_title(query, hit.title) for hit in hits]),
-        np.array([has_title(query, hit.title) and has_title(hit.title, query) for hit in hits]),
+        *title_matches(query, [hit.title for hit in hits]),
         np.isin(rows, with_words),
         np.isin(rows, with_vector),
     ]
@@ -134,7 +133,13 @@ def place(found: Found) -> tuple[float, str]:
     return -found.score, found.passages[0].article
 
 
-def has_title(query: str, title: str) -> bool:
-    """Return whether a query has all words of a title, but for their endings, and those that say little."""
-    wanted = set(content_words(title))
-    return wanted <= set(content_words(query)) if wanted else set(words(title)) == set(words(query))
+def title_matches(query: str, titles: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each title whether the query has all its words, and whether it has no others, each (N,) bool.
+
+    The order of words does not matter, nor do their endings, nor words that say little, unless the title has only those.
+    """
+    content, every = set(content_words(query)), set(words(query))
+    found = {title: (set(content_words(title)), set(words(title))) for title in set(titles)}
+    same = {title: own == content if own else all_own == every for title, (own, all_own) in found.items()}
+    within = {title: same[title] or bool(own and own <= content) for title, (own, _) in found.items()}
+    return np.array([within[title] for title in titles]), np.array([same[title] for title in titles])

@@ -14,7 +14,7 @@ from apps.search.near import NearWords
 from apps.search.passages import sentences
 from apps.search.ranking import Found, Weights, evidence, ranked, searched
 from apps.search.spelling import corrections
-from apps.search.words import STOP_WORDS, content_words, stem, words
+from apps.search.words import content_words, forms, stem, words
 
 if TYPE_CHECKING:
     from apps.search.written import Written
@@ -168,28 +168,22 @@ def unfound(query: str, results: Sequence[Result]) -> str:
 def snippet(text: str, wanted: set[str]) -> str:
     """Return the sentences of a passage, in a row and up to SNIPPET_WORDS, that have the most of the wanted words."""
     parts = sentences(text)
+    lengths = [len(part.split()) for part in parts]
+    found = [wanted & set(content_words(part)) for part in parts]
     best, most = text, -1
     for start in range(len(parts)):
-        chosen: list[str] = []
-        for sentence in parts[start:]:
-            if chosen and len(" ".join([*chosen, sentence]).split()) > SNIPPET_WORDS:
-                break
-            chosen.append(sentence)
-        candidate = " ".join(chosen)
-        count = len(wanted & set(content_words(candidate)))
+        end = start + 1
+        while end < len(parts) and sum(lengths[start : end + 1]) <= SNIPPET_WORDS:
+            end += 1
+        count = len(set().union(*found[start:end]))
         if count > most:
-            best, most = candidate, count
+            best, most = " ".join(parts[start:end]), count
     return best
 
 
 def marks(text: str, wanted: set[str]) -> list[tuple[int, int]]:
     """Return where a text has the wanted words, in any of their forms."""
-    places = []
-    for match in TOKEN.finditer(text):
-        found: Sequence[str] = words(match[0])
-        if any(stem(word) in wanted and word not in STOP_WORDS for word in found):
-            places.append(match.span())
-    return places
+    return [match.span() for match in TOKEN.finditer(text) if wanted.intersection(forms(match[0]))]
 
 
 def web_address(url: str) -> str:

@@ -5,7 +5,7 @@ import threading
 import unicodedata
 from functools import lru_cache
 
-import snowballstemmer
+import Stemmer
 
 STOP_WORDS = frozenset(
     """a about above after again against all almost along already also although always am among an and another any anybody
@@ -24,7 +24,7 @@ STOP_WORDS = frozenset(
 WORD = re.compile(r"[^\W_]+")
 ACCENTS = re.compile("[\u0300-\u036f]+")  # as characters of their own
 
-stemmer = snowballstemmer.stemmer("english")
+stemmer = Stemmer.Stemmer("english", 0)  # 0: no cache of its own
 stemming = threading.Lock()  # it keeps the word in itself, so that one thread may use it at a time
 
 
@@ -46,3 +46,9 @@ def stem(word: str) -> str:
 def content_words(text: str) -> list[str]:
     """Return the stems of the words that are not function words such as "the" and "which", in order."""
     return [stem(word) for word in words(text) if word not in STOP_WORDS and len(word) > 1]
+
+
+@lru_cache(maxsize=1 << 16)
+def forms(word: str) -> tuple[str, ...]:
+    """Return the stems of what is one word in a text, none for a function word."""
+    return tuple(stem(part) for part in words(word) if part not in STOP_WORDS)

@@ -25,6 +25,7 @@ MAX_SOURCES, PASSAGES_OF_EACH = 3, 2  # that the model sees
 MAX_NEW_TOKENS = 160
 MIN_PART = 0.75  # of a sentence's words that its source must have
 MIN_TOGETHER = 0.5  # of its pairs of words that follow each other: they must be in one sentence of the source
+MIN_DIFFERENT = 0.5  # of its words: small models repeat themselves
 MIN_NEARNESS = 0.5  # of a sentence to the nearest one of its source: the dot product of their vectors
 INSTRUCTION = (
     "Answer the question in at most three short sentences. Use only what the sources say. If they do not answer it, say what "
@@ -69,6 +70,8 @@ def supports(source: Source, sentence: str, embedder: Embedder) -> bool:
     content = content_words(sentence)
     part = sum(word in source.stems for word in content) / max(1, len(content))
     if not names <= source.stems or not set(NUMBER.findall(sentence)) <= source.numbers or part < MIN_PART:
+        return False
+    if len(set(content)) < MIN_DIFFERENT * len(content):
         return False
     pairs = [{a, b} for a, b in pairwise(content)]
     if sum(any(pair <= one for one in source.stems_of_each) for pair in pairs) < MIN_TOGETHER * len(pairs):
