@@ -42,7 +42,7 @@ HOSTILE = [
         "title": "",
         "text": "Zorbium \x1b[2J\x00\u202e has control characters.",
     },
-    {"id": "h3", "url": "", "title": "Quxite", "text": "quxite" * 200_000},
+    {"id": "h3", "url": "", "title": "Quxite", "text": "quxite" * 1_700_000},  # 10 MB
     {
         "id": "h5",
         "url": "https://example.org/who",

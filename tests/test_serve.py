@@ -18,6 +18,7 @@ import openai
 import pytest
 from conftest import ROOT
 from references import chat_model
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from sampling.config import Sampling
@@ -383,3 +384,16 @@ def test_settings_out_of_range_are_named(change: dict[str, Any]) -> None:
     [(key, value)] = change.items()
     with pytest.raises(ValueError, match=f"{key}={value}: must be "):
         ServeConfig(**change)
+
+
+def test_answers_do_not_wait_for_a_confirmation_of_their_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+
+    def run(server: object, sockets: list[socket.socket]) -> None:
+        with socket.create_connection(sockets[0].getsockname()), sockets[0].accept()[0] as accepted:
+            found.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        sockets[0].close()
+
+    monkeypatch.setattr("system.http._Server.run", run)
+    serve(Starlette(), "127.0.0.1", 0, "", "a test")
+    assert found == [1]

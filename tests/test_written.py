@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from references import chat_model
 from starlette.testclient import TestClient
 
 from apps.search.api import Api
@@ -114,6 +115,15 @@ def test_the_prompt_fits_the_model(table: TableEmbedder, found: list[Found], blo
     assert ("Paris" in prompt) == (block_size != MAX_NEW_TOKENS + 1)
     for sentence in writer.write("river", found):
         assert sentence.text
+
+
+def test_a_chat_model_of_the_hub_writes(table: TableEmbedder, found: list[Found], tmp_path: Path) -> None:
+    sampler = Sampler.load(chat_model(tmp_path / "tiny"), "cpu", "float32")
+    writer = Writer(sampler, table)
+    asked = writer.prompt("What is it?", [source_of(one, table) for one in found])
+    assert not isinstance(asked, str), "the template makes a text of it"
+    assert "Question: What is it?" in asked[0]["content"]
+    assert all(one.source is None for one in writer.write("What is it?", found)), "it is not trained"
 
 
 def test_articles_are_divided_into_lead_and_body(tmp_path: Path) -> None:
