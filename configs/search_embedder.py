@@ -5,7 +5,8 @@ Command   python train.py configs/wikipedia_cpu.py --block_size=512 --batch_size
           python prepare_data.py --source=pairs:data/sentence_pairs/train.jsonl --tokenizer=out/wikipedia_512 --validation_fraction=0.01 --out_dir=data/sentences
           python -m apps.search.biencoder configs/search_embedder.py
 Hardware  any; each micro-batch is one contest, so --micro_batch_size is part of the result
-Reaches   see docs/search.md
+Reaches   validation loss 2.29 in 190 steps, 7 minutes on 2 CPU cores, from a model of 1.2 M parameters: too small to be of
+          use, docs/search.md has the figures
 """
 
 from training.config import GPTConfig, OptimizerConfig, TrainConfig

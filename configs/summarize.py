@@ -6,7 +6,8 @@ Command   python train.py configs/wikipedia_cpu.py --block_size=512 --batch_size
           python train.py configs/summarize.py
           python -m apps.search.evaluate summaries --checkpoint=out/summarize --pairs=data/lead_pairs/held_out.jsonl
 Hardware  any; on a GPU begin from a larger model: --init_from=openai-community/gpt2, and prepare with that tokenizer
-Reaches   see docs/search.md
+Reaches   validation loss 4.03 in 193 steps, 8 minutes on 2 CPU cores, from a model of 1.2 M parameters: too small to be of
+          use, docs/search.md has the figures
 """
 
 from training.config import OptimizerConfig, TrainConfig
