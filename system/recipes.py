@@ -53,7 +53,7 @@ def training(out_dir: str | Path) -> str:
     for config_file in _shipped():
         lines = commands(config_file) if setting in config_file.read_text(errors="replace") else []
         for line in lines:
-            if re.search(r"\btrain\.py|^make", line):
+            if f"configs/{config_file.name}" in line.split() or line.startswith("make "):
                 return f"`{line}`"
     return f"`python train.py --out_dir={shlex.quote(str(out_dir))}`"
 

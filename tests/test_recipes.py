@@ -35,7 +35,7 @@ def test_each_config_says_what_makes_its_data_and_its_run(
     assert parse_config(PrepareConfig(), argv, "").out_dir == config.data_dir
     trains = training(config.out_dir).strip("`")
     assert trains in commands(path)
-    assert trains == "make demo" or f"train.py configs/{path.name}" in trains
+    assert trains == "make demo" or f" configs/{path.name}" in trains
 
 
 def test_the_first_mistake_gets_the_right_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
