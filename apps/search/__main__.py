@@ -3,6 +3,7 @@
 python -m apps.search index --source=builtin --out_dir=index/builtin     # make an index
 python -m apps.search ask "why do leaves change colour" --index=index/builtin
 python -m apps.search serve --index=index/builtin                        # a page at http://127.0.0.1:8000
+python -m apps.search remove "Seine" --index=index/builtin               # take an article out
 """
 
 import json

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from system.errors import UserError, first_line
-from system.hub import is_model_folder
+from system.hub import is_hub_name, is_model_folder
 
 BATCH_TEXTS = 256  # that a table embeds at a time, to keep memory small
 STATIC, WORDLLAMA, MINILM = (
@@ -118,6 +118,11 @@ def open_embedder(name: str) -> Embedder:
         from apps.search.biencoder import GPTEmbedder  # which loads torch
 
         return GPTEmbedder(name)
+    if not folder.exists() and not is_hub_name(name):
+        raise UserError(
+            f"embedder={name}: there is no such folder",
+            "write static, minilm, a run, or owner/name of the hub",
+        )
     return SentenceEmbedder(name, name)
 
 

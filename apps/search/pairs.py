@@ -148,6 +148,10 @@ def main() -> None:
         raise UserError(f"out_dir={config.out_dir}: cannot write there ({error.strerror})", fix) from None
     if not n_training + n_held_out:
         raise UserError(f"source={config.source}: no article gives a pair", "use longer articles")
+    if not n_training:
+        raise UserError(
+            f"n_held_out={config.n_held_out}: that is all articles that give a pair", "set a smaller one"
+        )
     say(f"{config.out_dir}: {n_training:,} pairs to train on, {n_held_out:,} held out")
 
 
