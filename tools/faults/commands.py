@@ -73,7 +73,7 @@ class Command:
     @classmethod
     def torchrun(cls, words: list[str], log: Path) -> "Command":
         """Run `torchrun words`, whose agent is forked from this process; the processes that it starts are new ones."""
-        return cls.fork([torch.distributed.run.__file__, *words], log)
+        return cls.fork([torch.distributed.run.__file__, *words], log, OMP_NUM_THREADS="1")  # as all others
 
     @classmethod
     def fork_together(cls, argvs: list[list[str]], logs: list[Path], errors: list[Path]) -> list["Command"]:
