@@ -244,3 +244,15 @@ def test_overwriting_begins_anew(source: Path, tmp_path: Path) -> None:
     few = write(tmp_path.parent / "few.jsonl", some_articles()[:3])
     build(replace(config, source=str(few), overwrite=True))
     assert {row[0] for row in rows(tmp_path)} == {str(row["id"]) for row in some_articles()[:3]}
+
+
+def test_an_index_of_an_earlier_format_can_be_replaced(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    config = IndexConfig(out_dir=str(folder), source=str(source))
+    build(config)
+    content = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps({**content, "format": 1}))
+    with pytest.raises(UserError, match=r"has format 1, not 2: build it anew with --overwrite=True"):
+        build(config)
+    build(replace(config, overwrite=True))
+    assert len(rows(folder)) == content["n_passages"]

@@ -51,10 +51,9 @@ def build(config: IndexConfig) -> None:
     with only_writer(
         folder, f"another command is writing to {folder}: wait for it, or choose another --out_dir"
     ):
-        info = IndexInfo.read(folder)
         if config.overwrite and not is_begun(config, folder):
             empty(folder)
-            info = None
+        info = IndexInfo.read(folder)
         if info and not config.add and not (folder / BUILDING_FILE).exists():
             check_options(folder, info.options, options(config))
             say(f"{folder} is complete, nothing to do: {about(info)}")
@@ -89,9 +88,8 @@ def remove(config: RemoveConfig) -> None:
             raise UserError(
                 f"title={config.title}: {folder} has no article with this title", "look it up with ask"
             )
-        table = lancedb.connect(folder).open_table(
-            TABLE
-        )  # the newest version, which a stopped command may have changed
+        # Its newest version, which a stopped command may have changed.
+        table = lancedb.connect(folder).open_table(TABLE)
         try:
             table.delete(condition)
             table.optimize(cleanup_older_than=OLD_VERSIONS)

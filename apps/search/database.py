@@ -66,7 +66,7 @@ class IndexInfo:
         if content.get("format") != FORMAT:
             raise UserError(
                 f"{folder / INDEX_FILE} has format {content.get('format')}, not {FORMAT}",
-                "build the index anew",
+                "build it anew with --overwrite=True",
             )
         return IndexInfo(**content)
 

@@ -18,12 +18,7 @@ from system.errors import UserError, first_line
 from system.hub import is_hub_name, is_model_folder
 
 BATCH_TEXTS = 256  # that a table embeds at a time, to keep memory small
-STATIC, WORDLLAMA, MINILM = (
-    "static",
-    "wordllama",
-    "minilm",
-)  # by these names; others are folders or names of the hub
-TABLE_FILE = "table.safetensors"  # in the index: static's table
+STATIC, MINILM = "static", "minilm"  # by these names; others are folders or names of the hub
 
 
 class Embedder(Protocol):

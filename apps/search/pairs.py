@@ -106,9 +106,7 @@ def write_pairs(config: PairsConfig) -> tuple[int, int]:
     make = lead_pairs if config.kind == "leads" else sentence_pairs
     folder = Path(config.out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    held_out: list[
-        tuple[int, int, list[dict[str, Any]]]
-    ] = []  # those with the largest hashes, smallest first
+    held_out: list[tuple[int, int, list[dict[str, Any]]]] = []  # a heap of those with the largest hashes
     n_training = 0
     progress = bar(
         True, total=1.0, desc="articles", bar_format="{desc}: {percentage:3.0f}% {bar} {remaining} left"

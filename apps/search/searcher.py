@@ -55,14 +55,14 @@ class Answer(NamedTuple):
 class Searcher:
     """An open index with the embedder that wrote it."""
 
-    def __init__(self, folder: Path, checkpoint: str = "", weights: Weights | None = None) -> None:
+    def __init__(self, folder: Path, checkpoint: str = "") -> None:
         """Open an index and, to write summaries, a model. Raises UserError if either is not there or does not fit."""
         self.database = Database(folder)
         self.embedder = open_embedder(self.database.info.embedder)
         words = table_of(self.embedder)
         self.database.check_models(self.embedder, words)
         self.near = NearWords(words)
-        self.weights = weights or Weights()
+        self.weights = Weights()
         self.writer = None
         if checkpoint:
             from apps.search.written import Writer  # which loads torch
