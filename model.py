@@ -1,8 +1,8 @@
 """The network: GPT is the model, GPTConfig (model_config.py) sets its shape.
 
-It covers two families exactly, by options that can be set one by one: GPT-2 (the defaults: learned positions,
-LayerNorm, tanh-GELU, biases, tied embeddings) and Qwen3's dense models (rotary positions, RMSNorm, QK-norm,
-grouped-query attention, SwiGLU, no bias).
+It covers three families exactly, by options that can be set one by one: GPT-2 (the defaults: learned positions,
+LayerNorm, tanh-GELU, biases, tied embeddings), Llama (rotary positions, RMSNorm, grouped-query attention, SwiGLU,
+no bias) and Qwen3's dense models (Llama's, with QK-norm).
 
 Shapes: B batch, T time (tokens), C channels (= n_embd), H heads, D head size, V vocabulary.
 Grouped-query attention has fewer heads for keys and values: K of them (K = H without it).

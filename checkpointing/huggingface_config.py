@@ -1,4 +1,4 @@
-"""Translate between Hugging Face's config.json and GPTConfig, for GPT-2 and dense Qwen3 models.
+"""Translate between Hugging Face's config.json and GPTConfig, for GPT-2, Llama and dense Qwen3 models.
 
 Weights live in `huggingface_weights.py`, tokenizers in `corpus/tokenizer_json.py`, hub names in `system/hub.py`.
 """
@@ -12,7 +12,7 @@ from system.errors import UserError
 from system.files import cannot_read
 from system.hub import CONFIG
 
-Family = Literal["gpt2", "qwen3"]
+Family = Literal["gpt2", "llama", "qwen3"]
 
 # Supported values of each key; the first is transformers' default when the key is absent. With any other value the
 # model computes something our network does not.
@@ -23,6 +23,13 @@ REQUIRED: dict[str, dict[str, tuple[Any, ...]]] = {
         "scale_attn_by_inverse_layer_idx": (False,),
         "reorder_and_upcast_attn": (False, True),  # differs only in rounding
         "add_cross_attention": (False,),
+        "quantization_config": (None,),
+    },
+    "llama": {
+        "hidden_act": ("silu",),
+        "attention_bias": (False,),
+        "mlp_bias": (False,),
+        "rope_type": ("default",),
         "quantization_config": (None,),
     },
     "qwen3": {
@@ -36,16 +43,16 @@ REQUIRED: dict[str, dict[str, tuple[Any, ...]]] = {
 
 
 def family(config: GPTConfig) -> Family:
-    """Return which family `config` belongs to; raise UserError if neither."""
-    shape = (config.position, config.norm, config.mlp, config.qk_norm, config.bias)
+    """Return which family `config` belongs to; raise UserError if to none."""
+    shape = (config.position, config.norm, config.mlp, config.bias)
     gpt2_heads = config.kv_heads == config.n_head and config.head_size * config.n_head == config.n_embd
-    if shape == ("learned", "layernorm", "gelu", False, True) and gpt2_heads:
+    if shape == ("learned", "layernorm", "gelu", True) and gpt2_heads and not config.qk_norm:
         return "gpt2"
-    if shape == ("rotary", "rmsnorm", "swiglu", True, False):
-        return "qwen3"
+    if shape == ("rotary", "rmsnorm", "swiglu", False):
+        return "qwen3" if config.qk_norm else "llama"
     keys = ("position", "norm", "mlp", "qk_norm", "bias", "n_head", "n_kv_head", "head_dim")
     found = ", ".join(f"{key}={getattr(config, key)}" for key in keys)
-    raise UserError(f"the network must be GPT-2 or Qwen3 to run in transformers: found {found}")
+    raise UserError(f"the network must be GPT-2, Llama or Qwen3 to run in transformers: found {found}")
 
 
 def read_config(folder: Path) -> GPTConfig:
@@ -61,10 +68,10 @@ def read_config(folder: Path) -> GPTConfig:
         kind = content.get("model_type")
         if kind not in REQUIRED:
             raise UserError(
-                f"{path}: model_type={kind!r}: must be {' or '.join(REQUIRED)}, the supported models"
+                f"{path}: model_type={kind!r}: must be gpt2, llama or qwen3, the supported models"
             )
         _check_supported(path, kind, content)
-        return _gpt2_config(content) if kind == "gpt2" else _qwen3_config(content)
+        return _gpt2_config(content) if kind == "gpt2" else _llama_config(content, kind)
     except KeyError as error:
         raise UserError(f"{path} has no key {error.args[0]!r}: a {kind} model needs it") from None
     except (ValueError, TypeError, AttributeError) as error:
@@ -107,22 +114,24 @@ def _gpt2_config(content: dict[str, Any]) -> GPTConfig:
     )
 
 
-def _qwen3_config(content: dict[str, Any]) -> GPTConfig:
+def _llama_config(content: dict[str, Any], kind: Family) -> GPTConfig:
+    """Read the config of a Llama, or of a Qwen3, which differs by its QK-norm and names its head size."""
+    is_qwen3 = kind == "qwen3"
     return GPTConfig(
         vocab_size=content["vocab_size"],
         block_size=content["max_position_embeddings"],
         n_layer=content["num_hidden_layers"],
         n_head=content["num_attention_heads"],
-        n_kv_head=content["num_key_value_heads"],
+        n_kv_head=content["num_key_value_heads"] if is_qwen3 else content.get("num_key_value_heads") or 0,
         n_embd=content["hidden_size"],
-        head_dim=content["head_dim"],
+        head_dim=content["head_dim"] if is_qwen3 else content.get("head_dim") or 0,
         n_inner=content["intermediate_size"],
         position="rotary",
         rope_theta=float(_rope(content)["rope_theta"]),
         norm="rmsnorm",
         norm_eps=content.get("rms_norm_eps", 1e-6),
         mlp="swiglu",
-        qk_norm=True,
+        qk_norm=is_qwen3,
         bias=False,
         tie_embeddings=content.get("tie_word_embeddings", False),
     )
@@ -154,9 +163,9 @@ def to_huggingface(config: GPTConfig, end_of_text: int) -> dict[str, Any]:
             **{f"{place}_pdrop": config.dropout for place in ("attn", "embd", "resid")},
             **common,
         }
-    return {
-        "architectures": ["Qwen3ForCausalLM"],
-        "model_type": "qwen3",
+    llama = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
         "max_position_embeddings": config.block_size,
         "hidden_size": config.n_embd,
         "num_hidden_layers": config.n_layer,
@@ -170,8 +179,15 @@ def to_huggingface(config: GPTConfig, end_of_text: int) -> dict[str, Any]:
         "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
         "attention_bias": False,
         "attention_dropout": config.dropout,
+        **common,
+    }
+    if family(config) == "llama":
+        return {**llama, "mlp_bias": False}
+    return {
+        **llama,
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
         "use_sliding_window": False,
         "sliding_window": None,
         "layer_types": ["full_attention"] * config.n_layer,
-        **common,
     }

@@ -21,7 +21,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 # transformers keeps these of GPT-2 as (in, out), for its Conv1D; our Linear keeps (out, in).
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
-QWEN3_NAMES = {
+LLAMA_NAMES = {  # and Qwen3's, which alone has q_norm and k_norm
     "transformer.wte.weight": ["model.embed_tokens.weight"],
     "transformer.ln_f.weight": ["model.norm.weight"],
     "lm_head.weight": ["lm_head.weight"],
@@ -55,7 +55,7 @@ def layout(config: GPTConfig) -> dict[str, Shapes]:
     pieces: dict[str, Shapes] = {}
     for name, shape in ours.items():
         layer = re.fullmatch(r"transformer\.h\.(\d+)\.(.*)", name)
-        theirs = QWEN3_NAMES[layer[2] if layer else name]
+        theirs = LLAMA_NAMES[layer[2] if layer else name]
         theirs = [f"model.layers.{layer[1]}.{part}" for part in theirs] if layer else theirs
         rows = [shape[0] // len(theirs)] * len(theirs)
         if len(theirs) == 3:  # queries, keys, values
@@ -94,7 +94,7 @@ def from_huggingface(config: GPTConfig, tensors: dict[str, Tensor]) -> Iterator[
 def _renamed(tensors: dict[str, Tensor], expected: set[str], gpt2: bool) -> dict[str, Tensor]:
     """Return the tensors by their usual names, without what wrappers and other trainers put before them."""
     names = {name: WRAPPERS.sub("", name) for name in tensors}
-    # Lightning's `model.`, for example; Qwen3's own names may all begin with it too.
+    # Lightning's `model.`, for example; Llama's own names may all begin with it too.
     while expected.isdisjoint(names.values()) and (prefix := _common_prefix(names.values())):
         names = {name: new.removeprefix(prefix) for name, new in names.items()}
     if gpt2:  # some files, the hub's GPT-2 among them, leave out the prefix

@@ -8,7 +8,14 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from corpus.bpe import SPLIT_PATTERN
 from corpus.tokenizer import END_OF_TEXT
@@ -36,19 +43,21 @@ def enlarge(model: torch.nn.Module) -> None:
             parameter.normal_(std=1.2 / math.sqrt(min(parameter.shape)))
 
 
-def reference_config(kind: str, **changes: Any) -> GPT2Config | Qwen3Config:
-    tokens = {"bos_token_id": None, "eos_token_id": None}
-    return (
-        GPT2Config(**{**GPT2, **tokens, **changes})
-        if kind == "gpt2"
-        else Qwen3Config(**{**QWEN3, **tokens, **changes})
-    )
+KINDS = {
+    "gpt2": (GPT2Config, GPT2LMHeadModel, GPT2),
+    "llama": (LlamaConfig, LlamaForCausalLM, QWEN3),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, QWEN3),
+}
+
+
+def reference_config(kind: str, **changes: Any) -> GPT2Config | LlamaConfig | Qwen3Config:
+    make, _, shape = KINDS[kind]
+    return make(**{**shape, "bos_token_id": None, "eos_token_id": None, **changes})
 
 
 def reference_model(kind: str, **changes: Any) -> torch.nn.Module:
     torch.manual_seed(1)
-    build = GPT2LMHeadModel if kind == "gpt2" else Qwen3ForCausalLM
-    model = build(reference_config(kind, **changes))
+    model = KINDS[kind][1](reference_config(kind, **changes))
     enlarge(model)
     return model.eval()
 
@@ -56,7 +65,7 @@ def reference_model(kind: str, **changes: Any) -> torch.nn.Module:
 def config_json(kind: str, version: int = 5, **changes: Any) -> dict[str, Any]:
     """Return config.json as transformers 4 or 5 writes it."""
     content = json.loads(reference_config(kind, **changes).to_json_string())
-    if version == 4 and kind == "qwen3":
+    if version == 4 and kind != "gpt2":
         rope = content.pop("rope_parameters")
         content |= {"rope_theta": rope["rope_theta"], "rope_scaling": None, "torch_dtype": "float32"}
     return content

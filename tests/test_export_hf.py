@@ -47,6 +47,7 @@ SHAPES: list[dict[str, Any]] = [
     {"tie_embeddings": False, "norm_eps": 1e-3},
     {"dropout": 0.1, "n_layer": 1, "n_head": 1, "n_embd": 24},
     {**QWEN3},
+    {**QWEN3, "qk_norm": False, "n_kv_head": 2},  # Llama
     {**QWEN3, "tie_embeddings": False, "n_kv_head": 2},
     {**QWEN3, "n_kv_head": 1, "head_dim": 34, "rope_theta": 1e6},
     {**QWEN3, "n_head": 6, "n_kv_head": 3, "n_embd": 40, "head_dim": 10, "norm_eps": 1e-5},
@@ -162,7 +163,7 @@ def test_transformers_computes_the_perplexity_of_a_trained_model(shape, config):
     assert f"{losses.bits_per_byte:.4f} bits per byte" in (folder / "README.md").read_text()
 
 
-@pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[2], SHAPES[5]], ids=["gpt2", "gpt2 untied", "qwen3"])
+@pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[2], SHAPES[6]], ids=["gpt2", "gpt2 untied", "qwen3"])
 def test_ctranslate2_continues_alike(shape, config, tokenizer, tmp_path):
     """Token by token: where the two largest logits are not within rounding, the next token is the same."""
     ours = checkpointed(config, tokenizer, **shape)
@@ -253,7 +254,7 @@ def test_the_command_exports_or_says_why_not(config, tokenizer):
     arguments = [f"--checkpoint={config.out_dir}", f"--out_dir={exported_folder(config)}"]
     checkpointed(config, tokenizer, position="rotary")
     message = one_line_error(run_here("tools/export_hf.py", *arguments))
-    assert "must be GPT-2 or Qwen3" in message
+    assert "must be GPT-2, Llama or Qwen3" in message
     assert not exported_folder(config).exists()
     shutil.rmtree(config.out_dir)
     checkpointed(config, tokenizer)

@@ -22,6 +22,8 @@ MODELS: list[tuple[str, dict[str, Any]]] = [
     ("gpt2", {"vocab_size": 2, "n_layer": 1, "n_head": 1, "n_embd": 16, "n_positions": 9}),
     ("gpt2", {"tie_word_embeddings": False, "vocab_size": 130, "n_layer": 3}),
     ("gpt2", {"layer_norm_epsilon": 1e-3, "activation_function": "gelu_pytorch_tanh"}),
+    ("llama", {"tie_word_embeddings": True, "num_key_value_heads": 4}),
+    ("llama", {"num_key_value_heads": 1, "head_dim": 34, "rms_norm_eps": 1e-5}),
     ("qwen3", {"tie_word_embeddings": True}),
     ("qwen3", {"tie_word_embeddings": False, "vocab_size": 193}),
     ("qwen3", {"num_key_value_heads": 1, "head_dim": 34, "rms_norm_eps": 1e-5}),

@@ -238,8 +238,8 @@ def test_models_of_other_projects_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(UserError, match=r"config.json"):
         pretrained.find(str(tmp_path))
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(UserError, match="model_type='llama'"):
+    (tmp_path / "config.json").write_text('{"model_type": "opt"}')
+    with pytest.raises(UserError, match="model_type='opt'"):
         pretrained.find(str(tmp_path))
 
 

@@ -45,7 +45,7 @@ class ExportConfig:
 def export(config: ExportConfig) -> None:
     """Write the folder, all of it or nothing.
 
-    Raises UserError if the network is neither GPT-2 nor Qwen3, the folder exists, or the disk is full.
+    Raises UserError if the network is none of GPT-2, Llama and Qwen3, the folder exists, or the disk is full.
     """
     # Once the command line is read, so that a mistake in it does not wait for torch.
     from safetensors.torch import save_file
