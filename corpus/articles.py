@@ -71,14 +71,8 @@ def documents(batch: Batch, validation_fraction: float = 0.0) -> Iterator[Docume
         if not has_text(article):
             continue
         text = f"{article.title}\n\n{article.text}" if article.title else article.text or ""
-        try:
-            encoded = (article.prompt + text).encode()
-            identity = encoded if article.id is None else article.id.encode()
-        except UnicodeEncodeError as error:
-            surrogate = ascii(error.object[error.start])
-            raise UserError(
-                f"{place} has a lone surrogate {surrogate}, which is not valid text: fix or delete it"
-            ) from None
+        encoded = utf8(article.prompt + text, place)
+        identity = encoded if article.id is None else utf8(article.id, place)
         rank = int.from_bytes(hashlib.sha256(identity).digest()[:8], "big") / 2**64
         if article.is_alone:
             start = tail_start(text, validation_fraction)
@@ -88,6 +82,17 @@ def documents(batch: Batch, validation_fraction: float = 0.0) -> Iterator[Docume
         else:
             split = "val" if rank < validation_fraction else "train"
             yield Document(article.prompt, text, len(encoded), rank, split)
+
+
+def utf8(text: str, place: str) -> bytes:
+    """Return a text's bytes; raise UserError for a lone surrogate."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        surrogate = ascii(error.object[error.start])
+        raise UserError(
+            f"{place} has a lone surrogate {surrogate}, which is not valid text: fix or delete it"
+        ) from None
 
 
 def has_text(article: Article) -> bool:

@@ -69,3 +69,9 @@ def bar(active: bool, **options: Any) -> tqdm:
     return tqdm(
         **{"file": sys.stdout, "miniters": 0, **options}, leave=False, disable=None if active else True
     )
+
+
+def part_bar(doing: str) -> tqdm:
+    """Return a bar for what is known as a part, in [0, 1], of the whole."""
+    form = "{desc}: {percentage:3.0f}% {bar} {remaining} left"
+    return bar(True, total=1.0, desc=doing, bar_format=form)

@@ -12,7 +12,6 @@ from apps.search.passages import (
     MAX_WORDS,
     MIN_WORDS,
     is_heading,
-    lead,
     passages,
     sections,
     sentences,
@@ -77,13 +76,6 @@ def test_a_line_of_text_is_no_heading(line: str) -> None:
 def test_a_heading_without_text_below_is_text() -> None:
     assert not is_heading(["Lead.", "Sources.", " "], 1)
     assert not is_heading(["Sources.", "Text."], 0)
-
-
-def test_the_lead_is_the_text_before_the_first_heading() -> None:
-    assert lead(OLD) == "Arthur Price (1678 - 1752) was an archbishop. He lived in Dublin."
-    assert lead(NEW) == "Arthur Price was an archbishop."
-    assert lead("One paragraph here.\nAnd a longer second one, which is text.") == "One paragraph here."
-    assert lead("") == ""
 
 
 @pytest.mark.parametrize(

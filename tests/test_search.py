@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,12 @@ HOSTILE = [
         "title": "The Who",
         "text": "The Who are a band. They are loud.",
     },
+    {"id": "s1", "url": "", "title": "Нижний Новгород", "text": "Нижний Новгород стоит на Волге."},
+    {"id": "s2", "url": "", "title": "Αθήνα", "text": "Πόλη είναι η Αθήνα."},
+    {"id": "s3", "url": "", "title": "서울", "text": "서울에는 한강 공원이 있다."},
+    {"id": "s4", "url": "", "title": "ベルリン", "text": "ベルリンはドイツの首都です。"},
+    {"id": "s5", "url": "", "title": "भाषा", "text": "हिन्दी भारत की भाषा है।"},
+    {"id": "s6", "url": "", "title": "Café", "text": "Le café est une boisson."},
     {"id": "h4", "url": "", "title": "東京", "text": "東京は日本の首都です。人口が多い。"},
 ]
 
@@ -82,6 +88,12 @@ def searcher(folder: Path) -> Searcher:
         ('"Mary Anning"', "Mary Anning"),
         ("MARY ANNING!!!", "Mary Anning"),
         ("首都", "東京"),
+        ("Нижний", "Нижний Новгород"),
+        ("Αθήνα", "Αθήνα"),
+        ("한강", "서울"),
+        ("ドイツ", "ベルリン"),
+        ("हिन्दी", "भाषा"),
+        ("cafe", "Café"),
         ("the of and Seine", "Seine"),
     ],
 )
@@ -102,6 +114,9 @@ def test_articles_are_found(searcher: Searcher, query: str, title: str) -> None:
         "x" * 5000,
         "\x00\x1b",
         "\ud800",
+        "Seine \ud800",
+        "word," * 30_000,
+        "intitle:a " * 10_000,
     ],
 )
 def test_any_query_has_an_answer(searcher: Searcher, query: str) -> None:
@@ -118,12 +133,31 @@ def test_long_questions_are_cut_and_say_so(searcher: Searcher) -> None:
 def test_wrong_spelling_is_put_right_and_said(searcher: Searcher) -> None:
     wrong, right = (searcher.ask(f"capital of {name}", 3) for name in ("Mauritannia", "Mauritania"))
     assert [result.title for result in wrong.results] == [result.title for result in right.results]
-    assert (wrong.note, right.note) == ("Searched for “mauritania”, as “mauritannia” is in no article.", "")
-    both = searcher.ask("telefone fosils", 3).note
+    assert wrong.note == "Searched for “mauritania” instead of “mauritannia”, which is in no article."
+    assert (wrong.query, wrong.searched_for) == ("capital of Mauritannia", "capital of mauritania")
+    assert (right.note, right.searched_for) == ("", "")
+    both = searcher.ask("telepone fosils", 3).note
     assert (
         both
-        == "Searched for “telephone”, as “telefone” is in no article; “fossils”, as “fosils” is in no article."
+        == "Searched for “telephone” instead of “telepone” and “fossils” instead of “fosils”, which are in no article."
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("frnace", "france"),  # two letters in each other's place
+        ("rivr", ""),  # too short for a mistake that can be told
+        ("whcih", ""),  # "which", which says nothing
+        ("mountian", "mountain"),
+        ("blockchain", ""),  # near nothing
+        ("alert", ""),  # a word, though no article has it
+        ("zrance", ""),  # another first letter
+        ("нижнии", ""),  # met too seldom to be told
+    ],
+)
+def test_only_likely_mistakes_are_corrected(searcher: Searcher, typed: str, meant: str) -> None:
+    assert searcher.ask(typed, 3).searched_for == meant
 
 
 def test_the_answer_is_sentences_of_its_sources(searcher: Searcher) -> None:
@@ -216,7 +250,11 @@ def test_what_is_not_there_is_said(searcher: Searcher) -> None:
     answer = searcher.ask("Seine zzyzx river", 3)
     assert answer.results[0].missing == ["zzyzx"]
     assert answer.note == ""
-    assert searcher.ask("zzyzx 77123", 3).note.endswith("No good match: none of these has “zzyzx”, “77123”.")
+    lost = searcher.ask("zzyzx 77123", 3)
+    assert lost.note == "No good match: none of these has “zzyzx”, “77123”."
+    assert (lost.sentences, len(lost.results)) == ([], 3)
+    assert missing("京", "東京は日本") == []
+    assert searcher.ask("river intitle:seine?", 3).results[0].title == "Seine"
     assert missing("The rivers of Brazil", "A river in Chile") == ["brazil"]
 
 
@@ -232,15 +270,25 @@ def test_snippets_show_where_the_words_are(searcher: Searcher) -> None:
 def test_questions_are_asked_on_the_command_line(folder: Path, capsys: pytest.CaptureFixture) -> None:
     ask(["which river", "flows through Paris", f"--index={folder}", "--n_results=2", "--json=True"])
     found = json.loads(capsys.readouterr().out)
-    assert [set(found), len(found["results"])] == [{"query", "sentences", "results", "note", "seconds"}, 2]
+    assert [set(found), len(found["results"])] == [
+        {"query", "searched_for", "sentences", "results", "note", "seconds"},
+        2,
+    ]
     assert found["query"] == "which river flows through Paris"
     ask(["zorbium", f"--index={folder}"])
     shown = capsys.readouterr().out
     assert "] Zorbium <script>" in shown
     assert "] Without a title" in shown
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", shown)
-    with pytest.raises(UserError, match="no question: write it after ask"):
-        ask([f"--index={folder}"])
+    ask(["zzyzx", f"--index={folder}"])
+    assert capsys.readouterr().out.startswith("No good match")
+    ask(["Seine \udcff", f"--index={folder}"])
+    for words in ([], ["  "]):
+        with pytest.raises(UserError, match="no question: write it after ask"):
+            ask([*words, f"--index={folder}"])
+    with pytest.raises(SystemExit):
+        ask(["-h"])
+    assert 'ask "..." [--key=value ...]' in capsys.readouterr().out
 
 
 class Page:
@@ -289,12 +337,26 @@ def test_the_api_answers_and_refuses(client: TestClient, searcher: Searcher) -> 
 
 def test_too_many_questions_at_once_are_refused(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
     api = Api(searcher, 10)
-    api.n_waiting = 64
+    api.n_asked = 64
     with TestClient(api.app()) as client:
         assert client.post("/api/search", json={"query": "Seine"}).status_code == 429
-        api.n_waiting = 63
+        api.n_asked = 63
         assert client.post("/api/search", json={"query": "Seine"}).status_code == 200
-    assert api.n_waiting == 63
+    assert api.n_asked == 63
+
+
+def test_errors_are_answers_in_json(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(error: Exception) -> Callable:
+        def ask(query: str, n_results: int) -> None:
+            raise error
+
+        return ask
+
+    with TestClient(Api(searcher, 10).app(), raise_server_exceptions=False) as client:
+        for error, status in ((UserError("it is being rebuilt"), 503), (ZeroDivisionError(), 500)):
+            monkeypatch.setattr(searcher, "ask", fail(error))
+            answer = client.post("/api/search", json={"query": "Seine"})
+            assert (answer.status_code, bool(answer.json()["error"]["message"])) == (status, True)
 
 
 def test_the_page_fetches_nothing_from_elsewhere(client: TestClient) -> None:

@@ -3,8 +3,11 @@
 import contextlib
 import json
 import random
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -124,7 +127,9 @@ def test_a_build_that_is_stopped_anywhere_ends_with_the_same_rows(
         except Killed:
             n_stopped += 1
         if not (Path(config.out_dir) / "index.json").exists():
-            with pytest.raises(UserError, match="no complete index"):
+            with pytest.raises(
+                UserError, match=r"is not complete: run `python -m apps.search index --source=.*` to its end"
+            ):
                 Database(Path(config.out_dir))
     build(config)
     assert n_stopped >= 10
@@ -134,7 +139,7 @@ def test_a_build_that_is_stopped_anywhere_ends_with_the_same_rows(
 def test_articles_are_added_and_replaced(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader keeps what it opened, and sees all of an addition or nothing."""
+    """A reader sees all of an addition or nothing."""
     folder = tmp_path / "index"
     first, second = some_articles()[:40], some_articles()[30:80]
     second[0] = {
@@ -147,7 +152,9 @@ def test_articles_are_added_and_replaced(
     build(config)
     reader, before, n_stopped = Searcher(folder), rows(folder), 0
     more = replace(config, source=str(write(tmp_path / "second.jsonl", second)), add=True)
-    with pytest.raises(UserError, match=r"was built with other settings: source was .*add them with --add"):
+    with pytest.raises(
+        UserError, match=r"was built with other settings: source was .*add the articles with --add=True"
+    ):
         build(replace(more, add=False))
     for _ in moments(monkeypatch):
         with contextlib.suppress(Killed):
@@ -161,8 +168,9 @@ def test_articles_are_added_and_replaced(
     together = write(tmp_path / "together.jsonl", [*first[:30], *second])
     build(replace(config, out_dir=str(tmp_path / "other"), source=str(together)))
     assert rows(folder) == rows(tmp_path / "other")
-    assert Searcher(folder).ask("What do quokkas do?", 3).results[0].title == second[0]["title"]
-    assert len(reader.database.table.to_arrow()) == len(before)
+    assert len(reader.database.table.to_arrow()) == len(before), "until it is asked again"
+    for one in (reader, Searcher(folder)):
+        assert one.ask("What do quokkas do?", 3).results[0].title == second[0]["title"]
 
 
 def test_articles_are_removed_by_title(
@@ -188,7 +196,7 @@ def test_articles_are_removed_by_title(
     assert first["title"] not in {hit.title for hit in all_hits(Searcher(folder))}
     with pytest.raises(UserError, match="has no article with this title: look it up with ask"):
         remove(config)
-    with pytest.raises(UserError, match="no complete index in"):
+    with pytest.raises(UserError, match="no index in"):
         remove(RemoveConfig("x", str(tmp_path)))
 
 
@@ -203,7 +211,7 @@ def test_an_index_is_read_with_the_model_that_wrote_it(
     other = open_embedder("static")
     other.identity = "another"
     monkeypatch.setattr("apps.search.searcher.open_embedder", lambda name: other)
-    with pytest.raises(UserError, match="built with another version of the model 'static': build it anew"):
+    with pytest.raises(UserError, match="built with another version of the model 'static': rebuild it"):
         Searcher(whole)
     monkeypatch.setattr(building, "open_embedder", lambda name: other)
     with pytest.raises(UserError, match="was built with another embedder, 'static'"):
@@ -246,13 +254,104 @@ def test_overwriting_begins_anew(source: Path, tmp_path: Path) -> None:
     assert {row[0] for row in rows(tmp_path)} == {str(row["id"]) for row in some_articles()[:3]}
 
 
+def test_a_wrong_source_or_embedder_overwrites_nothing(source: Path, tmp_path: Path) -> None:
+    config = IndexConfig(out_dir=str(tmp_path / "index"), source=str(source))
+    build(config)
+    before = rows(tmp_path / "index")
+    for wrong in (replace(config, source="nothing*"), replace(config, embedder="none")):
+        with pytest.raises(UserError):
+            build(replace(wrong, overwrite=True))
+    assert rows(tmp_path / "index") == before
+
+
+def test_the_complete_version_stays_however_old_it_is(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "OLD_VERSIONS", timedelta(seconds=1))
+    folder = tmp_path / "index"
+    config = IndexConfig(out_dir=str(folder), source=str(source))
+    build(config)
+    before, reader = rows(folder), Database(folder)
+    time.sleep(1.5)
+    add = replace(config, add=True, source=str(write(tmp_path / "more.jsonl", some_articles()[:20])))
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexInfo, "write", lambda *args: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build(add)
+    assert rows(folder) == before
+    build(add)
+    assert len(reader.table.to_arrow()) == len(before), "the one before it stays too"
+
+
+def test_a_source_that_changed_is_not_resumed(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = write(tmp_path / "articles.jsonl", some_articles())
+    config = IndexConfig(out_dir=str(tmp_path / "index"), source=str(copy))
+    with monkeypatch.context() as patch:
+        patch.setattr(LanceTable, "create_index", lambda *args, **settings: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build(config)
+    write(copy, some_articles()[10:])
+    with pytest.raises(UserError, match=r"articles.jsonl has .* bytes, but had"):
+        build(config)
+
+
+def test_text_files_have_their_names_as_titles(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for name in ("Zorblax", "Quux"):
+        (tmp_path / f"{name}.txt").write_text(f"This is what is known of it: {name} is round.")
+    folder = tmp_path / "index"
+    build(IndexConfig(out_dir=str(folder), source=f"{tmp_path}/*.txt"))
+    assert {row[2] for row in rows(folder)} == {"Zorblax", "Quux"}
+    remove(RemoveConfig("Quux", str(folder)))
+    assert {row[2] for row in rows(folder)} == {"Zorblax"}
+
+
+def test_articles_with_the_same_id_are_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    same = [{"id": "1", "title": name, "text": f"{name} is a city."} for name in ("Lyon", "Bonn")]
+    config = IndexConfig(out_dir=str(tmp_path / "index"), source=str(write(tmp_path / "a.jsonl", same)))
+    build(config)
+    assert "note: 1 article has the id of another one" in capsys.readouterr().out
+
+
+def test_lone_surrogates_are_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"id": "1", "title": "x", "text": "a \ud800 b"}])
+    with pytest.raises(UserError, match="has a lone surrogate"):
+        build(IndexConfig(out_dir=str(tmp_path / "index"), source=str(path)))
+
+
+def test_folders_with_other_files_are_left_alone(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"it has other files, notes.txt among them"):
+        build(IndexConfig(out_dir=str(tmp_path), source=str(source)))
+
+
+def test_a_damaged_or_missing_index_says_what_to_do(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    build(IndexConfig(out_dir=str(folder), source=str(source)))
+    open_before = Searcher(folder)
+    for path in (folder / "passages.lance" / "data").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"cannot read the index .*: rebuild it with --overwrite=True"):
+        Searcher(folder).ask("Seine", 3)
+    shutil.rmtree(folder / "passages.lance")
+    with pytest.raises(UserError, match=r"cannot read the index .*: rebuild it with --overwrite=True"):
+        open_before.ask("moon", 3)
+    for content in ("{}x", '{"format": 3}'):
+        (folder / "index.json").write_text(content)
+        with pytest.raises(UserError, match=r"cannot read"):
+            Database(folder)
+    with pytest.raises(UserError, match=r"no index in .*: did you mean --index=.*/index\?"):
+        Database(tmp_path / "indxe")
+
+
 def test_an_index_of_an_earlier_format_can_be_replaced(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "index"
     config = IndexConfig(out_dir=str(folder), source=str(source))
     build(config)
     content = json.loads((folder / "index.json").read_text())
     (folder / "index.json").write_text(json.dumps({**content, "format": 1}))
-    with pytest.raises(UserError, match=r"has format 1, not 2: build it anew with --overwrite=True"):
+    with pytest.raises(UserError, match=r"has format 1, not 3: rebuild the index with --overwrite=True"):
         build(config)
     build(replace(config, overwrite=True))
     assert len(rows(folder)) == content["n_passages"]

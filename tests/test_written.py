@@ -69,6 +69,12 @@ class Says:
         ("Painted by Edouard Manet, its banks are in the river.", False),  # another name
         ("Barges carry gravel, coal, iron, wood and grain.", False),  # other words
         ("Sea grain banks gravel.", False),  # its words, but nothing that the source says
+        ("Napoleon painted its banks in 1874.", False),  # another name, first
+        ("Elephants carry gravel and grain.", False),
+        ("Claude Monet never painted its banks.", False),
+        ("Claude Monet didn't paint its banks.", False),
+        ("Paris lies near Dijon.", False),  # mixed from two sentences
+        ("Barges carry gravel in 1874.", False),
         ("It was a nice day for everyone.", False),
     ],
 )
@@ -90,15 +96,18 @@ def test_each_sentence_comes_once_with_its_source(table: TableEmbedder, found: l
     ]
     assert sampler.prompts[-1] == f"Seine\n\n{BODY}\n\nSummary:"
     assert list(Writer(sampler, table).write("river", [])) == []  # type: ignore[arg-type]
-    assert left_out(3, 1) == "2 more were left out, as no article supports them."
+    assert left_out(3, 1) == "2 sentences were left out, as no article supports them."
+    assert left_out(2, 1) == "1 sentence was left out, as no article supports it."
+    assert left_out(1, 0) == "1 sentence was written, but no article supports it."
     assert left_out(3, 3) == ""
 
 
 def test_a_chat_model_sees_the_question_and_several_sources(table: TableEmbedder, found: list[Found]) -> None:
-    [message] = messages("What is it?", [source_of(one, table) for one in found])
-    assert "Source 1: Seine\nThe river rises" in message["content"]
-    assert "Source 2: Gravel\nGravel is loose" in message["content"]
-    assert "Question: What is it?" in message["content"]
+    system, message = messages("What is it?", [source_of(one, table) for one in found])
+    assert "three short sentences" in system["content"]
+    assert "Seine: The river rises" in message["content"]
+    assert "Gravel: Gravel is loose" in message["content"]
+    assert message["content"].endswith("Question: What is it?")
 
 
 @pytest.mark.parametrize("block_size", [MAX_NEW_TOKENS + 1, MAX_NEW_TOKENS + 150, 2000])
@@ -122,8 +131,9 @@ def test_a_chat_model_of_the_hub_writes(table: TableEmbedder, found: list[Found]
     writer = Writer(sampler, table)
     asked = writer.prompt("What is it?", [source_of(one, table) for one in found])
     assert not isinstance(asked, str), "the template makes a text of it"
-    assert "Question: What is it?" in asked[0]["content"]
-    assert all(one.source is None for one in writer.write("What is it?", found)), "it is not trained"
+    assert "Question: What is it?" in asked[1]["content"]
+    written = [one.source for one in writer.write("What is it?", found)]
+    assert written == [None] * len(written), "it is not trained"
 
 
 def test_articles_are_divided_into_lead_and_body(tmp_path: Path) -> None:
@@ -158,6 +168,13 @@ def test_sentences_are_taken_out_of_their_passages(tmp_path: Path) -> None:
         row = json.loads(line)
         assert len(row["prompt"].split()) >= 8
         assert row["completion"].startswith("Seine ")
+
+
+@pytest.mark.parametrize(
+    "said", [" 首都は東京です。", " He said “it.”", " So it is (or was).", " And so on…"]
+)
+def test_a_last_sentence_may_end_in_any_script(table: TableEmbedder, found: list[Found], said: str) -> None:
+    assert [one.text for one in Writer(Says(said), table).write("x", found)] == [said.strip()]  # type: ignore[arg-type]
 
 
 def test_lexrank_takes_what_most_others_say() -> None:
@@ -195,17 +212,18 @@ def test_the_server_writes_sentence_by_sentence(tmp_path: Path) -> None:
         assert list(map(json.loads, lines)) == [
             {"text": "Paris lies on it.", "source": 1},
             {"text": "Barges carry grain.", "source": 1},
-            {"note": "1 more were left out, as no article supports them."},
+            {"note": "1 sentence was left out, as no article supports it."},
         ]
         searcher.writer = Writer(Says(" It has 12 ports."), searcher.embedder)  # type: ignore[arg-type]
         [line] = client.post("/api/summary", json={"query": "Seine"}).text.splitlines()
-        assert "the articles support none" in json.loads(line)["note"]
+        assert "no article supports it" in json.loads(line)["note"]
         assert client.post("/api/summary", json={"question": "Seine"}).status_code == 400
 
 
 def test_sources_hold_all_words_of_their_passages(table: TableEmbedder, found: list[Found]) -> None:
     source = source_of(found[0], table)
     assert isinstance(source, Source)
-    assert {"777", "1874"} == source.numbers
+    assert [one.numbers for one in source.statements] == [{"777"}, set(), set(), {"1874"}]
+    assert {"sein", "grain"} <= source.statements[2].stems
     assert source.vectors.shape == (len(source.sentences), table.size)
     assert np.allclose(np.linalg.norm(source.vectors, axis=1), 1, atol=1e-5)

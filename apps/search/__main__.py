@@ -33,7 +33,7 @@ WIDTH = 100  # of the printed text, at most
 
 def index(argv: Sequence[str]) -> None:
     """Make an index of a source's articles. If it is stopped, rerun the same command to resume."""
-    config = parse_config(IndexConfig(), argv, index.__doc__ or "")
+    config = parse_config(IndexConfig(), argv, index.__doc__ or "", "index [--key=value ...]")
     check_packages()
     from apps.search.build import build
 
@@ -42,7 +42,8 @@ def index(argv: Sequence[str]) -> None:
 
 def ask(argv: Sequence[str]) -> None:
     """Answer a question with a few sentences and the articles that they are from."""
-    config = parse_config(AskConfig(), first_words_as("question", argv), ask.__doc__ or "")
+    usage = '"..." [--key=value ...]'
+    config = parse_config(AskConfig(), first_words_as("question", argv), ask.__doc__ or "", f"ask {usage}")
     if not config.question.strip():
         raise UserError("no question", 'write it after ask: `python -m apps.search ask "why do leaves fall"`')
     check_packages()
@@ -51,7 +52,7 @@ def ask(argv: Sequence[str]) -> None:
 
         searcher = Searcher(Path(config.index), config.checkpoint)
     answer = searcher.ask(config.question, config.n_results).to_dict()
-    if searcher.writer:
+    if searcher.writer and answer["sentences"]:
         answer |= written_answer(searcher, config, answer)
     if config.json:
         print(json.dumps(answer, ensure_ascii=False, indent=1))
@@ -61,7 +62,8 @@ def ask(argv: Sequence[str]) -> None:
 
 def remove(argv: Sequence[str]) -> None:
     """Take the articles with a title out of an index."""
-    config = parse_config(RemoveConfig(), first_words_as("title", argv), remove.__doc__ or "")
+    usage = 'remove "..." [--key=value ...]'
+    config = parse_config(RemoveConfig(), first_words_as("title", argv), remove.__doc__ or "", usage)
     if not config.title:
         raise UserError("no title", 'write it after remove: `python -m apps.search remove "Seine"`')
     check_packages()
@@ -72,8 +74,9 @@ def remove(argv: Sequence[str]) -> None:
 
 def first_words_as(setting: str, argv: Sequence[str]) -> list[str]:
     """Return a command's words with those before the first setting as one."""
-    at = next((n for n, word in enumerate(argv) if word.startswith("--")), len(argv))
-    return [*([f"--{setting}={' '.join(argv[:at])}"] if at else []), *argv[at:]]
+    at = next((n for n, word in enumerate(argv) if word.startswith("--") or word == "-h"), len(argv))
+    text = " ".join(argv[:at]).encode(errors="replace").decode()  # a terminal may send what is no text
+    return [*([f"--{setting}={text}"] if text.strip() else []), *argv[at:]]
 
 
 def written_answer(searcher: "Searcher", config: AskConfig, answer: dict) -> dict:
@@ -90,14 +93,14 @@ def written_answer(searcher: "Searcher", config: AskConfig, answer: dict) -> dic
 def as_text(answer: dict, width: int) -> str:
     """Return an answer for a terminal."""
     sentences = printable(" ".join(f"{one['text']} [{one['source']}]" for one in answer["sentences"]))
-    parts = [textwrap.fill(sentences, width)] if sentences else []
+    parts = [part for part in (answer["note"], textwrap.fill(sentences, width)) if part]
     for number, result in enumerate(answer["results"], 1):
         where = " - ".join(part for part in (result["title"] or "Without a title", result["section"]) if part)
         lines = [f"[{number}] {where}", *([f"    {result['url']}"] if result["url"] else [])]
         indent = " " * 4
         lines.append(textwrap.fill(result["snippet"], width, initial_indent=indent, subsequent_indent=indent))
         parts.append(printable("\n".join(lines)))
-    return "\n\n".join([*parts, *([answer["note"]] if answer["note"] else [])])
+    return "\n\n".join(parts)
 
 
 def printable(text: str) -> str:
@@ -107,7 +110,7 @@ def printable(text: str) -> str:
 
 def serve(argv: Sequence[str]) -> None:
     """Serve the search page."""
-    config = parse_config(ServeConfig(), argv, serve.__doc__ or "")
+    config = parse_config(ServeConfig(), argv, serve.__doc__ or "", "serve [--key=value ...]")
     check_packages()
     from system.http import api_key
     from system.http import serve as listen

@@ -10,16 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from apps.search.searcher import Searcher, left_out
+from system.errors import UserError
 from system.http import error_response
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"/": "page.html", "/style.css": "style.css", "/script.js": "script.js", "/icon.svg": "icon.svg"}
-AT_ONCE, MOST_WAITING = 4, 64  # questions; more are refused
+AT_ONCE, MOST_AT_ONCE = 4, 64  # questions that are answered, and with those that wait; more are refused
 MOST_WRITING = 8  # summaries, of which one is written at a time
 MOST_CHARACTERS = 200_000  # of a question, of which the first words count
 
@@ -38,7 +39,7 @@ class Api:
         self.searcher, self.n_results = searcher, n_results
         self.turn = asyncio.Semaphore(AT_ONCE)
         self.writing = asyncio.Lock()
-        self.n_waiting = self.n_writing = 0
+        self.n_asked = self.n_writing = 0
 
     def app(self) -> Starlette:
         """Return the app that serves page and API."""
@@ -52,7 +53,8 @@ class Api:
             Route("/api/summary", self.summary, methods=["POST"]),
             Route("/api/about", self.about),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: http_error})
+        handlers = {HTTPException: http_error, UserError: index_error, Exception: unexpected}
+        return Starlette(routes=routes, exception_handlers=handlers)
 
     async def about(self, request: Request) -> JSONResponse:
         """Say what is indexed, and whether a model writes summaries."""
@@ -64,14 +66,14 @@ class Api:
         question = await read_question(request)
         if isinstance(question, Response):
             return question
-        if self.n_waiting >= MOST_WAITING:
+        if self.n_asked >= MOST_AT_ONCE:
             return error_response(429, "too many questions at once: ask again in a moment")
-        self.n_waiting += 1
+        self.n_asked += 1
         try:
             async with self.turn:
                 answer = await asyncio.to_thread(self.searcher.ask, question.query, self.n_results)
         finally:
-            self.n_waiting -= 1
+            self.n_asked -= 1
         return JSONResponse(answer.to_dict())
 
     async def summary(self, request: Request) -> Response:
@@ -96,6 +98,8 @@ class Api:
                         n_shown += 1
                         yield json.dumps({"text": sentence.text, "source": sentence.source + 1}) + "\n"
             yield json.dumps({"note": left_out(n_written, n_shown)}) + "\n"
+        except UserError as error:  # the index is being rebuilt
+            yield json.dumps({"note": str(error)}) + "\n"
         finally:
             self.n_writing -= 1
 
@@ -104,6 +108,8 @@ async def read_question(request: Request) -> Question | Response:
     """Return the question of a request, or what to answer to a wrong one."""
     try:
         return Question.model_validate_json(await request.body())
+    except ClientDisconnect:
+        return Response(status_code=400)  # which nobody reads
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
@@ -114,3 +120,13 @@ async def http_error(request: Request, error: Exception) -> Response:
     """Return an error such as 404 in the form of the others."""
     assert isinstance(error, HTTPException)
     return error_response(error.status_code, error.detail)
+
+
+async def index_error(request: Request, error: Exception) -> Response:
+    """Return why the index cannot be read: another command may be rebuilding it."""
+    return error_response(503, str(error))
+
+
+async def unexpected(request: Request, error: Exception) -> Response:
+    """Return a mistake of ours, whose traceback is in the server's log, in the form of the others."""
+    return error_response(500, "something went wrong: the server's log has it")

@@ -1,7 +1,7 @@
 """Building an index: articles to passages to vectors, in a LanceDB table.
 
 Passages are added by the thousand, each time as one version of the table, with their place in the source. A build that was
-killed goes on after the last place in the table.
+killed resumes after the last place in the table.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,30 @@ import pyarrow.compute as pc
 from lancedb.index import FTS, IvfFlat
 
 from apps.search.config import IndexConfig, RemoveConfig
-from apps.search.database import INDEX_FILE, TABLE, Database, IndexInfo, quoted, schema
+from apps.search.database import (
+    BUILDING_FILE,
+    INDEX_FILE,
+    TABLE,
+    Database,
+    IndexInfo,
+    command,
+    quoted,
+    schema,
+)
 from apps.search.embedders import Embedder, TableEmbedder, open_embedder, table_of
 from apps.search.near import different_tokens
 from apps.search.passages import embedded_text, passages
+from apps.search.spelling import VOCABULARY_FILE, write_vocabulary
 from apps.search.words import STOP_WORDS
-from corpus.articles import Article, Batch, has_text, read_batches
+from corpus.articles import Article, Batch, has_text, read_batches, utf8
+from corpus.input_files import file_ending, uncompressed_name
 from corpus.sources import Source, find_source, with_current_sizes
 from system.errors import UserError, say
 from system.files import cannot_write, only_writer, read_json, replace_file
-from system.progress import announced, bar
+from system.progress import announced, part_bar
 
-BUILDING_FILE = "building.json"  # while an index is built or added to
 PASSAGES_AT_ONCE = 8192  # in a version of the table
-OLD_VERSIONS = timedelta(days=1)  # are kept for who still reads them
+OLD_VERSIONS = timedelta(days=1)  # how long they are kept for those who still read them
 # Numbers in all vectors, from which an exact search takes longer than 50 ms (2 cores with AVX2) and parts of them are searched.
 EXACT_NUMBERS = 14_000_000
 PARTITIONS = 0.6  # times the root of the number of passages
@@ -46,14 +56,14 @@ WORD_INDEXES = {
 
 
 def build(config: IndexConfig) -> None:
-    """Make `out_dir` a complete index of the source, going on where an earlier command stopped."""
+    """Make `out_dir` a complete index of the source, or resume where an earlier command stopped."""
     folder = Path(config.out_dir)
     with only_writer(
         folder, f"another command is writing to {folder}: wait for it, or choose another --out_dir"
     ):
-        if config.overwrite and not is_begun(config, folder):
-            empty(folder)
-        info = IndexInfo.read(folder)
+        check_free(folder)
+        overwrite = config.overwrite and not is_begun(config, folder)
+        info = None if overwrite else IndexInfo.read(folder)
         if info and not config.add and not (folder / BUILDING_FILE).exists():
             check_options(folder, info.options, options(config))
             say(f"{folder} is complete, nothing to do: {about(info)}")
@@ -67,13 +77,22 @@ def build(config: IndexConfig) -> None:
                 f"{folder} was built with another embedder, {info.embedder!r}", "add with that one"
             )
         try:
-            source, addition = begin(config, folder, info, embedder)
+            source, addition = begin(config, folder, info, embedder, overwrite)
             table = lancedb.connect(folder).create_table(TABLE, schema=schema(embedder.size), exist_ok=True)
             add_articles(table, source, embedder, addition)
             info = finish(table, folder, config, embedder, addition, info)
         except OSError as error:
             raise cannot_write(folder, error) from None
     say(f"{folder} is complete: {about(info)}, in {time.perf_counter() - began:,.1f} s")
+
+
+def check_free(folder: Path) -> None:
+    """Raise UserError if a folder holds files, but nothing of an index."""
+    names = {path.name for path in folder.iterdir()}
+    if names and names.isdisjoint((INDEX_FILE, BUILDING_FILE, f"{TABLE}.lance")):
+        raise UserError(
+            f"out_dir={folder}: it has other files, {min(names)} among them", "choose another --out_dir"
+        )
 
 
 def remove(config: RemoveConfig) -> None:
@@ -92,7 +111,7 @@ def remove(config: RemoveConfig) -> None:
         table = lancedb.connect(folder).open_table(TABLE)
         try:
             table.delete(condition)
-            table.optimize(cleanup_older_than=OLD_VERSIONS)
+            table.optimize(cleanup_older_than=unread(table, database.info))
             n_articles, n_passages = table.count_rows("number = 0"), table.count_rows()
             info = database.info
             new = replace(info, version=table.version, n_articles=n_articles, n_passages=n_passages)
@@ -117,13 +136,18 @@ def options(config: IndexConfig) -> dict[str, Any]:
     return chosen
 
 
-def check_options(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def check_options(
+    folder: Path,
+    before: dict[str, Any],
+    now: dict[str, Any],
+    done: str = "was built",
+    fix: str = "choose another --out_dir, add the articles with --add=True, or replace the index with --overwrite=True",
+) -> None:
     """Raise UserError naming the settings that differ from those of the command that began the index."""
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if keys:
         differing = "; ".join(f"{key} was {before.get(key)!r} and is now {now.get(key)!r}" for key in keys)
-        fix = "choose another --out_dir, add them with --add, or replace the index with --overwrite"
-        raise UserError(f"{folder} was built with other settings: {differing}", fix)
+        raise UserError(f"{folder} {done} with other settings: {differing}", fix)
 
 
 def is_begun(config: IndexConfig, folder: Path) -> bool:
@@ -134,27 +158,35 @@ def is_begun(config: IndexConfig, folder: Path) -> bool:
 
 def empty(folder: Path) -> None:
     """Delete an index. Its own file goes first, so that nobody takes the rest for one."""
-    for name in (INDEX_FILE, BUILDING_FILE):
+    for name in (INDEX_FILE, BUILDING_FILE, VOCABULARY_FILE):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / f"{TABLE}.lance", ignore_errors=True)
 
 
 def begin(
-    config: IndexConfig, folder: Path, info: IndexInfo | None, embedder: Embedder
+    config: IndexConfig, folder: Path, info: IndexInfo | None, embedder: Embedder, overwrite: bool
 ) -> tuple[Source, int]:
-    """Return the source and the number of the addition, of a command that was stopped or of a new one."""
-    begun = read_json(folder / BUILDING_FILE, missing={})
+    """Return the source and the number of the addition, of a command that was stopped or of a new one.
+
+    An index to overwrite is deleted once there is a source for another.
+    """
+    begun = {} if overwrite else read_json(folder / BUILDING_FILE, missing={})
     if begun:
-        check_options(folder, begun["options"], options(config))
+        stopped = command(folder, begun["options"] | ({"add": True} if begun["addition"] else {}))
+        check_options(
+            folder, begun["options"], options(config), "was begun", f"run `{stopped}` to its end first"
+        )
         if begun["identity"] != embedder.identity:
             raise UserError(
                 f"{folder} was begun with another version of the model {embedder.name!r}",
                 "install that one, or choose another --out_dir",
             )
         say(f"resuming in {folder}")
-        return with_current_sizes(Source.from_dict(begun["source"]), -1), begun["addition"]
+        return Source.from_dict(begun["source"]), begun["addition"]
     with announced(f"finding the files of {config.dataset if config.source == 'hub' else config.source}"):
         source = find_source(config.source, config.dataset, config.subset, config.n_shards)
+    if overwrite:
+        empty(folder)
     addition = info.n_additions + 1 if info else 0
     content = {
         "options": options(config),
@@ -173,10 +205,9 @@ def add_articles(table: lancedb.table.Table, source: Source, embedder: Embedder,
     file, batch = 0, 0
     if len(places):
         file = pc.max(places["file"]).as_py()
+        source = with_current_sizes(source, file)
         batch = pc.max(places.filter(pc.equal(places["file"], file))["batch"]).as_py() + 1
-    progress = bar(
-        True, total=1.0, desc="indexing", bar_format="{desc}: {percentage:3.0f}% {bar} {remaining} left"
-    )
+    progress = part_bar("indexing")
     reported = time.perf_counter()
     with progress:
         for rows, done in groups(read_batches(source, file, batch)):
@@ -210,8 +241,10 @@ def groups(batches: Iterator[Batch]) -> Iterator[tuple[list[dict[str, Any]], flo
     rows: list[dict[str, Any]] = []
     done = 0.0
     for batch in batches:
-        for article in filter(has_text, batch.articles):
-            rows += [{**row, "file": batch.file, "batch": batch.number} for row in article_rows(article)]
+        for article, place in zip(batch.articles, batch.places, strict=True):
+            if has_text(article):
+                own = article_rows(article, place)
+                rows += [{**row, "file": batch.file, "batch": batch.number} for row in own]
         done = batch.done
         if len(rows) >= PASSAGES_AT_ONCE:
             yield rows, done
@@ -220,10 +253,12 @@ def groups(batches: Iterator[Batch]) -> Iterator[tuple[list[dict[str, Any]], flo
         yield rows, done
 
 
-def article_rows(article: Article) -> list[dict[str, Any]]:
-    """Return an article's passages as rows."""
-    title, text = article.title or "", article.text or ""
-    identity = article.id or hashlib.sha256(f"{title}\n{text}".encode()).hexdigest()[:16]
+def article_rows(article: Article, place: str) -> list[dict[str, Any]]:
+    """Return an article's passages as rows; the title of a text file is its name. Raises UserError for a lone surrogate."""
+    name = Path(uncompressed_name(place)).stem if file_ending(place) == ".txt" else ""
+    title, text = article.title or name, article.text or ""
+    content = utf8(f"{title}\n{text}", place)
+    identity = article.id or hashlib.sha256(content).hexdigest()[:16]
     shared = {"article": identity, "title": title, "url": article.url}
     return [
         {**shared, "number": number, "section": passage.section, "text": passage.text}
@@ -242,9 +277,11 @@ def finish(
     """Make the indexes of words and write the file that makes the index complete."""
     n_passages = table.count_rows()
     if not n_passages:
-        raise UserError(f"source={config.source}: it has no article with text")
+        (folder / BUILDING_FILE).unlink()  # so that another source may follow
+        raise UserError(f"source={config.source}: it has no article with text", "set another --source")
     with announced("indexing the words"):
-        table.optimize(cleanup_older_than=OLD_VERSIONS)
+        write_vocabulary(folder, table)
+        table.optimize(cleanup_older_than=unread(table, info))
         existing = {column for index in table.list_indices() for column in index.columns}
         for column, kind in WORD_INDEXES.items():
             if column not in existing:
@@ -254,7 +291,11 @@ def finish(
             n_partitions = max(1, round(n_passages**0.5 * PARTITIONS))
             table.create_index("vector", config=IvfFlat(distance_type="dot", num_partitions=n_partitions))
     kept = info.options if info else options(config)
-    n_articles = table.count_rows("number = 0")
+    firsts = table.search().where("number = 0").select(["article"]).limit(None).to_arrow()
+    n_articles, n_different = len(firsts), len(firsts["article"].unique())
+    if twice := n_articles - n_different:
+        have = "1 article has" if twice == 1 else f"{twice:,} articles have"
+        say(f"note: {have} the id of another one, and will be found as a part of it")
     words = table_of(embedder).identity
     new = IndexInfo(
         table.version, embedder.name, embedder.identity, words, n_articles, n_passages, kept, addition
@@ -262,3 +303,11 @@ def finish(
     new.write(folder)
     (folder / BUILDING_FILE).unlink(missing_ok=True)
     return new
+
+
+def unread(table: lancedb.table.Table, info: IndexInfo | None) -> timedelta:
+    """Return how old a version of the table must be for nobody to read it: older than the complete one, by OLD_VERSIONS."""
+    if not info:
+        return timedelta(milliseconds=1)
+    [made] = [one["timestamp"] for one in table.list_versions() if one["version"] == info.version]
+    return datetime.now() - made + OLD_VERSIONS

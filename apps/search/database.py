@@ -1,9 +1,10 @@
 """The index on disk: a LanceDB table of passages and a file that says which version of it is complete.
 
 A reader opens the version that index.json names, and whoever writes replaces that file last: so nobody sees half an index,
-nor half an addition.
+nor half an addition. The version before it stays readable until a day later, and longer if nothing is written.
 """
 
+import difflib
 import json
 import shlex
 from collections.abc import Sequence
@@ -17,10 +18,11 @@ import pyarrow as pa
 from lancedb.query import LanceVectorQueryBuilder, MatchQuery
 
 from apps.search.embedders import Embedder, TableEmbedder
-from system.errors import UserError
+from system.errors import UserError, first_line
 from system.files import read_json, replace_file
 
-INDEX_FILE, TABLE, FORMAT = "index.json", "passages", 2
+INDEX_FILE, TABLE, FORMAT = "index.json", "passages", 3
+BUILDING_FILE = "building.json"  # while an index is built or added to
 N_PARTS = 64  # of a vector index that are searched: of 250, they have 96 % of the nearest 100
 
 
@@ -66,9 +68,12 @@ class IndexInfo:
         if content.get("format") != FORMAT:
             raise UserError(
                 f"{folder / INDEX_FILE} has format {content.get('format')}, not {FORMAT}",
-                "build it anew with --overwrite=True",
+                "rebuild the index with --overwrite=True",
             )
-        return IndexInfo(**content)
+        try:
+            return IndexInfo(**content)
+        except TypeError as error:
+            raise damaged(folder, error) from None
 
     def write(self, folder: Path) -> None:
         """Make this the complete index."""
@@ -94,19 +99,44 @@ def schema(size: int) -> pa.Schema:
     )
 
 
+def damaged(folder: Path, error: Exception) -> UserError:
+    """Return the error of an index whose files are not what they were."""
+    return UserError(
+        f"cannot read the index {folder} ({first_line(error)})", "rebuild it with --overwrite=True"
+    )
+
+
+def not_complete(folder: Path) -> tuple[str, str]:
+    """Return what is wrong with a folder that should be an index, and what to do: finish it, take another, or make it."""
+    begun = read_json(folder / BUILDING_FILE, missing={}) if folder.is_dir() else {}
+    if begun:
+        return f"the index {folder} is not complete", f"run `{command(folder, begun['options'])}` to its end"
+    others = sorted(path.parent.name for path in folder.parent.glob(f"*/{INDEX_FILE}"))
+    if others:
+        [name] = difflib.get_close_matches(folder.name, others, n=1, cutoff=0.0)
+        return f"no index in {folder}", f"did you mean --index={shlex.quote(str(folder.parent / name))}?"
+    return f"no index in {folder}", f"run `{command(folder, {})}` to make it"
+
+
+def command(folder: Path, options: dict[str, Any]) -> str:
+    """Return the command that builds an index."""
+    chosen = " ".join(f"--{key}={shlex.quote(str(value))}" for key, value in options.items())
+    return f"python -m apps.search index {chosen} --out_dir={shlex.quote(str(folder))}".replace("  ", " ")
+
+
 class Database:
     """A complete index, open for searching. It stays as it is while another process adds to it."""
 
     def __init__(self, folder: Path) -> None:
         info = IndexInfo.read(folder) if folder.is_dir() else None
         if info is None:
-            raise UserError(
-                f"no complete index in {folder}",
-                f"run `python -m apps.search index --out_dir={shlex.quote(str(folder))}`",
-            )
+            raise UserError(*not_complete(folder))
         self.info = info
-        self.table = lancedb.connect(folder).open_table(TABLE)
-        self.table.checkout(info.version)
+        try:
+            self.table = lancedb.connect(folder).open_table(TABLE)
+            self.table.checkout(info.version)
+        except (RuntimeError, ValueError) as error:
+            raise damaged(folder, error) from None
 
     def check_models(self, embedder: Embedder, words: TableEmbedder) -> None:
         """Raise UserError unless these models wrote the index."""
@@ -114,7 +144,7 @@ class Database:
         for model, identity in written:
             if model.identity != identity:
                 problem = f"the index was built with another version of the model {model.name!r}"
-                raise UserError(problem, "build it anew, or install that version")
+                raise UserError(problem, "rebuild it with --overwrite=True, or install that version")
 
     def articles(self) -> set[str]:
         """Return the ids of all articles."""

@@ -22,7 +22,7 @@ from corpus.articles import Article, has_text, read_batches
 from corpus.sources import find_source
 from system.command_line import parse_config
 from system.errors import UserError, run_command, say
-from system.progress import bar
+from system.progress import part_bar
 from system.settings import PathsText, PathText, checked
 
 BODY_WORDS, LEAD_WORDS = 220, 60  # of a pair, at most; the lead is cut after a sentence
@@ -82,9 +82,11 @@ def sentence_pairs(article: Article) -> Iterator[dict[str, Any]]:
     for number, passage in enumerate(passages(article.text or "")):
         parts = sentences(passage.text)
         long = [n for n, part in enumerate(parts) if len(part.split()) >= SENTENCE_WORDS]
-        if not long or len(passage.text.split()) < LEAST_REST + len(parts[long[0]].split()):
+        if not long:
             continue
         chosen = rng.choice(long)
+        if len(passage.text.split()) < LEAST_REST + len(parts[chosen].split()):
+            continue
         rest = " ".join(parts[:chosen] + parts[chosen + 1 :])
         completion = embedded_text(title, passage.section, rest)
         yield {"id": f"{article.id}-{number}", "prompt": parts[chosen], "completion": completion}
@@ -108,9 +110,7 @@ def write_pairs(config: PairsConfig) -> tuple[int, int]:
     folder.mkdir(parents=True, exist_ok=True)
     held_out: list[tuple[int, int, list[dict[str, Any]]]] = []  # a heap of those with the largest hashes
     n_training = 0
-    progress = bar(
-        True, total=1.0, desc="articles", bar_format="{desc}: {percentage:3.0f}% {bar} {remaining} left"
-    )
+    progress = part_bar("articles")
     with (folder / "train.jsonl").open("w") as file, progress:
         for batch in read_batches(source):
             for place, article in enumerate(filter(has_text, batch.articles)):

@@ -63,19 +63,13 @@ def is_heading(lines: list[str], number: int) -> bool:
     line = lines[number].strip()
     if number == 0 or not 0 < len(line) <= HEADING_CHARACTERS or len(line.split()) > HEADING_WORDS:
         return False
-    if not HEADING.fullmatch(line) or not any(following.strip() for following in lines[number + 1 :][:3]):
+    if not HEADING.fullmatch(line) or not any(
+        following.strip() for following in lines[number + 1 : number + 4]
+    ):
         return False
     if SENTENCE_WORDS.intersection(line.lower().rstrip(".").split()):
         return False
     return line.endswith(".") or not lines[number - 1].strip()
-
-
-def lead(text: str) -> str:
-    """Return the text before the first heading; without any heading, the first paragraph."""
-    first = sections(text)[:1]
-    if not first or first[0].heading:
-        return ""
-    return first[0].text if len(first[0].text) < len(text.strip()) else first[0].text.partition("\n")[0]
 
 
 def sentences(text: str) -> list[str]:

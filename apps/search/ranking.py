@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from apps.search.config import MOST_WORDS
 from apps.search.database import Database, Hit, Matches
 from apps.search.embedders import Embedder
 from apps.search.near import NearWords
@@ -64,22 +63,16 @@ class Found(NamedTuple):
     passages: list[Hit]  # best first
 
 
-def searched(query: str) -> str:
-    """Return the words of a query that are searched for."""
-    return " ".join(words(query)[:MOST_WORDS])
-
-
 def evidence(
     database: Database, embedder: Embedder, near: NearWords, query: str, where: str = ""
 ) -> list[Evidence]:
     """Return the passages that a query finds, with all that speaks for each; `where` is a condition in SQL."""
-    wanted = searched(query)
+    wanted = " ".join(words(query))
     if not wanted:
         return []
-    short = " ".join(query.split()[:MOST_WORDS])  # with its capitals, which tell names from words
     text = searching.submit(database.by_words, wanted, "text", N_FOUND, where=where)
     title = searching.submit(database.by_words, wanted, "title", N_FOUND, where=where)
-    by_vector = database.by_vector(embedder.queries([short])[0], N_FOUND, where)
+    by_vector = database.by_vector(embedder.queries([query])[0], N_FOUND, where)
     by_text, by_title = text.result(), title.result()
     with_words = np.union1d(by_text.rows[:N_TEXT], by_title.rows[:N_TITLE])
     with_vector = by_vector.rows[:N_VECTOR]
@@ -89,7 +82,7 @@ def evidence(
         as_part(by_text, rows),
         as_part(by_title, rows),
         of_rows(by_vector, rows),
-        near.compare(short, [hit.tokens for hit in hits]) if hits else rows,
+        near.compare(query, [hit.tokens for hit in hits]) if hits else rows,
         *title_matches(query, [hit.title for hit in hits]),
         np.isin(rows, with_words),
         np.isin(rows, with_vector),

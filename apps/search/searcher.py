@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apps.search.config import MOST_WORDS
-from apps.search.database import Database, titled
+from apps.search.database import INDEX_FILE, Database, damaged, titled
 from apps.search.embedders import open_embedder, table_of
 from apps.search.extract import extract
 from apps.search.near import NearWords
 from apps.search.passages import sentences
-from apps.search.ranking import Found, Weights, evidence, ranked, searched
-from apps.search.spelling import corrections
-from apps.search.words import content_words, forms, stem, words
+from apps.search.ranking import Found, Weights, evidence, ranked
+from apps.search.spelling import Vocabulary, corrections
+from apps.search.words import WORD, content_words, first_words, forms, stem, words
 
 if TYPE_CHECKING:
     from apps.search.written import Written
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SNIPPET_WORDS = 60
 LOST = 0.5  # of a query's words
 SHOWN_WORDS = 5
-IN_TITLE = re.compile(r'\bintitle:("[^"]*"|\S+)', re.IGNORECASE)
-TOKEN = re.compile(r"[^\W_]+")
+IN_TITLE = re.compile(r'\bintitle:(?:"([^"]*)"|(\S*\w))', re.IGNORECASE)
+MOST_TITLES = 8  # conditions of them
 
 
 class Result(NamedTuple):
@@ -41,7 +41,8 @@ class Result(NamedTuple):
 class Answer(NamedTuple):
     """What is shown for a question. Each sentence names its source by its place in the results, from 1."""
 
-    query: str
+    query: str  # as it was asked
+    searched_for: str  # what was searched for instead, after correcting its spelling; else empty
     sentences: list[dict[str, Any]]
     results: list[Result]
     note: str  # what the reader should know, such as that nothing fits
@@ -52,16 +53,26 @@ class Answer(NamedTuple):
         return {**self._asdict(), "results": [result._asdict() for result in self.results]}
 
 
+class Searched(NamedTuple):
+    """What was searched for, and what that found."""
+
+    query: str
+    found: list[Found]  # best first
+    corrected: dict[str, str]  # words that are in no article, and those that were taken instead
+
+
 class Searcher:
     """An open index with the embedder that wrote it."""
 
     def __init__(self, folder: Path, checkpoint: str = "") -> None:
         """Open an index and, to write summaries, a model. Raises UserError if either is not there or does not fit."""
+        self.folder, self.state = folder, state(folder)
         self.database = Database(folder)
+        self.vocabulary = Vocabulary(folder)
         self.embedder = open_embedder(self.database.info.embedder)
-        words = table_of(self.embedder)
-        self.database.check_models(self.embedder, words)
-        self.near = NearWords(words)
+        self.table = table_of(self.embedder)
+        self.database.check_models(self.embedder, self.table)
+        self.near = NearWords(self.table)
         self.weights = Weights()
         self.writer = None
         if checkpoint:
@@ -70,49 +81,74 @@ class Searcher:
 
             self.writer = Writer(Sampler.load(checkpoint, rows=1), self.embedder)
 
-    def find(self, query: str) -> tuple[str, list[Found], dict[str, str]]:
-        """Return the words that were searched for, the articles they find, best first, and which words were spelled anew."""
-        query, where = conditions(query)
-        found = self._ranked(query, where)
-        seen = [hit for article in found for hit in article.passages]
-        spelled = corrections(self.database, searched(query), seen)
-        if spelled:
-            query = spelled_anew(query, spelled)
-            found = self._ranked(query, where)
-        return query, found, spelled
+    def refresh(self) -> None:
+        """Open the index anew if another command has changed it."""
+        now = state(self.folder)
+        if now and now != self.state:
+            database = Database(self.folder)
+            database.check_models(self.embedder, self.table)
+            self.state, self.database, self.vocabulary = now, database, Vocabulary(self.folder)
 
-    def _ranked(self, query: str, where: str) -> list[Found]:
-        return ranked(evidence(self.database, self.embedder, self.near, query, where), self.weights)
+    def find(self, query: str) -> Searched:
+        """Return what a query finds. Raises UserError if the index cannot be read."""
+        self.refresh()
+        query, where = conditions(query)
+        query = first_words(query, MOST_WORDS)
+        database = self.database
+        try:
+            found = self._ranked(database, query, where)
+            seen = [hit for article in found for hit in article.passages]
+            corrected = corrections(database, self.vocabulary, self.table, query, seen)
+            if corrected:
+                query = " ".join(corrected.get(word, word) for word in words(query))
+                found = self._ranked(database, query, where)
+        except (RuntimeError, OSError) as error:
+            raise damaged(self.folder, error) from None
+        return Searched(query, found, corrected)
+
+    def _ranked(self, database: Database, query: str, where: str) -> list[Found]:
+        return ranked(evidence(database, self.embedder, self.near, query, where), self.weights)
 
     def ask(self, query: str, n_results: int) -> Answer:
         """Return the answer to a question: a few sentences and the best articles."""
         began = time.perf_counter()
-        note = ""
         if not words(query):
-            return Answer(query, [], [], "There is no word in this question." if query.strip() else "", 0.0)
-        if len(words(query)) > MOST_WORDS:
-            note = f"Only the first {MOST_WORDS} words were searched for."
-        query, found, spelled = self.find(query)
-        if spelled:
-            pairs = "; ".join(f"“{other}”, as “{word}” is in no article" for word, other in spelled.items())
-            note = f"Searched for {pairs}. {note}".strip()
+            note = "There is no word in this question." if query.strip() else ""
+            return Answer(query, "", [], [], note, 0.0)
+        wanted, found, corrected = self.find(query)
         found = found[:n_results]
-        results = [result(one, query) for one in found]
-        note = f"{note} {unfound(query, results) if results else 'Nothing was found.'}".strip()
-        chosen = extract(query, found, self.embedder)
+        results = [result(one, wanted) for one in found]
+        lost = unfound(wanted, results)
+        chosen = [] if lost else extract(wanted, found, self.embedder)
         shown = [{"text": one.text, "source": one.source + 1} for one in chosen]
-        return Answer(query, shown, results, note, time.perf_counter() - began)
+        notes = [
+            corrected_note(corrected),
+            f"Only the first {MOST_WORDS} words were searched for." if len(words(query)) > MOST_WORDS else "",
+            lost if results else "Nothing was found.",
+        ]
+        note = " ".join(filter(None, notes))
+        searched_for = wanted if corrected else ""
+        return Answer(query, searched_for, shown, results, note, time.perf_counter() - began)
 
     def summary(self, query: str, n_results: int) -> "Iterator[Written]":
         """Yield the sentences of a summary as the model writes them; their sources are as in `ask`."""
         assert self.writer, "without a checkpoint there is nothing that writes"
-        query, found, _ = self.find(query)
-        yield from self.writer.write(query, found[:n_results])
+        wanted, found, _ = self.find(query)
+        yield from self.writer.write(wanted, found[:n_results])
+
+
+def state(folder: Path) -> tuple[int, int] | None:
+    """Return what changes when an index is completed anew; None without an index."""
+    try:
+        found = (folder / INDEX_FILE).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def conditions(query: str) -> tuple[str, str]:
     """Return a query without its `intitle:word` or `intitle:"some words"`, and the condition in SQL that they are."""
-    parts = [part.strip('"') for part in IN_TITLE.findall(query) if part.strip('"')]
+    parts = [quoted or word for quoted, word in IN_TITLE.findall(query) if quoted or word][:MOST_TITLES]
     rest = IN_TITLE.sub(" ", query)
     return rest if words(rest) else " ".join(parts) or query, titled(parts)
 
@@ -122,21 +158,29 @@ def left_out(n_written: int, n_shown: int) -> str:
     if not n_written:
         return "The model wrote no whole sentence."
     if not n_shown:
-        return f"The model wrote {n_written} sentences: the articles support none, so these are theirs."
+        return f"{counted(n_written)} written, but no article supports {'it' if n_written == 1 else 'any'}."
     if n_written > n_shown:
-        return f"{n_written - n_shown} more were left out, as no article supports them."
+        return f"{counted(n_written - n_shown)} left out, as no article supports {'it' if n_written - n_shown == 1 else 'them'}."
     return ""
 
 
-def spelled_anew(query: str, spelled: dict[str, str]) -> str:
-    """Return the words of a query with other spellings of some."""
-    return " ".join(spelled.get(word, word) for word in words(query))
+def counted(n: int) -> str:
+    """Return how many sentences there were, with their verb."""
+    return "1 sentence was" if n == 1 else f"{n} sentences were"
+
+
+def corrected_note(corrected: dict[str, str]) -> str:
+    """Return a note on words that are in no article, and what was searched for instead."""
+    if not corrected:
+        return ""
+    pairs = [f"“{other}” instead of “{word}”" for word, other in corrected.items()]
+    return f"Searched for {' and '.join(pairs)}, which {'is' if len(pairs) == 1 else 'are'} in no article."
 
 
 def result(found: Found, query: str) -> Result:
     """Return an article as it is shown: a part of its best passage, with the query's words marked."""
     best = found.passages[0]
-    wanted = set(content_words(query)) or {stem(word) for word in words(query)}
+    wanted = set(content_words(query))
     text = snippet(best.text, wanted)
     return Result(
         best.title,
@@ -152,13 +196,15 @@ def result(found: Found, query: str) -> Result:
 def missing(query: str, text: str) -> list[str]:
     """Return the words of a query that a text has in no form, function words left out."""
     present = set(content_words(text))
-    different = dict.fromkeys(words(query)[:MOST_WORDS])
-    return [word for word in different if content_words(word) and stem(word) not in present]
+    different = [word for word in dict.fromkeys(words(query)) if content_words(word)]
+    lost = [word for word in different if stem(word) not in present]
+    # A script without spaces may have the word within a longer one.
+    return [word for word in lost if word.isascii() or word not in text.casefold()]
 
 
 def unfound(query: str, results: Sequence[Result]) -> str:
     """Return a note if half of a query's words or more are in none of the results; else an empty text."""
-    wanted = [word for word in dict.fromkeys(words(query)[:MOST_WORDS]) if content_words(word)]
+    wanted = [word for word in dict.fromkeys(words(query)) if content_words(word)]
     lost = [word for word in wanted if all(word in one.missing for one in results)]
     if not lost or len(lost) < LOST * len(wanted):
         return ""
@@ -183,7 +229,7 @@ def snippet(text: str, wanted: set[str]) -> str:
 
 def marks(text: str, wanted: set[str]) -> list[tuple[int, int]]:
     """Return where a text has the wanted words, in any of their forms."""
-    return [match.span() for match in TOKEN.finditer(text) if wanted.intersection(forms(match[0]))]
+    return [match.span() for match in WORD.finditer(text) if wanted.intersection(forms(match[0]))]
 
 
 def web_address(url: str) -> str:

@@ -1,46 +1,98 @@
-"""Words that no article has, and the nearest ones that articles do have."""
+"""Words that no article has, and the words of articles that were probably meant.
 
-import difflib
-import re
-from collections import Counter
+A typing mistake is a letter too many, too few or wrong, or two in each other's place: the distance of optimal string
+alignment counts them. Of the words that are near, the one is taken that is frequent for its distance, as in a noisy channel
+(Kernighan, Church and Gale 1990).
+"""
+
+import math
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as parquet
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
 
 from apps.search.database import Database, Hit
-from apps.search.words import STOP_WORDS, stem, words
+from apps.search.embedders import TableEmbedder
+from apps.search.words import STOP_WORDS, WORD, stem, words
 
-MIN_LENGTH, MAX_LENGTH = 4, 30  # of a word that is corrected
-LONG = 6  # characters, from which two of them may be wrong
-MIN_LIKENESS = 0.7  # of the two words, by difflib
-N_FUZZY = 20  # passages in which a word is looked for
+VOCABULARY_FILE = "words.parquet"
+LEAST_LETTERS, LEAST_COUNT = 4, 3  # of a word that another is taken for
+MIN_LENGTH, MAX_LENGTH = 5, 30  # of a word that is corrected
+LONG = 7  # letters, from which there may be two mistakes
+MISTAKE = 4.0  # what one takes off the logarithm of a word's frequency
+LEAST_SCORE = -3.0  # so with two mistakes a word must occur 150 times
+BATCH = 4096  # passages
 
 
-def corrections(database: Database, query: str, found: list[Hit]) -> dict[str, str]:
-    """Return other spellings of a query's words that are in no article, as far as there are any.
+class Vocabulary:
+    """The words of an index's texts with how often they occur, read when first needed."""
 
-    `found` is what the query found: a word in it needs no other search.
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / VOCABULARY_FILE
+
+    @cached_property
+    def _content(self) -> tuple[list[str], np.ndarray]:
+        table = parquet.read_table(self.path)
+        return table["word"].to_pylist(), table["count"].to_numpy()
+
+    def nearest(self, word: str) -> str:
+        """Return the word that was probably meant; empty if none is near, or the nearest says nothing, such as "which"."""
+        known, counts = self._content
+        most = 2 if len(word) >= LONG else 1
+        near = process.extract(word, known, scorer=OSA.distance, score_cutoff=most, limit=None)
+        scores = {
+            other: math.log(counts[place]) - MISTAKE * distance
+            for other, distance, place in near
+            if other[0] == word[0] and distance
+        }
+        best = max(scores, key=scores.__getitem__, default="")
+        return best if best and scores[best] >= LEAST_SCORE and best not in STOP_WORDS else ""
+
+
+def write_vocabulary(folder: Path, table: pa.Table) -> None:
+    """Count the words of all passages of a LanceDB table."""
+    parts = [pa.table({"word": pa.array([], pa.string()), "count": pa.array([], pa.int64())})]
+    for batch in table.search().select(["text"]).limit(None).to_batches(BATCH):
+        found = pc.split_pattern_regex(pc.utf8_lower(batch["text"]), r"[^\pL\pM]+")
+        counted = pc.value_counts(pc.list_flatten(found))
+        parts.append(pa.table({"word": counted.field("values"), "count": counted.field("counts")}))
+    counts = (
+        pa.concat_tables(parts)
+        .group_by("word")
+        .aggregate([("count", "sum")])
+        .rename_columns(["word", "count"])
+    )
+    is_long = pc.greater_equal(pc.utf8_length(counts["word"]), LEAST_LETTERS)
+    kept = counts.filter(pc.and_(is_long, pc.greater_equal(counts["count"], LEAST_COUNT)))
+    partial = folder / f"{VOCABULARY_FILE}.tmp"
+    parquet.write_table(kept.sort_by("word"), partial)
+    partial.replace(folder / VOCABULARY_FILE)
+
+
+def corrections(
+    database: Database, vocabulary: Vocabulary, table: TableEmbedder, query: str, found: list[Hit]
+) -> dict[str, str]:
+    """Return the words of a query that are in no article, and what was probably meant, as far as that can be told.
+
+    `found` is what the query found: words in it need no search. Nor do words that are a token of the table: they are rare in
+    this index, but no mistakes.
     """
     text = " ".join(f"{hit.title} {hit.text}" for hit in found).casefold()
     corrected: dict[str, str] = {}
     for word in dict.fromkeys(words(query)):
         if not MIN_LENGTH <= len(word) <= MAX_LENGTH or not word.isalpha() or word in STOP_WORDS:
             continue
-        if word in text or stem(word) in map(stem, set(re.findall(rf"\b{word[:3]}\w*", text))):
+        if word in text or len(next(table.tokens([word]))) == 1:
+            continue
+        if stem(word) in {stem(other) for other in WORD.findall(text) if other.startswith(word[:3])}:
             continue
         if any(len(database.by_words(word, column, 1).rows) for column in ("text", "title")):
             continue
-        if nearest := nearest_word(database, word):
+        if nearest := vocabulary.nearest(word):
             corrected[word] = nearest
     return corrected
-
-
-def nearest_word(database: Database, word: str) -> str:
-    """Return the word of the index that is most like another; empty if none is."""
-    fuzziness = 2 if len(word) >= LONG else 1
-    counts: Counter[str] = Counter()
-    for column in ("title", "text"):
-        for hit in database.hits(database.by_words(stem(word), column, N_FUZZY, fuzziness).rows):
-            counts.update(set(words(f"{hit.title} {hit.text}")))
-    like = {
-        other: difflib.SequenceMatcher(None, word, other).ratio() for other in counts if other[0] == word[0]
-    }
-    best = max(like, key=lambda other: (round(like[other], 2), counts[other]), default="")
-    return best if best and like[best] >= MIN_LIKENESS else ""

@@ -4,6 +4,7 @@ import re
 import threading
 import unicodedata
 from functools import lru_cache
+from itertools import islice
 
 import Stemmer
 
@@ -21,19 +22,28 @@ STOP_WORDS = frozenset(
     whatever when whenever where wherever whether which while who whoever whole whom whose why will with within without
     would yet you your yours yourself yourselves""".split()
 )
-WORD = re.compile(r"[^\W_]+")
-ACCENTS = re.compile("[\u0300-\u036f]+")  # as characters of their own
+# Marks that stand for vowels in India's scripts and others belong to a word; \w leaves them out.
+MARKS = "".join(c for c in map(chr, range(0x300, 0x10000)) if unicodedata.category(c).startswith("M"))
+WORD = re.compile(rf"[^\W_]+(?:[{MARKS}]+[^\W_]*)*")
+ACCENTS = re.compile("(?<=[a-z])[\u0300-\u036f]+")  # of Latin letters, as characters of their own
 
 stemmer = Stemmer.Stemmer("english", 0)  # 0: no cache of its own
 stemming = threading.Lock()  # it keeps the word in itself, so that one thread may use it at a time
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in order, in lower case and without accents."""
+    """Return the words of a text in order, in lower case, those of Latin letters without accents."""
     text = text.casefold()
-    if not text.isascii():  # it takes ten times as long
-        text = ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+    if not text.isascii():  # it takes twice as long
+        text = unicodedata.normalize("NFC", ACCENTS.sub("", unicodedata.normalize("NFD", text)))
     return WORD.findall(text)
+
+
+def first_words(text: str, n: int) -> str:
+    """Return a text as it is up to the end of its n-th word, without what is no character."""
+    text = text.encode(errors="replace").decode()
+    last = next(islice(WORD.finditer(text), n - 1, None), None)
+    return text[: last.end()] if last else text
 
 
 @lru_cache(maxsize=1 << 16)

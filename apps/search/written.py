@@ -1,14 +1,13 @@
 """A summary that a model writes over what was found. A sentence is shown only if a source supports it.
 
-An article supports a sentence if its passages have all the numbers and names of it and most of its other words, if words that
-follow each other in it stand together in one of theirs, and if one of theirs is near to it in meaning. So invented facts are
-found, and words that are thrown together; a false order of true words is not.
+A sentence of a source supports it if that has all its numbers and names and nearly all of its other words, denies if it
+does, and is near to it in meaning. So invented facts are found, and those that are mixed from several sentences. True words
+in a false order are not.
 """
 
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,23 +15,26 @@ import numpy as np
 from apps.search.embedders import Embedder
 from apps.search.passages import sentences, summary_prompt
 from apps.search.ranking import Found
-from apps.search.words import content_words, stem, words
+from apps.search.words import WORD, content_words, stem, words
 from sampling.chat import Message
 from sampling.config import Sampling
 from sampling.sampler import Sampler
 
 MAX_SOURCES, PASSAGES_OF_EACH = 3, 2  # that the model sees
 MAX_NEW_TOKENS = 160
-MIN_PART = 0.75  # of a sentence's words that its source must have
-MIN_TOGETHER = 0.5  # of its pairs of words that follow each other: they must be in one sentence of the source
+MIN_PART = 0.85  # of a sentence's words that one of its source must have
 MIN_DIFFERENT = 0.5  # of its words: small models repeat themselves
-MIN_NEARNESS = 0.5  # of a sentence to the nearest one of its source: the dot product of their vectors
+MIN_NEARNESS = 0.5  # of the two sentences: the dot product of their vectors
 INSTRUCTION = (
-    "Answer the question in at most three short sentences. Use only what the sources say. If they do not answer it, say what "
-    "they do tell about it. Write plain sentences, without lists."
+    "You answer a question in at most three short sentences. Use only what the given text says, in its own words. If it does "
+    "not answer the question, summarize what it says about it."
 )
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-NAME = re.compile(r"(?<=\s)[^\W\d_a-z][^\W_]*")  # with a capital, and not the first word
+DENIAL = re.compile(
+    r"\b(?:no|not|never|none|nobody|nothing|nor|neither|without|cannot)\b|n[^\w\s]t\b", re.IGNORECASE
+)
+# Of a text whose last sentence is complete: a full stop of some script, and closing quotes.
+LAST = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][^\w\s]*\s*$")
 
 
 class Written(NamedTuple):
@@ -42,14 +44,20 @@ class Written(NamedTuple):
     source: int | None
 
 
+class Statement(NamedTuple):
+    """What the words of a sentence say."""
+
+    stems: set[str]
+    numbers: set[str]
+    denies: bool
+
+
 class Source(NamedTuple):
     """An article that a summary is written over."""
 
     title: str
     sentences: list[str]  # of its best passages
-    stems: set[str]  # of all its words, title included
-    stems_of_each: list[set[str]]  # sentence, with the title
-    numbers: set[str]
+    statements: list[Statement]  # of the sentences, each with the title
     vectors: np.ndarray  # of the sentences (N, D)
 
 
@@ -58,31 +66,43 @@ def source_of(article: Found, embedder: Embedder) -> Source:
     passages = sorted(article.passages[:PASSAGES_OF_EACH], key=lambda hit: hit.number)
     title = passages[0].title
     parts = [sentence for hit in passages for sentence in sentences(hit.text)]
-    text = " ".join([title, *parts])
-    of_each = [set(map(stem, words(f"{title} {part}"))) for part in parts]
-    numbers = set(NUMBER.findall(text))
-    return Source(title, parts, set().union(*of_each), of_each, numbers, embedder.passages(parts))
+    statements = [statement(f"{title} {part}")._replace(denies=denies(part)) for part in parts]
+    return Source(title, parts, statements, embedder.passages(parts))
+
+
+def statement(text: str) -> Statement:
+    """Return what the words of a text say."""
+    return Statement(set(map(stem, words(text))), set(NUMBER.findall(text)), denies(text))
+
+
+def denies(text: str) -> bool:
+    """Return whether a sentence has a word such as "not"."""
+    return DENIAL.search(text) is not None
 
 
 def supports(source: Source, sentence: str, embedder: Embedder) -> bool:
     """Return whether a source says what a sentence says, as far as this can be seen from its words."""
-    names = {stem(word) for name in NAME.findall(sentence) for word in words(name)}
     content = content_words(sentence)
-    part = sum(word in source.stems for word in content) / max(1, len(content))
-    if not names <= source.stems or not set(NUMBER.findall(sentence)) <= source.numbers or part < MIN_PART:
+    if len(set(content)) < max(1, MIN_DIFFERENT * len(content)):
         return False
-    if len(set(content)) < MIN_DIFFERENT * len(content):
-        return False
-    pairs = [{a, b} for a, b in pairwise(content)]
-    if sum(any(pair <= one for one in source.stems_of_each) for pair in pairs) < MIN_TOGETHER * len(pairs):
-        return False
-    return float((source.vectors @ embedder.passages([sentence])[0]).max(initial=-1.0)) >= MIN_NEARNESS
+    names = {word for text in WORD.findall(sentence) if text[0].isupper() for word in content_words(text)}
+    own = statement(sentence)
+    nearness = source.vectors @ embedder.passages([sentence])[0]  # (N,)
+    return any(
+        near >= MIN_NEARNESS
+        and names <= one.stems
+        and own.numbers <= one.numbers
+        and own.denies == one.denies
+        and sum(word in one.stems for word in content) >= MIN_PART * len(content)
+        for one, near in zip(source.statements, nearness, strict=True)
+    )
 
 
 def messages(query: str, sources: Sequence[Source]) -> list[Message]:
     """Return what a chat model is asked."""
-    texts = [f"Source {n}: {one.title}\n{' '.join(one.sentences)}" for n, one in enumerate(sources, 1)]
-    return [{"role": "user", "content": "\n\n".join([*texts, f"Question: {query}", INSTRUCTION])}]
+    texts = [f"{one.title}: {' '.join(one.sentences)}" for one in sources]
+    asked = "\n\n".join([*texts, f"Question: {query}"])
+    return [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": asked}]
 
 
 class Writer:
@@ -132,5 +152,5 @@ class Writer:
             *complete, _ = sentences(text) or [""]
             yield from complete[n_complete:]
             n_complete = len(complete)
-        if text.rstrip().endswith((".", "!", "?", '"')):
+        if LAST.search(text):
             yield from sentences(text)[n_complete:]

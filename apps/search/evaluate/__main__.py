@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from apps.search.config import IndexConfig
+from apps.search.config import MOST_WORDS, IndexConfig
+from apps.search.evaluate.figures import bootstrap_error, with_error
 from apps.search.evaluate.queries import QUERIES_FILE, Query, prepare, read_queries, read_synonyms
+from apps.search.words import first_words
 from corpus.articles import jsonl_objects
 from corpus.sources import find_source
 from system.command_line import parse_config
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from apps.search.ranking import Evidence, Weights
 
 Kinds = Literal["words", "vectors", "both"]  # of evidence that counts
-N_RESAMPLES = 2000  # of the bootstrap
 HERE = Path(__file__).parent
 
 
@@ -48,7 +49,7 @@ class EvaluateConfig:
     n_dev: int = 300  # more of them, for choosing the weights (prepare)
     questions: PathText = "configs/search_questions.jsonl"  # that people wrote; of articles in the index
     index: PathText = ""  # empty: out_dir/index (tune, score)
-    split: str = "test"  # or dev (score)
+    split: Literal["test", "dev"] = "test"  # whose queries (score)
     most: int = 0  # queries of each kind, or articles (summaries); 0: all (tune, score)
     url: str = "http://127.0.0.1:8000"  # of the server (load)
     clients: int = 1  # that ask at the same time (load)
@@ -56,6 +57,13 @@ class EvaluateConfig:
     pairs: PathText = "data/lead_pairs/held_out.jsonl"  # from `python -m apps.search.pairs` (summaries)
     checkpoint: PathText = ""  # that summarizes too (summaries)
     show: int = 0  # supported sentences of the model that are printed with their sources (summaries)
+
+    def __post_init__(self) -> None:
+        for name, least in {"n_test": 1, "n_dev": 1, "most": 0, "clients": 1, "show": 0}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least {least}")
+        if self.seconds <= 0:
+            raise ValueError(f"seconds={self.seconds}: must be positive")
 
 
 def run_prepare(config: EvaluateConfig) -> None:
@@ -79,20 +87,23 @@ def all_queries(config: EvaluateConfig) -> list[Query]:
             f"no {QUERIES_FILE} in {folder}", "run `python -m apps.search.evaluate prepare` first"
         )
     queries = read_queries(folder / QUERIES_FILE)
-    if Path(config.questions).exists():
-        for row, _, _ in jsonl_objects(config.questions, ("id", "question", "split")):
-            queries.append(Query("questions", row["split"], row["question"], row["id"]))
+    if not Path(config.questions).exists():
+        raise UserError(
+            f"questions={config.questions}: no such file", "run the command in the project's folder"
+        )
+    for row, _, _ in jsonl_objects(config.questions, ("id", "question", "split")):
+        queries.append(Query("questions", row["split"], row["question"], row["id"]))
     return queries
 
 
-class Found(NamedTuple):
-    """What a query found, before it is weighed."""
+class Asked(NamedTuple):
+    """A query and what it found, before that is weighed."""
 
     query: Query
     evidence: "list[Evidence]"
 
 
-def find(config: EvaluateConfig, split: str) -> list[Found]:
+def find(config: EvaluateConfig, split: str) -> list[Asked]:
     """Return the evidence of all queries of a split."""
     from apps.search.ranking import evidence
     from apps.search.searcher import Searcher
@@ -106,13 +117,15 @@ def find(config: EvaluateConfig, split: str) -> list[Found]:
     queries = [query for query in queries if query.article in present]
     found = []
     for query in tracked(queries, "searching"):
-        own = evidence(searcher.database, searcher.embedder, searcher.near, query.query)
+        own = evidence(
+            searcher.database, searcher.embedder, searcher.near, first_words(query.query, MOST_WORDS)
+        )
         empty = np.empty(0, np.uint16)  # so that texts need no memory
-        found.append(Found(query, [one._replace(hit=one.hit._replace(text="", tokens=empty)) for one in own]))
+        found.append(Asked(query, [one._replace(hit=one.hit._replace(text="", tokens=empty)) for one in own]))
     return found
 
 
-def ranks(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> np.ndarray:
+def ranks(found: Sequence[Asked], weights: "Weights", kinds: Kinds = "both") -> np.ndarray:
     """Return at which place each query's article came, from 1; 0 if it was not found."""
     from apps.search.ranking import ranked
 
@@ -134,19 +147,19 @@ def reciprocal(places: np.ndarray) -> np.ndarray:
     return np.where(places > 0, 1 / np.maximum(places, 1), 0.0)
 
 
-def by_kind(found: Sequence[Found]) -> dict[str, np.ndarray]:
+def by_kind(found: Sequence[Asked]) -> dict[str, np.ndarray]:
     """Return which queries are of each kind."""
     kinds = np.array([one.query.kind for one in found])
     return {kind: kinds == kind for kind in dict.fromkeys(kinds.tolist())}
 
 
-def mean_of_kinds(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> float:
+def mean_of_kinds(found: Sequence[Asked], weights: "Weights", kinds: Kinds = "both") -> float:
     """Return what tuning raises: the mean over kinds of the mean reciprocal rank."""
     values = reciprocal(ranks(found, weights, kinds))
     return float(np.mean([values[chosen].mean() for chosen in by_kind(found).values()]))
 
 
-def tuned(found: Sequence[Found], weights: "Weights", kinds: Kinds = "both") -> "Weights":
+def tuned(found: Sequence[Asked], weights: "Weights", kinds: Kinds = "both") -> "Weights":
     """Return better weights: each is tried at other values in turn, as long as that helps."""
     best = mean_of_kinds(found, weights, kinds)
     for factor in (2.0, 2.0, 1.4, 1.4, 1.2):
@@ -184,9 +197,7 @@ def run_score(config: EvaluateConfig) -> None:
         "vectors": ranks(found, VECTORS_ALONE, "vectors"),
         "both": ranks(found, Weights()),
     }
-    print(
-        "| queries | | n | recall@1 | recall@10 | MRR | MRR less that of words |\n|---|---|---|---|---|---|---|"
-    )
+    print("| queries | | n | recall@1 | recall@10 | MRR | MRR minus words' |\n|---|---|---|---|---|---|---|")
     for kind, chosen in by_kind(found).items():
         for name, places in systems.items():
             own = places[chosen]
@@ -199,25 +210,13 @@ def run_score(config: EvaluateConfig) -> None:
             print(f"| {kind} | {name} | {len(own)} | {figures} | {less} |")
 
 
-def with_error(values: np.ndarray) -> str:
-    """Return a mean with its standard error."""
-    return f"{values.mean():.3f} ± {values.std(ddof=1) / len(values) ** 0.5:.3f}"
-
-
-def bootstrap_error(differences: np.ndarray) -> float:
-    """Return the standard error of a paired difference, by the bootstrap over queries."""
-    rng = np.random.default_rng(1)
-    picked = rng.integers(0, len(differences), (N_RESAMPLES, len(differences)))
-    return float(differences[picked].mean(1).std())
-
-
 def run_load(config: EvaluateConfig) -> None:
     """Print how fast a running server answers the test's queries."""
     from apps.search.evaluate.load import load, report
 
     queries = [query.query for query in all_queries(config) if query.split == "test"]
     random.Random(1).shuffle(queries)
-    print(report(load(config.url, queries, config.clients, config.seconds), config.clients, config.seconds))
+    print(report(*load(config.url, queries, config.clients, config.seconds), config.clients))
 
 
 def run_summaries(config: EvaluateConfig) -> None:

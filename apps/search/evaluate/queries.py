@@ -10,7 +10,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,14 +155,3 @@ def read_synonyms(path: Path) -> dict[str, list[str]]:
 def read_queries(path: Path) -> list[Query]:
     """Return the queries of a JSONL file."""
     return [Query(**json.loads(line)) for line in path.read_text().splitlines()]
-
-
-def broken_rules(question: str, article: Article, its_lead: str) -> list[str]:
-    """Return why a question is not one of the benchmark: it has words of the title, or several of the lead."""
-    words = set(content_words(question))
-    in_title, in_lead = words & set(content_words(article.title or "")), words & set(content_words(its_lead))
-    problems: Sequence[str] = [
-        f"it shares {', '.join(sorted(in_title))} with the title" if in_title else "",
-        f"it shares {', '.join(sorted(in_lead))} with the lead" if len(in_lead) > 1 else "",
-    ]
-    return [problem for problem in problems if problem]

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from apps.search.database import Hit
-from apps.search.embedders import Embedder
+from apps.search.embedders import Embedder, normalized
+from apps.search.evaluate.figures import with_error
 from apps.search.extract import extract
 from apps.search.passages import passages, sentences
 from apps.search.ranking import Found
@@ -65,7 +66,7 @@ def lexrank(parts: Sequence[str]) -> str:
     for row, count in zip(vectors, counts, strict=True):
         for word, n in count.items():
             row[words[word]] = n * math.log(1 + len(parts) / documents[word])
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = normalized(vectors)
     links = vectors @ vectors.T
     links /= np.maximum(links.sum(1, keepdims=True), 1e-12)
     rank = np.full(len(parts), 1 / len(parts))
@@ -87,7 +88,6 @@ def report(rows: Sequence[dict[str, Any]], made: Sequence[Made]) -> str:
     for name in made[0].texts:
         scores = [scorer.score(row["lead"], one.texts[name]) for row, one in zip(rows, made, strict=True)]
         n_words = np.mean([len(one.texts[name].split()) for one in made])
-        figures = [np.array([score[kind].fmeasure for score in scores]) for kind in kinds]
-        cells = [f"{values.mean():.3f} ± {values.std(ddof=1) / len(values) ** 0.5:.3f}" for values in figures]
+        cells = [with_error(np.array([score[kind].fmeasure for score in scores])) for kind in kinds]
         lines.append(f"| {name} | {n_words:.0f} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ const AS_THEY_ARE = "Sentences of the articles below, as they are.";
 const WRITTEN = "Written by a model. Each sentence was checked against its source.";
 const MOST_MISSING = 5; // words of the question that an article does not have, which are shown
 let writes = false; // whether the server has a model that writes summaries
-let asked = 0; // questions so far: only the last one's answer is shown
+let asked = new AbortController(); // of the last question: only its answer is shown, and only it is still written
 
 function element(name, text, properties = {}) {
   const made = Object.assign(document.createElement(name), properties);
@@ -57,13 +57,12 @@ function showAnswer(found) {
 }
 
 // Replaces the answer's sentences with those that the model writes, as they come.
-async function showSummary(query, number) {
+async function showSummary(query, signal) {
   origin.textContent = `${AS_THEY_ARE} A model is writing a summary ...`;
   answer.hidden = false;
   let isFirst = true;
-  const response = await post("api/summary", query);
+  const response = await post("api/summary", query, signal);
   for await (const line of lines(response)) {
-    if (number !== asked) return;
     if (line.note !== undefined) {
       origin.textContent = `${isFirst ? AS_THEY_ARE : WRITTEN} ${line.note}`;
       return;
@@ -88,13 +87,14 @@ async function* lines(response) {
   }
 }
 
-async function post(path, query) {
+async function post(path, query, signal) {
   const response = await fetch(path, {
+    signal,
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ query }),
   });
-  if (!response.ok) throw new Error((await response.json()).error.message);
+  if (!response.ok) throw new Error((await response.json().catch(() => null))?.error?.message || response.statusText);
   return response;
 }
 
@@ -133,35 +133,39 @@ function goTo(index) {
 function describe({ results: found, seconds, note }) {
   if (!found.length) return note || "Nothing was found.";
   const time = seconds < 1 ? `${Math.max(1, Math.round(seconds * 1000))} ms` : `${seconds.toFixed(1)} s`;
-  return `${found.length} articles in ${time}. ${note}`;
+  return `${found.length === 1 ? "1 article" : `${found.length} articles`} in ${time}. ${note}`;
 }
 
 async function ask(query) {
-  const number = ++asked;
+  const { signal } = next();
   say("Searching ...");
   start.hidden = true;
   try {
-    const content = await (await post("api/search", query)).json();
-    if (number !== asked) return;
+    const content = await (await post("api/search", query, signal)).json();
     showAnswer(content.sentences);
     showResults(content.results);
     say(describe(content));
-    if (!writes || !content.results.length) return;
+    if (!writes || !content.sentences.length) return;
   } catch (error) {
-    if (number !== asked) return;
+    if (signal.aborted) return;
     showAnswer([]);
     showResults([]);
     const isLost = error instanceof TypeError;
     say(isLost ? "The server does not answer. Is it still running?" : `No answer: ${error.message}`, true);
     return;
   }
-  showSummary(query, number).catch((error) => {
-    if (number === asked) origin.textContent += ` No summary: ${error.message}.`;
+  showSummary(query, signal).catch((error) => {
+    if (!signal.aborted) origin.textContent += ` No summary: ${error.message}.`;
   });
 }
 
+function next() {
+  asked.abort();
+  return (asked = new AbortController());
+}
+
 function clear() {
-  asked += 1;
+  next();
   showAnswer([]);
   showResults([]);
   say("");
