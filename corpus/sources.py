@@ -205,6 +205,8 @@ def _dataset_files(kind: str, dataset: str, subset: str, n_shards: int) -> Sourc
     except Exception as error:  # datasets, the hub's library and its HTTP library share no other ancestor
         reason = str(error).partition("\n")[0] or type(error).__name__
         fix = ALTERNATIVES if kind == "hub" else _folder_hint(dataset)
+        if kind == "folder" and not os.path.exists(os.path.join(dataset, "README.md")):
+            raise UserError(f"{dataset} has no README.md with the subsets of a hub dataset: {fix}") from None
         raise UserError(f"cannot find the data of {dataset}, --subset={subset} ({reason}): {fix}") from error
     paths = [str(path) for path in found.get(SPLIT, [])]
     if not paths or not all(path.endswith(".parquet") for path in paths):

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 
@@ -44,10 +44,13 @@ def is_loopback(host: str) -> bool:
 
 
 class Gate:
-    """Lets through what may ask: with the key, if there is one, else requests from this machine to localhost."""
+    """Lets through what may ask: with the key, if there is one, else requests from this machine to localhost.
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self.app, self.key = app, key.encode()
+    `public` paths, of a page that asks for the key, need none.
+    """
+
+    def __init__(self, app: ASGIApp, key: str, public: Collection[str] = ()) -> None:
+        self.app, self.key, self.public = app, key.encode(), public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
@@ -69,23 +72,24 @@ class Gate:
                 raise HTTPException(413, f"the request has more than {MAX_BODY_BYTES:,} bytes")
             return message
 
-        status, problem = self._refusal(scope["method"], headers)
+        status, problem = self._refusal(scope, headers)
         if problem:
             await error_response(status, problem)(scope, receive, send_with_headers)
         else:
             await self.app(scope, receive_some, send_with_headers)
 
-    def _refusal(self, method: str, headers: Headers) -> tuple[int, str]:
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str]:
         """Return a status and why the request is not answered; an empty text if it is."""
         scheme, _, found = headers.get("authorization", "").partition(" ")
         is_right = hmac.compare_digest(found.strip().encode("latin-1"), self.key)
-        if self.key and not (is_right and scheme.lower() == "bearer"):
+        needs_key = self.key and scope["path"] not in self.public
+        if needs_key and not (is_right and scheme.lower() == "bearer"):
             return 401, "the API key is missing or wrong: send it as `Authorization: Bearer ...`"
         host = re.sub(r":\d*$", "", headers.get("host", "").lower())  # without its port
         if not self.key and not is_loopback(host):
             return 403, f"the request is for {host!r}: without a key this server answers to localhost only"
         if (
-            method == "POST"
+            scope["method"] == "POST"
             and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json"
         ):
             return 415, "the request must be JSON, with `Content-Type: application/json`"
@@ -109,11 +113,17 @@ def api_key(host: str) -> str:
 
 
 def serve(
-    app: Starlette, host: str, port: int, key: str, about: str, show: Callable[[str], object] | None = None
+    app: Starlette,
+    host: str,
+    port: int,
+    key: str,
+    about: str,
+    show: Callable[[str], object] | None = None,
+    public: Collection[str] = (),
 ) -> None:
     """Serve until SIGINT or SIGTERM; then answer what has begun, for STOP_SECONDS at most.
 
-    Says where it listens, and calls `show` with that address. Port 0 is any free one. Raises UserError if it cannot listen
+    Says where it listens, and calls `show` with that address. Port 0 is any free one; `public` paths need no key. Raises UserError if it cannot listen
     there.
     """
     try:
@@ -134,8 +144,9 @@ def serve(
         if show:
             show(address)
 
+    gate = Gate(app, key, public)
     config = uvicorn.Config(
-        Gate(app, key), log_level="warning", server_header=False, timeout_graceful_shutdown=STOP_SECONDS
+        gate, log_level="warning", server_header=False, timeout_graceful_shutdown=STOP_SECONDS
     )
     _Server(config, ready).run([listening])
     say("stopped")

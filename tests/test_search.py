@@ -1,18 +1,23 @@
 """What a search finds, says and shows, over the built-in encyclopedia and some hostile articles; the page in Chromium."""
 
+import copy
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import uvicorn
 from conftest import ROOT
 from starlette.testclient import TestClient
 
@@ -23,10 +28,12 @@ from apps.search.config import MOST_WORDS, IndexConfig
 from apps.search.extract import extract
 from apps.search.near import different_tokens
 from apps.search.passages import embedded_text, sentences
-from apps.search.ranking import N_TEXT, N_VECTOR, evidence
+from apps.search.ranking import N_TEXT, N_VECTOR, Found, evidence
 from apps.search.searcher import Searcher, marks, missing, snippet, web_address
+from apps.search.written import Written
 from corpus.builtin.encyclopedia import articles
 from system.errors import UserError
+from system.http import Gate
 
 SCRIPT = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
 HOSTILE = [
@@ -294,9 +301,10 @@ def test_questions_are_asked_on_the_command_line(folder: Path, capsys: pytest.Ca
 class Page:
     """The server of the page, in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         command = [sys.executable, "-m", "apps.search", "serve", f"--index={folder}", "--port=0"]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        variables = os.environ | environment
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=variables)
         assert self.process.stdout
         found = re.search(r"http://127\.0\.0\.1:\d+", self.process.stdout.readline())
         assert found
@@ -403,6 +411,75 @@ def browser() -> Iterator[Any]:
     running = webdriver.Chrome(options, webdriver.ChromeService(driver))
     yield running
     running.quit()
+
+
+class Writes:
+    """Stands for a model that writes a sentence on its question, and after that on "Seine" for ever."""
+
+    def write(self, query: str, found: Sequence[Found]) -> Iterator[Written]:
+        yield Written(f"So much on {query}.", 0)
+        yield Written("This is not so.", None)
+        while query == "Seine":
+            time.sleep(0.05)
+            yield Written("Nor is this.", None)
+
+
+@contextmanager
+def served(api: Api) -> Iterator[str]:
+    """Serve an API from this process, and yield its address."""
+    server = uvicorn.Server(uvicorn.Config(Gate(api.app(), ""), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_summary_replaces_the_answer_and_ends_with_its_question(searcher: Searcher, browser: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def text(selector: str) -> str:
+        return browser.find_element(By.CSS_SELECTOR, selector).text
+
+    def wait(condition: Any) -> None:
+        WebDriverWait(browser, 20).until(lambda _: condition())
+
+    writing = copy.copy(searcher)
+    writing.writer = Writes()  # type: ignore[assignment]
+    with served(Api(writing, 10)) as address:
+        browser.get(f"{address}/?q=Seine")
+        wait(lambda: "It is still writing" in text("#origin"))
+        assert text("#sentences") == "So much on Seine.[1]"
+        box = browser.find_element(By.CSS_SELECTOR, "#query")
+        box.clear()
+        box.send_keys("The Who\n")  # the server writes one summary at a time
+        wait(lambda: "1 sentence was left out" in text("#origin"))
+        assert text("#sentences") == "So much on The Who.[1]"
+        assert text("#origin").startswith("Written by a model. Each sentence was checked")
+
+
+def test_the_page_asks_for_the_key_of_its_server(folder: Path, browser: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def wait(selector: str, text: str) -> None:
+        WebDriverWait(browser, 20).until(
+            lambda _: text in browser.find_element(By.CSS_SELECTOR, selector).text
+        )
+
+    page = Page(folder, WIKIGPT_API_KEY="a/key")
+    assert httpx.get(f"{page.url}/api/about").status_code == 401
+    browser.get(f"{page.url}/?q=Seine")
+    wait("#status", "the server needs its key")
+    for key, status in (("wrong", "this is not the server's key"), ("a/key", "articles in")):
+        browser.switch_to.active_element.send_keys(f"{key}\n")
+        wait("#status", status)
+    wait("#results", "Seine")
+    page.stop()
 
 
 def test_the_page_is_used_with_the_keyboard_alone(folder: Path, browser: Any) -> None:

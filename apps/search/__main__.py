@@ -117,14 +117,14 @@ def serve(argv: Sequence[str]) -> None:
 
     key = api_key(config.host)
     with announced_on_stderr(f"opening {config.index}"):
-        from apps.search.api import Api
+        from apps.search.api import FILES, Api
         from apps.search.searcher import Searcher
 
         searcher = Searcher(Path(config.index), config.checkpoint)
     info = searcher.database.info
     about = f"{info.n_articles:,} articles"
     app = Api(searcher, config.n_results).app()
-    listen(app, config.host, config.port, key, about, webbrowser.open if config.open else None)
+    listen(app, config.host, config.port, key, about, webbrowser.open if config.open else None, FILES)
 
 
 def check_packages() -> None:

@@ -15,7 +15,8 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from system.errors import UserError, first_line
-from system.hub import is_hub_name, is_model_folder
+from system.hub import is_hub_name, is_model_folder, is_offline, server
+from system.network import reachable
 
 BATCH_TEXTS = 256  # that a table embeds at a time, to keep memory small
 STATIC, MINILM = "static", "minilm"  # by these names; others are folders or names of the hub
@@ -78,11 +79,14 @@ class SentenceEmbedder:
             raise UserError(
                 f"embedder={name}: sentence-transformers is not installed: run `pip install 'sentence-transformers>=5'`"
             ) from None
+        # Without an answer of the hub, its cache: else the library retries for a minute.
+        is_local = not is_hub_name(folder) or is_offline() or not reachable(server())
         try:
-            self.model = SentenceTransformer(folder, device="cpu")
+            self.model = SentenceTransformer(folder, device="cpu", local_files_only=is_local)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"embedder={name}: {first_line(error)}: use a folder or a hub name of a sentence-transformers model"
+                f"embedder={name}: {first_line(error)}: use a folder or a hub name of a sentence-transformers model,"
+                " online or in the hub's cache"
             ) from None
         self.name = name
         self.size = self.passages([name]).shape[1]

@@ -9,6 +9,8 @@ const sentences = document.getElementById("sentences");
 const origin = document.getElementById("origin"); // where the sentences are from
 const results = document.getElementById("results");
 const start = document.getElementById("start");
+const keyForm = document.getElementById("key-form");
+const keyInput = document.getElementById("key");
 const LONGEST_ADDRESS = 500; // characters of a question that is kept in the page's address
 const AS_THEY_ARE = "Sentences of the articles below, as they are.";
 const WRITTEN = "Written by a model. Each sentence was checked against its source.";
@@ -87,13 +89,21 @@ async function* lines(response) {
   }
 }
 
-async function post(path, query, signal) {
-  const response = await fetch(path, {
-    signal,
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ query }),
-  });
+function post(path, query, signal) {
+  const headers = { "Content-Type": "application/json" };
+  return request(path, { signal, method: "POST", headers, body: JSON.stringify({ query }) });
+}
+
+// Sends the key that this tab was given, and asks for one if the server needs another.
+async function request(path, settings = {}) {
+  const key = sessionStorage.getItem("key");
+  const headers = { ...settings.headers, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+  const response = await fetch(path, { ...settings, headers });
+  if (response.status === 401) {
+    keyForm.hidden = false;
+    keyInput.focus();
+    throw new Error(key ? "this is not the server's key" : "the server needs its key");
+  }
   if (!response.ok) throw new Error((await response.json().catch(() => null))?.error?.message || response.statusText);
   return response;
 }
@@ -188,8 +198,17 @@ form.addEventListener("submit", (event) => {
   else clear();
 });
 
+keyForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("key", keyInput.value);
+  keyInput.value = "";
+  keyForm.hidden = true;
+  input.focus();
+  begin();
+});
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.activeElement === keyInput) return;
   const links = titles();
   const here = links.indexOf(document.activeElement);
   if (event.key === "/" && document.activeElement !== input) input.focus();
@@ -204,12 +223,15 @@ document.addEventListener("keydown", (event) => {
 window.addEventListener("popstate", load);
 async function begin() {
   try {
-    const about = await (await fetch("api/about")).json();
+    const about = await (await request("api/about")).json();
     writes = about.writes;
     const [articles, passages] = [about.articles, about.passages].map((n) => n.toLocaleString("en"));
     document.getElementById("about").textContent =
       `${articles} articles in ${passages} passages are searched, on this machine alone.`;
-  } catch {} // `load` says that the server does not answer
+  } catch (error) {
+    if (!keyForm.hidden) return say(`No answer: ${error.message}.`, true);
+    // Else `load` says that the server does not answer.
+  }
   load();
 }
 begin();
