@@ -30,6 +30,7 @@ from apps.search.near import different_tokens
 from apps.search.passages import embedded_text, sentences
 from apps.search.ranking import N_TEXT, N_VECTOR, Found, evidence
 from apps.search.searcher import Searcher, marks, missing, snippet, web_address
+from apps.search.words import content_words
 from apps.search.written import Written
 from corpus.builtin.encyclopedia import articles
 from system.errors import UserError
@@ -260,14 +261,15 @@ def test_what_is_not_there_is_said(searcher: Searcher) -> None:
     lost = searcher.ask("zzyzx 77123", 3)
     assert lost.note == "No good match: none of these has “zzyzx”, “77123”."
     assert (lost.sentences, len(lost.results)) == ([], 3)
-    assert missing("京", "東京は日本") == []
+    assert missing("京", {"東京は日本"}, "東京は日本") == []
     assert searcher.ask("river intitle:seine?", 3).results[0].title == "Seine"
-    assert missing("The rivers of Brazil", "A river in Chile") == ["brazil"]
+    assert missing("The rivers of Brazil", {"river", "chile"}, "A river in Chile") == ["brazil"]
 
 
 def test_snippets_show_where_the_words_are(searcher: Searcher) -> None:
     text = "It is old. " * 30 + "Leaves fall in autumn. They were changing colours."
-    part = snippet(text, {"leav", "colour"})
+    parts = sentences(text)
+    part = snippet(parts, [set(content_words(part)) for part in parts], {"leav", "colour"})
     assert part.endswith("changing colours.")
     assert len(part.split()) <= 60
     assert [part[start:stop] for start, stop in marks(part, {"leav", "colour"})] == ["Leaves", "colours"]

@@ -181,21 +181,23 @@ def result(found: Found, query: str) -> Result:
     """Return an article as it is shown: a part of its best passage, with the query's words marked."""
     best = found.passages[0]
     wanted = set(content_words(query))
-    text = snippet(best.text, wanted)
+    parts = sentences(best.text)
+    stems = [set(content_words(part)) for part in parts]
+    text = snippet(parts, stems, wanted)
+    around = f"{best.title} {best.section}"
     return Result(
         best.title,
         web_address(best.url),
         best.section,
         text,
         marks(text, wanted),
-        missing(query, f"{best.title} {best.section} {best.text}"),
+        missing(query, set(content_words(around)).union(*stems), f"{around} {best.text}"),
         found.score,
     )
 
 
-def missing(query: str, text: str) -> list[str]:
-    """Return the words of a query that a text has in no form, function words left out."""
-    present = set(content_words(text))
+def missing(query: str, present: set[str], text: str) -> list[str]:
+    """Return the words of a query that a text, whose stems are `present`, has in no form, function words left out."""
     different = [word for word in dict.fromkeys(words(query)) if content_words(word)]
     lost = [word for word in different if stem(word) not in present]
     # A script without spaces may have the word within a longer one.
@@ -211,12 +213,11 @@ def unfound(query: str, results: Sequence[Result]) -> str:
     return f"No good match: none of these has {', '.join(f'“{word}”' for word in lost[:SHOWN_WORDS])}."
 
 
-def snippet(text: str, wanted: set[str]) -> str:
-    """Return the sentences of a passage, in a row and up to SNIPPET_WORDS, that have the most of the wanted words."""
-    parts = sentences(text)
+def snippet(parts: Sequence[str], stems: Sequence[set[str]], wanted: set[str]) -> str:
+    """Return the sentences of a passage, in a row and up to SNIPPET_WORDS, that have the most of the wanted stems."""
     lengths = [len(part.split()) for part in parts]
-    found = [wanted & set(content_words(part)) for part in parts]
-    best, most = text, -1
+    found = [wanted & own for own in stems]
+    best, most = "", -1
     for start in range(len(parts)):
         end = start + 1
         while end < len(parts) and sum(lengths[start : end + 1]) <= SNIPPET_WORDS:

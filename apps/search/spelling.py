@@ -9,7 +9,6 @@ import math
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as parquet
@@ -18,7 +17,7 @@ from rapidfuzz.distance import OSA
 
 from apps.search.database import Database, Hit
 from apps.search.embedders import TableEmbedder
-from apps.search.words import STOP_WORDS, WORD, stem, words
+from apps.search.words import STOP_WORDS, words
 
 VOCABULARY_FILE = "words.parquet"
 LEAST_LETTERS, LEAST_COUNT = 4, 3  # of a word that another is taken for
@@ -36,19 +35,19 @@ class Vocabulary:
         self.path = folder / VOCABULARY_FILE
 
     @cached_property
-    def _content(self) -> tuple[list[str], np.ndarray]:
+    def counts(self) -> dict[str, int]:
+        """How often each word occurs; rare ones are left out."""
         table = parquet.read_table(self.path)
-        return table["word"].to_pylist(), table["count"].to_numpy()
+        return dict(zip(table["word"].to_pylist(), table["count"].to_pylist(), strict=True))
 
     def nearest(self, word: str) -> str:
         """Return the word that was probably meant; empty if none is near, or the nearest says nothing, such as "which"."""
-        known, counts = self._content
         most = 2 if len(word) >= LONG else 1
-        near = process.extract(word, known, scorer=OSA.distance, score_cutoff=most, limit=None)
+        near = process.extract(word, self.counts.keys(), scorer=OSA.distance, score_cutoff=most, limit=None)
         scores = {
-            other: math.log(counts[place]) - MISTAKE * distance
-            for other, distance, place in near
-            if other[0] == word[0] and distance
+            other: math.log(self.counts[other]) - MISTAKE * distance
+            for other, distance, _ in near
+            if other[0] == word[0]
         }
         best = max(scores, key=scores.__getitem__, default="")
         return best if best and scores[best] >= LEAST_SCORE and best not in STOP_WORDS else ""
@@ -87,9 +86,7 @@ def corrections(
     for word in dict.fromkeys(words(query)):
         if not MIN_LENGTH <= len(word) <= MAX_LENGTH or not word.isalpha() or word in STOP_WORDS:
             continue
-        if word in text or len(next(table.tokens([word]))) == 1:
-            continue
-        if stem(word) in {stem(other) for other in WORD.findall(text) if other.startswith(word[:3])}:
+        if word in text or word in vocabulary.counts or len(next(table.tokens([word]))) == 1:
             continue
         if any(len(database.by_words(word, column, 1).rows) for column in ("text", "title")):
             continue
