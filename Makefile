@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo search test test-gpu gpu-report faults check clean
+.PHONY: setup demo search book test test-gpu gpu-report faults check clean
 
 setup: .venv/run  ## what training and sampling need
 
@@ -28,6 +28,10 @@ setup: .venv/run  ## what training and sampling need
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
+.venv/book: requirements-book.txt .venv/run
+	$(INSTALL) -r requirements-book.txt
+	@touch $@
+
 demo: .venv/run  ## prepare the built-in corpus, train on it, draw the loss curve, print samples, count the facts it knows
 	$(BIN)/python prepare_data.py --source=builtin --tokenizer=bpe:8192 --validation_fraction=0.05 --out_dir=data/demo
 	$(BIN)/python train.py configs/demo.py
@@ -40,6 +44,10 @@ demo: .venv/run  ## prepare the built-in corpus, train on it, draw the loss curv
 search: .venv/apps  ## a search page over the built-in encyclopedia, at http://127.0.0.1:8000
 	$(BIN)/python -m apps.search index --source=builtin --out_dir=index/builtin
 	$(BIN)/python -m apps.search serve --index=index/builtin --open=True
+
+book: .venv/book  ## the book, executed: pages in out/book/html
+	$(BIN)/python -m sphinx -q -W --keep-going -b html book out/book/html
+	@echo "Open out/book/html/index.html."
 
 check: .venv/dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .

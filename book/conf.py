@@ -1,0 +1,54 @@
+"""Sphinx's settings for the book: `make book` builds it into out/book."""
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import jupyter_server_mathjax  # type: ignore[import-not-found]
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # for this process
+os.environ["PYTHONPATH"] = str(ROOT)  # and for the kernels that execute the cells
+
+# The chapters' networks are small: a second thread would wait for the first more than it helps.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+project = "Self-attention for newbies"
+author = "the wikigpt authors"
+copyright = author
+extensions = ["myst_nb", "sphinx_external_toc"]
+external_toc_path = "_toc.yml"
+exclude_patterns = ["exercises", "measured", "style"]
+html_theme = "sphinx_book_theme"
+html_title = project
+html_theme_options = {"use_download_button": True, "use_fullscreen_button": False, "show_toc_level": 2}
+html_static_path = ["style"]
+html_css_files = ["book.css"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3
+
+# A chapter is executed again when its text changes, or any code that it may import.
+_code = sorted([*ROOT.glob("*.py"), *ROOT.glob("book/*.py"), *ROOT.glob("corpus/**/*.py")])
+_digest = hashlib.sha256(b"".join(path.read_bytes() for path in _code)).hexdigest()[:16]
+nb_execution_mode = "force" if os.environ.get("CI") else "cache"
+nb_execution_cache_path = str(ROOT / "out" / "book" / "executed" / _digest)
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600  # seconds for a cell
+nb_merge_streams = True
+
+# MathJax 2.7 comes with the package jupyter-server-mathjax and is copied beside the pages, so that no page asks another host.
+mathjax_path = "mathjax/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,Safe"
+myst_update_mathjax = False
+
+
+def _copy_mathjax(app, error) -> None:  # type: ignore[no-untyped-def]
+    if error is None and app.builder.format == "html":
+        source = Path(jupyter_server_mathjax.__file__).parent / "static"
+        shutil.copytree(source, Path(app.outdir) / "_static" / "mathjax", dirs_exist_ok=True)
+
+
+def setup(app) -> None:  # type: ignore[no-untyped-def]
+    """Let Sphinx call us when it has built the pages."""
+    app.connect("build-finished", _copy_mathjax)
