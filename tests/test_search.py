@@ -185,6 +185,8 @@ def test_the_answer_is_sentences_of_its_sources(searcher: Searcher) -> None:
         assert order == sorted(order)
     assert "Seine" in searcher.ask("which river flows through Paris", 10).sentences[0]["text"]
     assert extract("nothing", [], searcher.embedder) == []
+    for query, sentence in (("首都", "東京は日本の首都です。"), ("भाषा", "हिन्दी भारत की भाषा है।")):
+        assert sentence in [one["text"] for one in searcher.ask(query, 3).sentences]
 
 
 def test_results_are_articles_once_each(searcher: Searcher) -> None:

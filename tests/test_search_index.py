@@ -258,10 +258,51 @@ def test_a_wrong_source_or_embedder_overwrites_nothing(source: Path, tmp_path: P
     config = IndexConfig(out_dir=str(tmp_path / "index"), source=str(source))
     build(config)
     before = rows(tmp_path / "index")
-    for wrong in (replace(config, source="nothing*"), replace(config, embedder="none")):
+    text = source.read_text()
+    (tmp_path / "bad.jsonl").write_text(f"{text}{{}}\n")
+    bad = replace(config, source=f"{tmp_path}/bad.jsonl")
+    reader = Searcher(tmp_path / "index")
+    for wrong in (replace(config, source="nothing*"), replace(config, embedder="none"), bad):
         with pytest.raises(UserError):
             build(replace(wrong, overwrite=True))
+        assert rows(tmp_path / "index") == before
+        assert sorted(path.name for path in (tmp_path / "index").iterdir()) == [
+            "index.json",
+            "passages_1.lance",
+            "words.parquet",
+        ]
+    with pytest.raises(UserError, match="has no key 'text'"):
+        build(replace(bad, add=True))
     assert rows(tmp_path / "index") == before
+    (tmp_path / "bad.jsonl").write_text(text)
+    build(replace(bad, overwrite=True))
+    assert rows(tmp_path / "index") == before
+    assert reader.ask("moon", 3).results, "a reader goes over to the new one"
+    assert (tmp_path / "index" / "passages_2.lance").exists()
+    assert not (tmp_path / "index" / "passages_1.lance").exists()
+
+
+def test_a_stopped_addition_gives_way_to_another(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "index"
+    config = IndexConfig(out_dir=str(folder), source=str(source))
+    build(config)
+    before = rows(folder)
+    new = [{"id": name, "title": name, "text": f"{name} is a place."} for name in ("Xanadu", "Ys")]
+    add = [
+        replace(config, add=True, source=str(write(tmp_path / f"{n}.jsonl", [row])))
+        for n, row in enumerate(new)
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(LanceTable, "optimize", lambda *args, **settings: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            build(add[0])
+    with pytest.raises(UserError, match=r"was begun with other settings.*run `python .*0.jsonl.*--add=True"):
+        build(replace(config, source="builtin"))
+    build(add[1])
+    assert f"note: what `python -m apps.search index --source={tmp_path}/0.jsonl" in capsys.readouterr().out
+    assert {row[0] for row in rows(folder)} == {row[0] for row in before} | {"Ys"}
 
 
 def test_the_complete_version_stays_however_old_it_is(
@@ -330,17 +371,25 @@ def test_a_damaged_or_missing_index_says_what_to_do(source: Path, tmp_path: Path
     folder = tmp_path / "index"
     build(IndexConfig(out_dir=str(folder), source=str(source)))
     open_before = Searcher(folder)
-    for path in (folder / "passages.lance" / "data").iterdir():
+    words = (folder / "words.parquet").read_bytes()
+    (folder / "words.parquet").write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"cannot read the index .*: rebuild it with --overwrite=True"):
+        Searcher(folder).ask("mountian", 3)
+    (folder / "words.parquet").write_bytes(words)
+    for path in (folder / "passages_1.lance" / "data").iterdir():
         path.write_bytes(b"broken")
     with pytest.raises(UserError, match=r"cannot read the index .*: rebuild it with --overwrite=True"):
         Searcher(folder).ask("Seine", 3)
-    shutil.rmtree(folder / "passages.lance")
+    shutil.rmtree(folder / "passages_1.lance")
     with pytest.raises(UserError, match=r"cannot read the index .*: rebuild it with --overwrite=True"):
         open_before.ask("moon", 3)
-    for content in ("{}x", '{"format": 3}'):
+    for content in ("{}x", '{"format": 3}', "[]"):
         (folder / "index.json").write_text(content)
-        with pytest.raises(UserError, match=r"cannot read"):
+        with pytest.raises(UserError, match=r"cannot read .*: rebuild it with"):
             Database(folder)
+    (folder / "index.json").write_text("{}")
+    with pytest.raises(UserError, match=r"has format None, not 3: rebuild the index"):
+        Database(folder)
     with pytest.raises(UserError, match=r"no index in .*: did you mean --index=.*/index\?"):
         Database(tmp_path / "indxe")
 

@@ -75,6 +75,8 @@ class Says:
         ("Claude Monet didn't paint its banks.", False),
         ("Paris lies near Dijon.", False),  # mixed from two sentences
         ("Barges carry gravel in 1874.", False),
+        ("The answer to the question is that the river rises near Dijon and flows 777 km to the sea.", False),
+        ('Barges carry "gravel and grain.', False),
         ("It was a nice day for everyone.", False),
     ],
 )

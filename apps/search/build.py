@@ -5,6 +5,7 @@ killed resumes after the last place in the table.
 """
 
 import hashlib
+import itertools
 import json
 import shutil
 import time
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lancedb
 import numpy as np
@@ -24,7 +25,6 @@ from apps.search.config import IndexConfig, RemoveConfig
 from apps.search.database import (
     BUILDING_FILE,
     INDEX_FILE,
-    TABLE,
     Database,
     IndexInfo,
     command,
@@ -34,7 +34,7 @@ from apps.search.database import (
 from apps.search.embedders import Embedder, TableEmbedder, open_embedder, table_of
 from apps.search.near import different_tokens
 from apps.search.passages import embedded_text, passages
-from apps.search.spelling import VOCABULARY_FILE, write_vocabulary
+from apps.search.spelling import write_vocabulary
 from apps.search.words import STOP_WORDS
 from corpus.articles import Article, Batch, has_text, read_batches, utf8
 from corpus.input_files import file_ending, uncompressed_name
@@ -43,6 +43,7 @@ from system.errors import UserError, say
 from system.files import cannot_write, only_writer, read_json, replace_file
 from system.progress import announced, part_bar
 
+TABLE = "passages"  # with a number
 PASSAGES_AT_ONCE = 8192  # in a version of the table
 OLD_VERSIONS = timedelta(days=1)  # how long they are kept for those who still read them
 # Numbers in all vectors, from which an exact search takes longer than 50 ms (2 cores with AVX2) and parts of them are searched.
@@ -55,44 +56,116 @@ WORD_INDEXES = {
 }
 
 
+class Work(NamedTuple):
+    """What a command builds, as building.json has it until that is complete."""
+
+    options: dict[str, Any]  # of the command
+    source: Source
+    identity: str  # of the embedder
+    addition: int  # 0 for a new index
+    table: str
+
+    @staticmethod
+    def read(folder: Path) -> "Work | None":
+        """Return what a command that was stopped did here, None if none was."""
+        content = read_json(folder / BUILDING_FILE, missing={})
+        return Work(**{**content, "source": Source.from_dict(content["source"])}) if content else None
+
+    def write(self, folder: Path) -> None:
+        """Remember it."""
+        content = {**self._asdict(), "source": self.source.to_dict()}
+        replace_file(folder / BUILDING_FILE, json.dumps(content, indent=1) + "\n")
+
+    def command(self, folder: Path) -> str:
+        """Return the command that did it."""
+        return command(folder, self.options | ({"add": True} if self.addition else {}))
+
+
 def build(config: IndexConfig) -> None:
-    """Make `out_dir` a complete index of the source, or resume where an earlier command stopped."""
+    """Make `out_dir` a complete index of the source, or resume where an earlier command stopped.
+
+    An index that is there stays as it is until the new one, or the addition, is complete.
+    """
     folder = Path(config.out_dir)
     with only_writer(
         folder, f"another command is writing to {folder}: wait for it, or choose another --out_dir"
     ):
         check_free(folder)
-        overwrite = config.overwrite and not is_begun(config, folder)
-        info = None if overwrite else IndexInfo.read(folder)
-        if info and not config.add and not (folder / BUILDING_FILE).exists():
+        stopped = Work.read(folder)
+        is_new = config.overwrite or (stopped is not None and not stopped.addition)
+        info = None if is_new else IndexInfo.read(folder)
+        if info and not config.add and not stopped:
             check_options(folder, info.options, options(config))
             say(f"{folder} is complete, nothing to do: {about(info)}")
             return
         if config.add and not info:
-            raise UserError(f"add=True: no complete index in {folder}", "build one without --add")
+            problem = f"add=True: no complete index in {folder}"
+            raise UserError(
+                problem, f"run `{stopped.command(folder)}` first" if stopped else "build one without --add"
+            )
         began = time.perf_counter()
         embedder = open_embedder(config.embedder)
         if info and info.identity != embedder.identity:
             raise UserError(
                 f"{folder} was built with another embedder, {info.embedder!r}", "add with that one"
             )
+        if stopped and is_given_up(stopped, config):
+            say(f"note: what `{stopped.command(folder)}` began is given up")
+            give_up(folder, stopped)
+            stopped = None
         try:
-            source, addition = begin(config, folder, info, embedder, overwrite)
-            table = lancedb.connect(folder).create_table(TABLE, schema=schema(embedder.size), exist_ok=True)
-            add_articles(table, source, embedder, addition)
-            info = finish(table, folder, config, embedder, addition, info)
+            work = (
+                resumed(folder, stopped, config, embedder)
+                if stopped
+                else begun(folder, config, info, embedder)
+            )
+            info = carried_out(work, folder, config, embedder, info)
         except OSError as error:
             raise cannot_write(folder, error) from None
     say(f"{folder} is complete: {about(info)}, in {time.perf_counter() - began:,.1f} s")
 
 
+def carried_out(
+    work: Work, folder: Path, config: IndexConfig, embedder: Embedder, info: IndexInfo | None
+) -> IndexInfo:
+    """Add the articles and complete the index. A mistake in their source leaves a complete index as it was."""
+    table = lancedb.connect(folder).create_table(work.table, schema=schema(embedder.size), exist_ok=True)
+    try:
+        add_articles(table, work, embedder)
+        return finish(table, folder, config, embedder, work, info)
+    except UserError:
+        if (folder / INDEX_FILE).exists():
+            give_up(folder, work)
+        raise
+
+
 def check_free(folder: Path) -> None:
     """Raise UserError if a folder holds files, but nothing of an index."""
     names = {path.name for path in folder.iterdir()}
-    if names and names.isdisjoint((INDEX_FILE, BUILDING_FILE, f"{TABLE}.lance")):
+    if names and names.isdisjoint((INDEX_FILE, BUILDING_FILE)):
         raise UserError(
             f"out_dir={folder}: it has other files, {min(names)} among them", "choose another --out_dir"
         )
+
+
+def is_given_up(stopped: Work, config: IndexConfig) -> bool:
+    """Return whether a command replaces what a stopped one began: by another addition, or an index of its own."""
+    is_same = stopped.options == options(config)
+    if config.overwrite:
+        return stopped.addition > 0 or not is_same
+    return config.add and stopped.addition > 0 and not is_same
+
+
+def give_up(folder: Path, work: Work) -> None:
+    """Undo what a command did that did not end: a complete index is as before."""
+    complete = read_json(folder / INDEX_FILE, missing={})  # of any format
+    if work.addition:
+        table = lancedb.connect(folder).open_table(work.table)
+        table.checkout(complete["version"])
+        table.restore()
+    elif complete.get("table") != work.table:
+        shutil.rmtree(folder / f"{work.table}.lance", ignore_errors=True)
+    (folder / BUILDING_FILE).unlink()
 
 
 def remove(config: RemoveConfig) -> None:
@@ -108,7 +181,7 @@ def remove(config: RemoveConfig) -> None:
                 f"title={config.title}: {folder} has no article with this title", "look it up with ask"
             )
         # Its newest version, which a stopped command may have changed.
-        table = lancedb.connect(folder).open_table(TABLE)
+        table = lancedb.connect(folder).open_table(database.info.table)
         try:
             table.delete(condition)
             table.optimize(cleanup_older_than=unread(table, database.info))
@@ -150,57 +223,33 @@ def check_options(
         raise UserError(f"{folder} {done} with other settings: {differing}", fix)
 
 
-def is_begun(config: IndexConfig, folder: Path) -> bool:
-    """Return whether the same command was stopped while it built a new index here."""
-    begun = read_json(folder / BUILDING_FILE, missing={})
-    return bool(begun) and begun["options"] == options(config) and begun["addition"] == 0
-
-
-def empty(folder: Path) -> None:
-    """Delete an index. Its own file goes first, so that nobody takes the rest for one."""
-    for name in (INDEX_FILE, BUILDING_FILE, VOCABULARY_FILE):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / f"{TABLE}.lance", ignore_errors=True)
-
-
-def begin(
-    config: IndexConfig, folder: Path, info: IndexInfo | None, embedder: Embedder, overwrite: bool
-) -> tuple[Source, int]:
-    """Return the source and the number of the addition, of a command that was stopped or of a new one.
-
-    An index to overwrite is deleted once there is a source for another.
-    """
-    begun = {} if overwrite else read_json(folder / BUILDING_FILE, missing={})
-    if begun:
-        stopped = command(folder, begun["options"] | ({"add": True} if begun["addition"] else {}))
-        check_options(
-            folder, begun["options"], options(config), "was begun", f"run `{stopped}` to its end first"
+def resumed(folder: Path, stopped: Work, config: IndexConfig, embedder: Embedder) -> Work:
+    """Return the work of a stopped command, which this one goes on with. Raises UserError if it is another one."""
+    fix = f"run `{stopped.command(folder)}` to its end first, or give it up with --overwrite=True"
+    check_options(folder, stopped.options, options(config), "was begun", fix)
+    if stopped.identity != embedder.identity:
+        raise UserError(
+            f"{folder} was begun with another version of the model {embedder.name!r}",
+            "install that one, or choose another --out_dir",
         )
-        if begun["identity"] != embedder.identity:
-            raise UserError(
-                f"{folder} was begun with another version of the model {embedder.name!r}",
-                "install that one, or choose another --out_dir",
-            )
-        say(f"resuming in {folder}")
-        return Source.from_dict(begun["source"]), begun["addition"]
+    say(f"resuming in {folder}")
+    return stopped
+
+
+def begun(folder: Path, config: IndexConfig, info: IndexInfo | None, embedder: Embedder) -> Work:
+    """Find the source, and remember what this command does: an addition to an index, or a table of its own."""
     with announced(f"finding the files of {config.dataset if config.source == 'hub' else config.source}"):
         source = find_source(config.source, config.dataset, config.subset, config.n_shards)
-    if overwrite:
-        empty(folder)
-    addition = info.n_additions + 1 if info else 0
-    content = {
-        "options": options(config),
-        "source": source.to_dict(),
-        "identity": embedder.identity,
-        "addition": addition,
-    }
-    replace_file(folder / BUILDING_FILE, json.dumps(content, indent=1) + "\n")
-    return source, addition
+    tables = (f"{TABLE}_{number}" for number in itertools.count(1))
+    table = info.table if info else next(name for name in tables if not (folder / f"{name}.lance").exists())
+    work = Work(options(config), source, embedder.identity, info.n_additions + 1 if info else 0, table)
+    work.write(folder)
+    return work
 
 
-def add_articles(table: lancedb.table.Table, source: Source, embedder: Embedder, addition: int) -> None:
+def add_articles(table: lancedb.table.Table, work: Work, embedder: Embedder) -> None:
     """Add the passages of all articles that are not in the table yet."""
-    words = table_of(embedder)
+    words, source, addition = table_of(embedder), work.source, work.addition
     places = table.search().where(f"addition = {addition}").select(["file", "batch"]).to_arrow()
     file, batch = 0, 0
     if len(places):
@@ -271,13 +320,14 @@ def finish(
     folder: Path,
     config: IndexConfig,
     embedder: Embedder,
-    addition: int,
+    work: Work,
     info: IndexInfo | None,
 ) -> IndexInfo:
     """Make the indexes of words and write the file that makes the index complete."""
     n_passages = table.count_rows()
     if not n_passages:
-        (folder / BUILDING_FILE).unlink()  # so that another source may follow
+        if not (folder / INDEX_FILE).exists():
+            give_up(folder, work)  # so that another source may follow
         raise UserError(f"source={config.source}: it has no article with text", "set another --source")
     with announced("indexing the words"):
         write_vocabulary(folder, table)
@@ -298,10 +348,21 @@ def finish(
         say(f"note: {have} the id of another one, and will be found as a part of it")
     words = table_of(embedder).identity
     new = IndexInfo(
-        table.version, embedder.name, embedder.identity, words, n_articles, n_passages, kept, addition
+        work.table,
+        table.version,
+        embedder.name,
+        embedder.identity,
+        words,
+        n_articles,
+        n_passages,
+        kept,
+        work.addition,
     )
     new.write(folder)
-    (folder / BUILDING_FILE).unlink(missing_ok=True)
+    (folder / BUILDING_FILE).unlink()
+    for path in folder.glob(f"{TABLE}*.lance"):
+        if path.name != f"{work.table}.lance":  # of the index that this one replaces
+            shutil.rmtree(path, ignore_errors=True)
     return new
 
 

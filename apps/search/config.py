@@ -21,7 +21,7 @@ class IndexConfig:
         "static"  # static, minilm, a run of apps.search.biencoder, or a sentence-transformers model
     )
     add: bool = False  # add the source's articles to a complete index; those it has are replaced
-    overwrite: bool = False  # delete the index in out_dir first
+    overwrite: bool = False  # replace the index in out_dir, once the new one is complete
 
     def __post_init__(self) -> None:
         if self.n_shards < 0:

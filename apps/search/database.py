@@ -21,7 +21,7 @@ from apps.search.embedders import Embedder, TableEmbedder
 from system.errors import UserError, first_line
 from system.files import read_json, replace_file
 
-INDEX_FILE, TABLE, FORMAT = "index.json", "passages", 3
+INDEX_FILE, FORMAT = "index.json", 3
 BUILDING_FILE = "building.json"  # while an index is built or added to
 N_PARTS = 64  # of a vector index that are searched: of 250, they have 96 % of the nearest 100
 
@@ -49,7 +49,8 @@ class Hit(NamedTuple):
 class IndexInfo:
     """What index.json says of a complete index."""
 
-    version: int  # of the table
+    table: str  # of the passages
+    version: int  # of it
     embedder: str
     identity: str  # of the embedder
     words: str  # identity of the table whose tokens the passages have
@@ -62,9 +63,15 @@ class IndexInfo:
     @staticmethod
     def read(folder: Path) -> "IndexInfo | None":
         """Return what a folder's file says, None without one. Raises UserError for a file of another format."""
-        content = read_json(folder / INDEX_FILE, missing={})
-        if not content:
+        path = folder / INDEX_FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError) as error:
+            raise damaged(folder, error) from None
+        if not isinstance(content, dict):
+            raise damaged(folder, ValueError(f"{INDEX_FILE} holds a {type(content).__name__}"))
         if content.get("format") != FORMAT:
             raise UserError(
                 f"{folder / INDEX_FILE} has format {content.get('format')}, not {FORMAT}",
@@ -133,7 +140,7 @@ class Database:
             raise UserError(*not_complete(folder))
         self.info = info
         try:
-            self.table = lancedb.connect(folder).open_table(TABLE)
+            self.table = lancedb.connect(folder).open_table(info.table)
             self.table.checkout(info.version)
         except (RuntimeError, ValueError) as error:
             raise damaged(folder, error) from None

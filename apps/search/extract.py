@@ -5,6 +5,7 @@ relevance, Carbonell and Goldstein 1998). They are shown in reading order.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from apps.search.words import content_words, words
 MAX_SOURCES, PASSAGES_OF_EACH = 4, 2  # that sentences are taken from
 MAX_SENTENCES, MAX_WORDS = 4, 90  # of the answer
 MIN_SENTENCE, MAX_SENTENCE = 4, 60  # words: shorter ones say too little, longer ones are lists
+ASIAN = re.compile(r"[\u2e80-\ud7ff]")  # characters of Chinese, Japanese and Korean: two stand for a word
 # What a sentence's score is made of.
 VECTOR, OVERLAP, SOURCE, OPENING = 1.0, 0.8, 0.5, 0.15
 DEPENDENT = 0.25  # off for a sentence that begins as if another came before it
@@ -51,7 +53,7 @@ def extract(query: str, found: Sequence[Found], embedder: Embedder) -> list[Sent
     """Return the sentences of the best articles that answer the query, in reading order; none if nothing was found."""
     candidates = scored(query, found[:MAX_SOURCES], embedder)
     chosen: list[Candidate] = []
-    n_words = 0
+    total = 0
     while candidates and len(chosen) < MAX_SENTENCES:
 
         def gain(one: Candidate) -> float:
@@ -63,12 +65,17 @@ def extract(query: str, found: Sequence[Found], embedder: Embedder) -> list[Sent
         candidates.remove(best)
         if chosen and best.score < LEAST_PART * chosen[0].score:
             break
-        length = len(best.sentence.text.split())
-        if chosen and (n_words + length > MAX_WORDS or any(says_the_same(best, other) for other in chosen)):
+        length = n_words(best.sentence.text)
+        if chosen and (total + length > MAX_WORDS or any(says_the_same(best, other) for other in chosen)):
             continue
         chosen.append(best)
-        n_words += length
+        total += length
     return [one.sentence for one in sorted(chosen, key=lambda one: one.order)]
+
+
+def n_words(text: str) -> int:
+    """Return how many words a text has, about, in any script."""
+    return max(len(text.split()), len(ASIAN.findall(text)) // 2)
 
 
 def says_the_same(one: Candidate, other: Candidate) -> bool:
@@ -82,7 +89,7 @@ def scored(query: str, found: Sequence[Found], embedder: Embedder) -> list[Candi
     for source, article in enumerate(found):
         for hit in article.passages[:PASSAGES_OF_EACH]:
             for place, text in enumerate(sentences(hit.text)):
-                if MIN_SENTENCE <= len(text.split()) <= MAX_SENTENCE:
+                if MIN_SENTENCE <= n_words(text) <= MAX_SENTENCE:
                     opens = hit.number == 0 and place == 0
                     places.append((Sentence(text, source), (source, hit.number, place), opens))
     if not places:

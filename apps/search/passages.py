@@ -20,7 +20,7 @@ SENTENCE_WORDS = frozenset(
     "he she it they there is was are were has had have did died can could will would".split()
 )
 # A sentence ends at . ! or ? with closing quotes, before a space and what can begin another.
-SENTENCE_END = re.compile(r"""[.!?…]["'”’»)\]]*\s+(?=["'“‘«(\[]*[^\W_a-z])|[。！？]""")  # noqa: RUF001
+SENTENCE_END = re.compile(r"""[.!?…]["'”’»)\]]*\s+(?=["'“‘«(\[]*[^\W_a-z])|[。！？।؟۔]\s*""")  # noqa: RUF001
 # Not after an initial or a common abbreviation.
 ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:[^\W\d_]|(?:[a-z]\.)+[a-z]|Mr|Mrs|Ms|Dr|Prof|Rev|Fr|Gen|Col|Lt|Sgt|Capt|Gov|Sen|Rep|Hon|St|Mt|Ft|Jr|Sr"

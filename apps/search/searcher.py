@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow as pa
+
 from apps.search.config import MOST_WORDS
 from apps.search.database import INDEX_FILE, Database, damaged, titled
 from apps.search.embedders import open_embedder, table_of
@@ -102,7 +104,7 @@ class Searcher:
             if corrected:
                 query = " ".join(corrected.get(word, word) for word in words(query))
                 found = self._ranked(database, query, where)
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, pa.ArrowInvalid) as error:
             raise damaged(self.folder, error) from None
         return Searched(query, found, corrected)
 

@@ -21,6 +21,7 @@ from apps.search.words import STOP_WORDS, words
 
 VOCABULARY_FILE = "words.parquet"
 LEAST_LETTERS, LEAST_COUNT = 4, 3  # of a word that another is taken for
+LEAST_PART = 5e-7  # of all words, in a large index
 MIN_LENGTH, MAX_LENGTH = 5, 30  # of a word that is corrected
 LONG = 7  # letters, from which there may be two mistakes
 MISTAKE = 4.0  # what one takes off the logarithm of a word's frequency
@@ -29,7 +30,10 @@ BATCH = 4096  # passages
 
 
 class Vocabulary:
-    """The words of an index's texts with how often they occur, read when first needed."""
+    """The words of an index's texts with how often they occur, read when first needed.
+
+    Raises OSError or ValueError if they cannot be read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / VOCABULARY_FILE
@@ -67,7 +71,8 @@ def write_vocabulary(folder: Path, table: pa.Table) -> None:
         .rename_columns(["word", "count"])
     )
     is_long = pc.greater_equal(pc.utf8_length(counts["word"]), LEAST_LETTERS)
-    kept = counts.filter(pc.and_(is_long, pc.greater_equal(counts["count"], LEAST_COUNT)))
+    least = max(LEAST_COUNT, (pc.sum(counts["count"]).as_py() or 0) * LEAST_PART)
+    kept = counts.filter(pc.and_(is_long, pc.greater_equal(counts["count"], least)))
     partial = folder / f"{VOCABULARY_FILE}.tmp"
     parquet.write_table(kept.sort_by("word"), partial)
     partial.replace(folder / VOCABULARY_FILE)

@@ -24,6 +24,9 @@ MAX_SOURCES, PASSAGES_OF_EACH = 3, 2  # that the model sees
 MAX_NEW_TOKENS = 160
 MIN_PART = 0.85  # of a sentence's words that one of its source must have
 MIN_DIFFERENT = 0.5  # of its words: small models repeat themselves
+ITSELF = frozenset(
+    map(stem, "question answer source text passage article".split())
+)  # what a summary should not speak of
 MIN_NEARNESS = 0.5  # of the two sentences: the dot product of their vectors
 INSTRUCTION = (
     "You answer a question in at most three short sentences. Use only what the given text says, in its own words. If it does "
@@ -83,9 +86,10 @@ def denies(text: str) -> bool:
 def supports(source: Source, sentence: str, embedder: Embedder) -> bool:
     """Return whether a source says what a sentence says, as far as this can be seen from its words."""
     content = content_words(sentence)
-    if len(set(content)) < max(1, MIN_DIFFERENT * len(content)):
+    if len(set(content)) < max(1, MIN_DIFFERENT * len(content)) or sentence.count('"') % 2:
         return False
     names = {word for text in WORD.findall(sentence) if text[0].isupper() for word in content_words(text)}
+    names |= ITSELF.intersection(content)
     own = statement(sentence)
     nearness = source.vectors @ embedder.passages([sentence])[0]  # (N,)
     return any(
