@@ -432,14 +432,15 @@ class Writes:
 def served(api: Api) -> Iterator[str]:
     """Serve an API from this process, and yield its address."""
     server = uvicorn.Server(uvicorn.Config(Gate(api.app(), ""), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(30)
-    assert not thread.is_alive()
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(30)
 
 
 def test_a_summary_replaces_the_answer_and_ends_with_its_question(searcher: Searcher, browser: Any) -> None:

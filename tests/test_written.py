@@ -78,6 +78,7 @@ class Says:
         ("The answer to the question is that the river rises near Dijon and flows 777 km to the sea.", False),
         ('Barges carry "gravel and grain.', False),
         ("It was a nice day for everyone.", False),
+        ("Monet.", False),
     ],
 )
 def test_sentences_are_checked_against_their_source(

@@ -23,6 +23,7 @@ from sampling.sampler import Sampler
 MAX_SOURCES, PASSAGES_OF_EACH = 3, 2  # that the model sees
 MAX_NEW_TOKENS = 160
 MIN_PART = 0.85  # of a sentence's words that one of its source must have
+LEAST_WORDS = 2  # of a sentence, function words left out
 MIN_DIFFERENT = 0.5  # of its words: small models repeat themselves
 ITSELF = frozenset(
     map(stem, "question answer source text passage article".split())
@@ -86,7 +87,7 @@ def denies(text: str) -> bool:
 def supports(source: Source, sentence: str, embedder: Embedder) -> bool:
     """Return whether a source says what a sentence says, as far as this can be seen from its words."""
     content = content_words(sentence)
-    if len(set(content)) < max(1, MIN_DIFFERENT * len(content)) or sentence.count('"') % 2:
+    if len(set(content)) < max(LEAST_WORDS, MIN_DIFFERENT * len(content)) or sentence.count('"') % 2:
         return False
     names = {word for text in WORD.findall(sentence) if text[0].isupper() for word in content_words(text)}
     names |= ITSELF.intersection(content)
