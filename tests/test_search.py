@@ -30,7 +30,7 @@ from apps.search.near import different_tokens
 from apps.search.passages import embedded_text, sentences
 from apps.search.ranking import N_TEXT, N_VECTOR, Found, evidence
 from apps.search.searcher import Searcher, marks, missing, snippet, web_address
-from apps.search.words import content_words
+from apps.search.words import content_words, words
 from apps.search.written import Written
 from corpus.builtin.encyclopedia import articles
 from system.errors import UserError
@@ -107,6 +107,13 @@ def searcher(folder: Path) -> Searcher:
 )
 def test_articles_are_found(searcher: Searcher, query: str, title: str) -> None:
     assert title in [result.title for result in searcher.ask(query, 3).results]
+
+
+@pytest.mark.parametrize("word", ["Нижний", "Αθήνα", "한강", "ドイツ", "हिन्दी", "CAFE", "首都"])
+def test_words_of_any_script_are_found_as_they_are(searcher: Searcher, word: str) -> None:
+    [wanted] = words(word)
+    assert searcher.database.by_words(wanted, "text", 1).rows.size
+    assert not searcher.ask(word, 3).note
 
 
 @pytest.mark.parametrize(
@@ -294,9 +301,9 @@ def test_questions_are_asked_on_the_command_line(folder: Path, capsys: pytest.Ca
     ask(["zzyzx", f"--index={folder}"])
     assert capsys.readouterr().out.startswith("No good match")
     ask(["Seine \udcff", f"--index={folder}"])
-    for words in ([], ["  "]):
+    for nothing in ([], ["  "]):
         with pytest.raises(UserError, match="no question: write it after ask"):
-            ask([*words, f"--index={folder}"])
+            ask([*nothing, f"--index={folder}"])
     with pytest.raises(SystemExit):
         ask(["-h"])
     assert 'ask "..." [--key=value ...]' in capsys.readouterr().out
