@@ -40,6 +40,10 @@ nb_merge_streams = True
 
 # MathJax 2.7 comes with the package jupyter-server-mathjax and is copied beside the pages, so that no page asks another host.
 mathjax_path = "mathjax/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,Safe"
+mathjax2_config = {  # the package has no other fonts
+    "HTML-CSS": {"availableFonts": [], "preferredFont": None, "webFont": "STIX-Web", "imageFont": None},
+    "SVG": {"font": "STIX-Web"},
+}
 myst_update_mathjax = False
 
 
