@@ -9,6 +9,7 @@ import math
 from functools import cached_property
 from pathlib import Path
 
+import lancedb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as parquet
@@ -57,8 +58,8 @@ class Vocabulary:
         return best if best and scores[best] >= LEAST_SCORE and best not in STOP_WORDS else ""
 
 
-def write_vocabulary(folder: Path, table: pa.Table) -> None:
-    """Count the words of all passages of a LanceDB table."""
+def write_vocabulary(folder: Path, table: lancedb.table.Table) -> None:
+    """Count the words of all passages of an index."""
     parts = [pa.table({"word": pa.array([], pa.string()), "count": pa.array([], pa.int64())})]
     for batch in table.search().select(["text"]).limit(None).to_batches(BATCH):
         found = pc.split_pattern_regex(pc.utf8_lower(batch["text"]), r"[^\pL\pM]+")
