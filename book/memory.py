@@ -36,7 +36,7 @@ class Rememberer(nn.Module):
         return self.output(outputs[:, -1])
 
 
-def train_to_remember(model: Rememberer, n: int, n_steps: int = 200, B: int = 64, lr: float = 3e-3) -> float:
+def train_to_remember(model: nn.Module, n: int, n_steps: int = 200, B: int = 64, lr: float = 3e-3) -> float:
     """Train on new sequences at each step; return the share that was right in the last 20 steps."""
     optimizer = torch.optim.Adam(model.parameters(), lr)
     right = []
@@ -53,7 +53,7 @@ def train_to_remember(model: Rememberer, n: int, n_steps: int = 200, B: int = 64
 
 
 @torch.no_grad()
-def share_remembered(model: Rememberer, n: int, B: int = 256) -> float:
+def share_remembered(model: nn.Module, n: int, B: int = 256) -> float:
     """Return how often the model is right on new sequences with n tokens between."""
     tokens = sequences(B, n)
     return (model(tokens).argmax(1) == tokens[:, 0]).float().mean().item()
