@@ -14,7 +14,13 @@ from torch import Tensor, nn
 BEGIN, FILLER = 0, 1  # tokens: before a target's first, and before a source that is shorter than others
 LETTERS = "0123456789-,. abcdefghijklmnopqrstuvwxyz"
 VOCAB_SIZE = 2 + len(LETTERS)
-FORMATS = ("{d} {month} {y}", "{month} {d}, {y}", "{day}, {d} {month} {y}", "{d}. {mon} {y}", "{mon} {d}, {y}")
+FORMATS = (
+    "{d} {month} {y}",
+    "{month} {d}, {y}",
+    "{day}, {d} {month} {y}",
+    "{d}. {mon} {y}",
+    "{mon} {d}, {y}",
+)
 FIRST_DAY, N_DAYS = date(1900, 1, 1), 60_000
 
 

@@ -1,10 +1,10 @@
 """The book's small networks: equal to torch's own, to model.py, or to what the papers write, in outputs and gradients."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
+from book_references import copy_heads, difference
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,18 +31,6 @@ def doubles() -> object:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
-
-
-def difference(ours: Callable[..., Tensor], theirs: Callable[..., Tensor], *inputs: Tensor) -> float:
-    """Return the largest difference of the outputs and of the gradients of all inputs."""
-    results = []
-    for network in (ours, theirs):
-        own = [x.clone().requires_grad_() for x in inputs]
-        y = network(*own)
-        (y * torch.sin(torch.arange(y.numel())).view_as(y)).sum().backward()
-        results.append([y.detach(), *(x.grad for x in own)])
-    assert all(a.abs().max() > 1e-3 for a in results[1]), "zeros would prove nothing"
-    return max((a - b).abs().max().item() for a, b in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -130,10 +118,7 @@ def test_hard_attention_returns_values_as_they_are() -> None:
 @pytest.mark.parametrize("kind", ["self", "causal", "cross"])
 def test_many_heads_are_those_of_torch(kind: str) -> None:
     ours, theirs = MultiHeadAttention(C, 2).double(), nn.MultiheadAttention(C, 2, batch_first=True).double()
-    parts = (ours.to_query, ours.to_key, ours.to_value)
-    theirs.in_proj_weight.data = torch.cat([part.weight.data for part in parts])
-    theirs.in_proj_bias.data = torch.cat([part.bias.data for part in parts])
-    theirs.out_proj.load_state_dict(ours.mix.state_dict())
+    copy_heads(ours, theirs)
     x, memory = torch.randn(B, T, C), torch.randn(B, S, C)
     mask = causal_mask(T) if kind == "causal" else None
     if kind == "cross":
