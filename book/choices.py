@@ -1,6 +1,6 @@
 """What each choice that sets Qwen3 apart from GPT-2 brings alone: `python -m book.choices`, for chapter 8.
 
-Every model is trained three times, with other first weights and other windows. About twelve minutes.
+Every model is trained three times, with other first weights and other windows. About a quarter of an hour on a slow CPU.
 """
 
 from collections.abc import Iterator
