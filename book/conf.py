@@ -29,11 +29,17 @@ html_css_files = ["book.css"]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 
-# A chapter is executed again when its text changes, or any code that it may import.
-_code = sorted([*ROOT.glob("*.py"), *ROOT.glob("book/*.py"), *ROOT.glob("corpus/**/*.py")])
-_digest = hashlib.sha256(b"".join(path.read_bytes() for path in _code)).hexdigest()[:16]
-nb_execution_mode = "force" if os.environ.get("CI") else "cache"
-nb_execution_cache_path = str(ROOT / "out" / "book" / "executed" / _digest)
+# A chapter is executed again when its text changes, or any code or figures that it may read: then the cache has a new name.
+_FOLDERS = ("book", "apps/explain", "checkpointing", "configs", "corpus", "evaluation", "sampling", "system", "training")
+_paths = [*ROOT.glob("*.py"), *ROOT.glob("book/measured/*.json")]
+_paths += [path for folder in _FOLDERS for path in (ROOT / folder).rglob("*.py")]
+_digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_paths))).hexdigest()[:16]
+_caches = ROOT / "out" / "book" / "executed"
+for _old in _caches.glob("*"):
+    if _old.name != _digest:
+        shutil.rmtree(_old)
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(_caches / _digest)
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600  # seconds for a cell
 nb_merge_streams = True
@@ -48,7 +54,7 @@ myst_update_mathjax = False
 
 
 def _copy_mathjax(app, error) -> None:  # type: ignore[no-untyped-def]
-    if error is None and app.builder.format == "html":
+    if error is None and app.builder.format == "html":  # one page or many
         source = Path(jupyter_server_mathjax.__file__).parent / "static"
         shutil.copytree(source, Path(app.outdir) / "_static" / "mathjax", dirs_exist_ok=True)
 
