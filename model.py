@@ -75,13 +75,17 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def math_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     """Causal attention written out: what the fused kernels compute. (B, H, T, D) -> (B, H, T, D)."""
+    v = v.repeat_interleave(q.shape[1] // v.shape[1], dim=1)  # (B, H, T, D)
+    return F.dropout(attention_weights(q, k), dropout) @ v
+
+
+def attention_weights(q: Tensor, k: Tensor) -> Tensor:
+    """How much each query takes from each key up to its own: (B, H, T, D), (B, K, T, D) -> (B, H, T, T)."""
     H, T, D = q.shape[1:]
     k = k.repeat_interleave(H // k.shape[1], dim=1)  # (B, H, T, D): each key head serves a group of queries
-    v = v.repeat_interleave(H // v.shape[1], dim=1)  # (B, H, T, D)
     future = torch.full((T, T), -math.inf, dtype=q.dtype, device=q.device).triu(1)  # (T, T)
     scores = (q / math.sqrt(D)) @ k.transpose(-2, -1)  # (B, H, T, T)
-    weights = (scores + future).softmax(dim=-1)  # (B, H, T, T)
-    return F.dropout(weights, dropout) @ v
+    return (scores + future).softmax(dim=-1)
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
@@ -245,12 +249,7 @@ class CausalSelfAttention(nn.Module):
         self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: LayerCache | None = None
     ) -> Tensor:
         B, T, _ = x.shape
-        qkv = self.c_attn(x).view(B, T, -1, self.head_size).transpose(1, 2)  # (B, H + 2K, T, D)
-        q, k, v = qkv.split(self.heads, dim=1)  # (B, H, T, D), (B, K, T, D), (B, K, T, D)
-        q, k = self.q_norm(q), self.k_norm(k)
-        if rotary is not None:
-            q, k = rotate(q, *rotary), rotate(k, *rotary)
-        q, k = q.to(v.dtype), k.to(v.dtype)
+        q, k, v = self.project(x, rotary)  # (B, H, T, D), (B, K, T, D), (B, K, T, D)
         if past is not None:
             past.store(k, v)
         if past is None or past.begins:
@@ -259,6 +258,16 @@ class CausalSelfAttention(nn.Module):
             y = cached_attention(q, past.keys, past.values, past.visible)  # (B, H, T, D)
         y = y.transpose(1, 2).reshape(B, T, -1)  # (B, T, H * D)
         return F.dropout(self.c_proj(y), self.dropout, self.training)  # (B, T, C)
+
+    def project(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values: (B, T, C) -> (B, H, T, D), (B, K, T, D), (B, K, T, D)."""
+        B, T, _ = x.shape
+        qkv = self.c_attn(x).view(B, T, -1, self.head_size).transpose(1, 2)  # (B, H + 2K, T, D)
+        q, k, v = qkv.split(self.heads, dim=1)  # (B, H, T, D), (B, K, T, D), (B, K, T, D)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if rotary is not None:
+            q, k = rotate(q, *rotary), rotate(k, *rotary)
+        return q.to(v.dtype), k.to(v.dtype), v
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         dropout = self.dropout if self.training else 0.0

@@ -1,0 +1,207 @@
+"""What influenced a prediction: each method against a reference that is computed another way; the command; the page."""
+
+import base64
+import gzip
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import uvicorn
+from conftest import ROOT, command_environment, one_line_error
+from starlette.testclient import TestClient
+from torch import Tensor
+
+from apps.explain import influence, page
+from apps.explain.agreement import agreement, ranks, spearman
+from apps.explain.api import Api
+from apps.explain.explainer import GRADIENT, LEAVE_ONE_OUT, Explainer
+from corpus.tokenizer import byte_tokenizer
+from model import GPT, GPTConfig, attention_weights, math_attention, rotary_angles
+from system.errors import UserError
+from system.http import Gate
+
+GPT2 = GPTConfig(vocab_size=257, block_size=48, n_layer=2, n_head=4, n_embd=32)
+QWEN3 = replace(
+    GPT2, n_layer=3, n_kv_head=2, position="rotary", norm="rmsnorm", mlp="swiglu", qk_norm=True, bias=False
+)
+TEXT = "a text of a few bytes, twice"
+
+
+def made(config: GPTConfig) -> GPT:
+    """Return a model whose weights are large enough that its attention and its predictions are far from even."""
+    torch.manual_seed(1)
+    model = GPT(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter *= 6
+    return model
+
+
+@pytest.fixture(params=[GPT2, QWEN3], ids=["gpt2", "qwen3"])
+def model(request: pytest.FixtureRequest) -> GPT:
+    return made(request.param)
+
+
+TOKENS = torch.tensor(list(TEXT.encode()))
+T = len(TOKENS)
+
+
+def log2_probabilities(model: GPT, tokens: Tensor) -> Tensor:
+    with torch.no_grad():
+        return model(tokens[None])[0].log_softmax(dim=-1) / math.log(2)  # (T, V)
+
+
+def test_weights_are_those_that_each_layer_computes_with(model: GPT) -> None:
+    layers: list[Tensor] = []
+    seen: list[tuple[Any, Tensor]] = []  # what each layer got and returned
+    for block in model.transformer.h:
+        block.attn.register_forward_hook(lambda _, given, output: seen.append((given, output)))
+    with torch.no_grad(), influence.attention_passed_to(model, layers.append):
+        model(TOKENS[None])
+    assert len(layers) == model.config.n_layer
+    for block, weights, ((x, rotary, _), output) in zip(model.transformer.h, layers, seen, strict=True):  # fmt: skip
+        assert torch.allclose(weights.sum(dim=-1), torch.ones(4, T), atol=1e-6)
+        q, k, v = block.attn.project(x, rotary)
+        own = (weights @ v[0].repeat_interleave(4 // v.shape[1], dim=0)).transpose(0, 1).reshape(1, T, -1)
+        with torch.no_grad():
+            assert torch.allclose(block.attn.c_proj(own), output, atol=1e-5)
+        identity = torch.eye(T).expand(1, k.shape[1], T, T)
+        assert torch.equal(math_attention(q, k, identity, 0.0)[0], attention_weights(q, k)[0])
+        assert torch.equal(attention_weights(q, k)[0], weights)
+
+
+def test_kept_weights_and_rollout(model: GPT) -> None:
+    layers: list[Tensor] = []
+    with torch.no_grad(), influence.attention_passed_to(model, layers.append):
+        model(TOKENS[None])
+    found = influence.attention(model, TOKENS, n_kept=5)
+    for number, layer in enumerate(layers):
+        for place, weights in enumerate([layer.mean(dim=0), *layer]):
+            for position in range(T - 1):
+                row = weights[position]
+                keys, kept = found.keys[number, place, position + 1], found.weights[number, place, position + 1]  # fmt: skip
+                assert torch.equal(row[keys], kept)
+                assert torch.equal(kept.sort().values, row.sort().values[-5:])
+                rest = row[[key for key in range(T) if key not in keys.tolist()]].sum()
+                assert (kept.sum() + rest).item() == pytest.approx(1, abs=1e-5)
+    expected = torch.eye(T)
+    for layer in layers:
+        expected = torch.stack([0.5 * row + 0.5 * one for row, one in zip(layer.mean(dim=0), torch.eye(T), strict=True)]) @ expected  # fmt: skip
+    assert torch.allclose(found.rollout[1:], expected[:-1], atol=1e-6)
+    assert torch.allclose(found.rollout[1:].sum(dim=-1), torch.ones(T - 1), atol=1e-5)
+    assert torch.allclose(found.mean[1:], torch.stack(layers).mean(dim=(0, 1))[:-1], atol=1e-6)
+    assert not found.rollout[0].any()
+    assert not found.mean[0].any()
+
+
+def test_gradient_x_input_is_autograd_on_a_plain_forward_pass(
+    model: GPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(influence, "CHUNK_TOKENS", 5)
+    found = influence.gradient_x_input(model, TOKENS)
+    for token in (1, 5, 6, T - 1):
+        embedded = model.transformer.wte(TOKENS).detach()
+        scale = torch.ones(T, 1, requires_grad=True)  # of each embedding: its derivative is gradient x input
+        handle = model.transformer.wte.register_forward_hook(lambda *_, e=embedded, s=scale: (e * s)[None])
+        logits = model(TOKENS[None])[0, token - 1]
+        handle.remove()
+        (logits.log_softmax(dim=-1)[TOKENS[token]] / math.log(2)).backward()
+        assert torch.allclose(found[token, :token], scale.grad[:token, 0], atol=1e-4)
+        assert not found[token, token:].any()
+
+
+def without(model: GPT, tokens: list[int], left_out: int) -> Tensor:
+    """Return the hidden states of a text from which a token is really deleted; the others keep their positions."""
+    kept = [position for position in range(len(tokens)) if position != left_out]
+    positions = torch.tensor(kept)
+    transformer = model.transformer
+    with torch.no_grad():
+        x = transformer.wte(torch.tensor(tokens)[kept])[None]
+        rotary = None
+        if transformer.wpe is None:
+            rotary = rotary_angles(model.config, positions)
+        else:
+            x = x + transformer.wpe(positions)
+        for block in transformer.h:
+            x = block(x, rotary, None)
+        return transformer.ln_f(x)[0]
+
+
+@pytest.mark.parametrize("tokens_of_a_pass", [1, 3 * T, 1024])
+def test_leaving_one_out_is_deleting_it(
+    model: GPT, tokens_of_a_pass: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(influence, "TOKENS_OF_A_PASS", tokens_of_a_pass)
+    found = influence.leave_one_out(model, TOKENS)
+    base = log2_probabilities(model, TOKENS)
+    biggest = 0.0
+    for token in range(2, T):
+        for left_out in range(token):
+            hidden = without(model, TOKENS[:token].tolist(), left_out)[-1]
+            logits = model.logits(hidden).log_softmax(dim=-1) / math.log(2)
+            expected = (base[token - 1, TOKENS[token]] - logits[TOKENS[token]]).item()
+            assert found[token, left_out].item() == pytest.approx(expected, abs=2e-4)
+            biggest = max(biggest, abs(expected))
+    assert biggest > 1  # the model is no dull one
+    assert math.isnan(found[1, 0])
+    assert not found.triu().any()
+
+
+def test_texts_of_two_and_three_tokens(model: GPT) -> None:
+    for size in (2, 3):
+        tokens = TOKENS[:size]
+        assert influence.predictions(model, tokens, 5).surprisal.isnan().tolist() == [True] + [False] * (size - 1)  # fmt: skip
+        assert influence.leave_one_out(model, tokens).isnan().sum() == 1
+        assert influence.gradient_x_input(model, tokens).count_nonzero() == size * (size - 1) // 2
+        assert influence.attention(model, tokens).mean.sum() == pytest.approx(size - 1, abs=1e-5)
+
+
+def test_predictions_are_the_models(model: GPT) -> None:
+    found = influence.predictions(model, TOKENS, 3)
+    expected = log2_probabilities(model, TOKENS)
+    for token in range(1, T):
+        assert found.surprisal[token].item() == pytest.approx(-expected[token - 1, TOKENS[token]].item(), abs=1e-4)  # fmt: skip
+        best = expected[token - 1].sort(descending=True)
+        assert found.top[token].tolist() == best.indices[:3].tolist()
+        assert torch.allclose(found.probabilities[token], 2 ** best.values[:3], atol=1e-5)
+
+
+def test_spearman_on_worked_examples() -> None:
+    assert ranks(np.array([30.0, 10.0, 20.0, 10.0])).tolist() == [3, 0.5, 2, 0.5]
+    assert spearman(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 900.0])) == pytest.approx(1)
+    assert spearman(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])) == pytest.approx(-1)
+    # 1 - 6 sum d^2 / (n (n^2 - 1)) with d = 1, 1, 0, 0
+    assert spearman(np.array([1.0, 2.0, 3.0, 4.0]), np.array([2.0, 1.0, 3.0, 4.0])) == pytest.approx(0.8)
+    assert math.isnan(spearman(np.array([1.0, 1.0]), np.array([1.0, 2.0])))
+    rows = np.array([[0.0] * 4, [1, 0, 0, 0], [1, 2, 0, 0], [-3, 2, 1, 0]])
+    rho = agreement(rows, np.abs(rows))
+    assert np.isnan(rho[:3]).all()
+    assert rho[3] == pytest.approx(1)
+
+
+def test_packed_numbers_are_read_as_they_were() -> None:
+    keys = np.array([[0, 3, 700, 701], [5, 6, 300, 1023]])
+    low, high = page.key_bytes(keys)
+    assert (np.cumsum(low + 256 * high.astype(int), axis=-1) == keys).all()
+    weights = np.linspace(0, 1, 1001)
+    assert np.abs((page.weight_bytes(weights) / 255.0) ** 2 - weights).max() < 0.004
+    rows = np.array([[0.0, 0.0], [-8.0, 0.5], [np.nan, 2.0]])
+    codes, scales = page.signed_bytes(rows)
+    assert codes.tolist() == [[0, 0], [-127, 32], [-128, 127]]
+    assert scales.tolist() == [0, 8, 2]
+    packed = gzip.decompress(base64.b64decode(page.packed(low, codes)))
+    assert packed == low.tobytes() + codes.tobytes()
