@@ -88,6 +88,7 @@ EXERCISES = {
         inputs=_moments,
         right=_rate,
         mistakes=[
+            (_late, "the cosine begins at step 0: let it begin at its peak when the warm-up ends"),
             (
                 _from_zero,
                 "the warm-up begins at zero, so that the first step changes nothing: use (step + 1) / warmup_steps",
@@ -98,7 +99,6 @@ EXERCISES = {
                 ),
                 "there is no warm-up: before warmup_steps, the rate rises in a straight line",
             ),
-            (_late, "the cosine begins at step 0: let it begin at its peak when the warm-up ends"),
             (_linear, "it falls in a straight line: use (1 + cos(pi * progress)) / 2"),
             (
                 lambda step, max_steps, peak, warmup_steps, final_fraction: _rate(

@@ -31,9 +31,7 @@ class Exercise:
 
     inputs: Callable[[], Iterable[tuple[Any, ...]]]  # arguments for several calls
     right: Callable[..., Any]
-    mistakes: Sequence[
-        tuple[Callable[..., Any], str]
-    ]  # functions with a mistake, and what to tell who made it
+    mistakes: Sequence[tuple[Callable[..., Any], str]]  # functions with a mistake; what to tell who made it
     results: tuple[str, ...] = ("the result",)  # a name for each value that is returned
     advice: Callable[[Any], str] = lambda result: ""  # what a wrong result itself tells
     observed: Callable[[Any, Any], Any] = lambda result, arguments: result  # what is compared
@@ -110,7 +108,7 @@ def explanation(exercise: Exercise, arguments: tuple[Any, ...], result: Any, exp
             return hint
     found, wanted = parts(result), parts(expected)
     if len(found) != len(wanted):
-        return f"it returns {counted(found)} instead of {counted(wanted)}"
+        return f"it returns {len(found)} value{'s' * (len(found) != 1)} instead of {len(wanted)}"
     names = (
         exercise.results
         if len(exercise.results) == len(wanted)
@@ -124,7 +122,8 @@ def explanation(exercise: Exercise, arguments: tuple[Any, ...], result: Any, exp
 def kind_difference(name: str, found: Any, wanted: Any) -> str:
     """Return how two values differ in kind or shape, or nothing."""
     if not isinstance(found, Tensor | bool | int | float):
-        return f"{name} is of the type {type(found).__name__}, not {'Tensor' if isinstance(wanted, Tensor) else 'float'}"
+        needed = "tensor" if isinstance(wanted, Tensor) else "number"
+        return f"{name} is of the type {type(found).__name__}: return a {needed}"
     if not isinstance(wanted, Tensor):
         return f"{name} has the shape {shape(found)}: return a single number" if shape(found) else ""
     if not isinstance(found, Tensor):
@@ -143,11 +142,10 @@ def value_difference(name: str, found: Any, wanted: Any) -> str:
         return ""
     if found.isnan().any() and not wanted.isnan().any():
         return f"{name} has nan in it: look for a division by zero, or for infinite numbers"
-    flat = (found - wanted).abs().flatten()
-    place = int(flat.argmax())
-    index = [int(i) for i in torch.unravel_index(torch.tensor(place), found.shape)]
-    at = f"{name}{index}" if index else name
-    return f"{at} is {found.flatten()[place]:.4g}: it must be {wanted.flatten()[place]:.4g}"
+    differences = (found - wanted).abs()
+    place = (differences == differences.max()).nonzero()[0].tolist()
+    at = f"{name}{place}" if place else name
+    return f"{at} is {found[tuple(place)]:.4g}: it must be {wanted[tuple(place)]:.4g}"
 
 
 def agree(a: Any, b: Any) -> bool:
@@ -193,10 +191,6 @@ def numbers(tensor: Tensor) -> str:
     if tensor.dtype == torch.bool:
         return "booleans"
     return "floating-point numbers" if tensor.is_floating_point() else "integers"
-
-
-def counted(values: list[Any]) -> str:
-    return f"{len(values)} value{'s' * (len(values) != 1)}"
 
 
 def rows_add_up(weights: Any) -> str:
