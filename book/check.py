@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXERCISES = Path(__file__).parent / "exercises"
 N_CHAPTERS = 12
-PASSED, UNWRITTEN, WRONG = "passed", "not written yet", "not right"
+PASSED, UNWRITTEN, WRONG, BROKEN = "passed", "not written yet", "not right", "the file does not run"
 
 
 @checked
@@ -40,8 +40,8 @@ class Outcome(NamedTuple):
     """What the check of an exercise found."""
 
     name: str
-    status: str  # PASSED, UNWRITTEN or WRONG
-    reason: str = ""  # if it is not right
+    status: str  # PASSED, UNWRITTEN, WRONG, or BROKEN for all of a file
+    reason: str = ""  # what is wrong
 
 
 def parse(argv: Sequence[str], description: str) -> CheckConfig:
@@ -71,7 +71,7 @@ def outcomes(chapter: int) -> list[Outcome]:
     try:
         written = runpy.run_path(str(path))
     except (Exception, SystemExit) as error:
-        return [Outcome(name, WRONG, failure(error, str(path))) for name in exercises]
+        return [Outcome(name, BROKEN, failure(error, str(path))) for name in exercises]
     return [outcome(name, exercise, written.get(name), str(path)) for name, exercise in exercises.items()]
 
 
@@ -98,18 +98,21 @@ def shown(path: Path) -> str:
 def report(chapter: int, found: list[Outcome]) -> None:
     """Print what the check of a chapter found, a line for each exercise."""
     say(f"chapter {chapter}, {shown(path_of(chapter))}")
+    if found[0].status == BROKEN:
+        say(f"  {BROKEN}: {found[0].reason}")
     width = max(len(one.name) for one in found)
     for one in found:
-        say(f"  {one.name:{width}}  {one.status}{': ' * bool(one.reason)}{one.reason}")
+        if one.status != BROKEN:
+            say(f"  {one.name:{width}}  {one.status}{': ' * bool(one.reason)}{one.reason}")
     say(f"{n_passed(found)} of {len(found)} passed")
 
 
 def summary(chapter: int, found: list[Outcome]) -> str:
     """Return what the check of a chapter found as a row of the table of all chapters."""
-    others = [f"{one.name} {one.status}" for one in found if one.status == WRONG]
+    rest = [f"{one.name} {WRONG}" for one in found if one.status == WRONG]
     n_unwritten = sum(one.status == UNWRITTEN for one in found)
-    others += [f"{n_unwritten} not written yet"] * bool(n_unwritten)
-    return f"chapter {chapter:2}  {n_passed(found)} of {len(found)} passed  {', '.join(others)}".rstrip()
+    rest += [f"{n_unwritten} {UNWRITTEN}"] * bool(n_unwritten) + [BROKEN] * (found[0].status == BROKEN)
+    return f"chapter {chapter:2}  {n_passed(found)} of {len(found)} passed  {', '.join(rest)}".rstrip()
 
 
 def n_passed(found: list[Outcome]) -> int:
@@ -123,7 +126,7 @@ def check_all() -> list[Outcome]:
     for chapter in range(1, N_CHAPTERS + 1):
         found = outcomes(chapter)
         say(summary(chapter, found))
-        to_fix += [chapter] * any(one.status == WRONG for one in found)
+        to_fix += [chapter] * any(one.reason for one in found)
         everything += found
     say(f"{n_passed(everything)} of {len(everything)} passed")
     if to_fix:

@@ -22,6 +22,9 @@ from book.check import PASSED, UNWRITTEN, WRONG, Outcome
 from book.checks.chapter_09 import part_of
 from book.checks.exercise import Wrong
 from book.checks.exercise import check as check_one
+from book.seq2seq import Seq2Seq
+from book.transformer import Block
+from model import MLP, GPTConfig
 
 CHAPTERS = range(1, check.N_CHAPTERS + 1)
 IMPORTS = "import math\nfrom collections.abc import Callable\n\nimport torch\nfrom torch import Tensor\n\n"
@@ -291,8 +294,11 @@ def test_a_file_that_does_not_run_is_shown_with_the_line(
     (desk / "chapter_02.py").write_text(text)
     status, printed = run(monkeypatch, capsys, "2")
     assert status == 1
-    assert len(printed.splitlines()) == 4
-    assert printed.splitlines()[1].startswith(f"  rnn_step  not right: {reason}")
+    assert len(printed.splitlines()) == 3
+    assert printed.splitlines()[1].startswith(f"  the file does not run: {reason}")
+    printed = run(monkeypatch, capsys)[1]
+    assert printed.splitlines()[1] == "chapter  2  0 of 2 passed  the file does not run"
+    assert printed.splitlines()[-1] == "`python -m book.check 2` says what is not right in chapter 2"
 
 
 def test_what_is_missing_is_said(
@@ -320,6 +326,20 @@ def test_a_wrong_chapter_is_a_line(
     words: tuple[str, ...], error: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, capsys, *words) == (2, f"error: {error}\n")
+
+
+def test_solutions_are_what_the_book_and_the_model_compute() -> None:
+    torch.manual_seed(1)
+    x, block = torch.randn(2, 5, 8), Block(8, 2)
+    y = book_solutions.block(x, block.norm_1, lambda x: block.attention(x)[0], block.norm_2, block.mlp)
+    torch.testing.assert_close(y, block(x))
+    mlp = MLP(GPTConfig(n_embd=8, n_head=2, mlp="swiglu", bias=False))
+    y = book_solutions.swiglu(x, *mlp.c_fc.weight.chunk(2), mlp.c_proj.weight)
+    torch.testing.assert_close(y, mlp(x))
+    model, source = Seq2Seq(11, 8, attention=False), torch.randint(11, (3, 4))
+    memory, h = model.encode(source)
+    written = book_solutions.write(lambda tokens, h: model.step(tokens, h, memory)[:2], h, 0, 6)
+    assert torch.equal(written, model.write(source, 6, begin=0)[0])
 
 
 def test_merged_parts_are_attention_over_all_keys() -> None:

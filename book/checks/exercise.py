@@ -193,9 +193,9 @@ def numbers(tensor: Tensor) -> str:
     return "floating-point numbers" if tensor.is_floating_point() else "integers"
 
 
-def rows_add_up(weights: Any) -> str:
-    """Return which row of weights does not add up to one, as advice; nothing if all do."""
-    sums = weights.detach().sum(-1).flatten()
+def rows_add_up(result: Any) -> str:
+    """Return which row of the weights, the last value of a result, does not add up to one; nothing if all do."""
+    sums = as_doubles(parts(result)[-1]).sum(-1).flatten()
     wrong = ((sums - 1).abs() > ABSOLUTE).nonzero().flatten().tolist()
     return (
         f"the weights of row {wrong[0]} add up to {sums[wrong[0]]:.2f}: each row must add up to 1"

@@ -46,7 +46,7 @@ def in_heads(x: Tensor, n_head: int) -> Tensor:
 def sliding_mask(T: int, n_back: int) -> Tensor:
     """Return where each token may look: at itself and at the n_back tokens before it: (T, T), True or False.
 
-    A row is the token that looks. This is the mask of exercise 3 below the chapter.
+    A row is the token that looks. The chapter's exercise 3 needs it, with n_back = 3.
 
     >>> sliding_mask(4, 1).int()
     tensor([[1, 0, 0, 0],

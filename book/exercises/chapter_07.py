@@ -38,7 +38,8 @@ def block(x: Tensor, norm_1: Layer, attention: Layer, norm_2: Layer, mlp: Layer)
 
     The four others are functions (B, T, C) -> (B, T, C). Attention and MLP each read what is normalized and add to x.
 
-    >>> block(torch.tensor(1.0), norm_1=lambda x: 10 * x, attention=lambda x: x + 1, norm_2=lambda x: 2 * x, mlp=lambda x: -x)
+    >>> ten_times, plus_one, twice, minus = lambda x: 10 * x, lambda x: x + 1, lambda x: 2 * x, lambda x: -x
+    >>> block(torch.tensor(1.0), ten_times, plus_one, twice, minus)
     tensor(-12.)
     """
     raise NotImplementedError

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Part = tuple[Tensor, Tensor, Tensor]
+Part = tuple[Tensor, Tensor, Tensor]  # the largest score, the sum, the mean
 
 
 def merged(first: Part, second: Part) -> Part:
@@ -16,7 +16,8 @@ def merged(first: Part, second: Part) -> Part:
     part's keys (T,), and the mean of the part's values by the softmax of the scores (T, D). Return these three for both
     parts together. Scores may be 1,000, of which exp is infinite.
 
-    >>> one, three = (torch.tensor([0.0]), torch.ones(1), torch.ones(1, 1)), (torch.tensor([0.0]), torch.ones(1), 3 * torch.ones(1, 1))
+    >>> one = torch.zeros(1), torch.ones(1), torch.tensor([[1.0]])
+    >>> three = torch.zeros(1), torch.ones(1), torch.tensor([[3.0]])
     >>> merged(one, three)
     (tensor([0.]), tensor([2.]), tensor([[2.]]))
     """
