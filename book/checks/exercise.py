@@ -64,7 +64,6 @@ def observed(exercise: Exercise, function: Callable[..., Any], arguments: tuple[
 
 def guarded(function: Callable[..., Any], path: str) -> Callable[..., Any]:
     """Return a reader's function that raises Wrong or Unwritten where it fails, returns None or changes its inputs."""
-
     name = getattr(function, "__name__", "")
 
     def call(*arguments: Any) -> Any:
