@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, arguments
 
+from book.check import CheckConfig
 from prepare_data import PrepareConfig
 from sampling.config import SampleConfig
 from system.command_line import parse_config
@@ -199,6 +200,7 @@ COMMANDS = [
     BenchConfig,
     FaultsConfig,
     ServeConfig,
+    CheckConfig,
 ]
 PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out model".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.

@@ -132,6 +132,7 @@ MISTAKES = {
     "train.py": "--min_lr=1",
     "sample.py": "--start=x",
     "prepare_data.py": "--num_proc=2",
+    "book.check": "x",
     "apps.search": "x",
     "apps.search.evaluate": "x",
     "tools.ablate": "--x",
