@@ -45,9 +45,10 @@ search: .venv/apps  ## a search page over the built-in encyclopedia, at http://1
 	$(BIN)/python -m apps.search index --source=builtin --out_dir=index/builtin
 	$(BIN)/python -m apps.search serve --index=index/builtin --open=True
 
-book: .venv/book  ## the book, executed: pages in out/book/html
+book: .venv/book  ## the book, executed: pages in out/book/html, and all on one page in out/book/page
 	$(BIN)/python -m sphinx -q -W --keep-going -b html book out/book/html
-	@echo "Open out/book/html/index.html."
+	$(BIN)/python -m sphinx -q -W --keep-going -b singlehtml book out/book/page
+	@echo "Open out/book/html/index.html, or the whole book on one page, out/book/page/index.html."
 
 check: .venv/dev  ## formatting, lint, types
 	$(BIN)/ruff format --check .
