@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DATA = "--source=builtin --tokenizer=bpe:1024 --validation_fraction=0.05"
-SHAPE = "--block_size=64 --n_layer=2 --n_embd=96 --precision=float32 --attention=sdpa"
+SHAPE = "--block_size=64 --n_layer=2 --n_embd=96 --device=cpu --precision=float32 --attention=sdpa"
 STEPS = "--max_steps=300 --max_minutes=0 --eval_windows=300 --log_interval=100 --eval_interval=300 --checkpoint_interval=300"
 
 
