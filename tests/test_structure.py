@@ -132,6 +132,8 @@ MISTAKES = {
     "train.py": "--min_lr=1",
     "sample.py": "--start=x",
     "prepare_data.py": "--num_proc=2",
+    "apps.explain": "x",
+    "apps.explain.evaluate": "x",
     "apps.search": "x",
     "apps.search.evaluate": "x",
     "tools.ablate": "--x",
@@ -144,6 +146,7 @@ MISTAKES = {
     "tools.plot": "--x",
     "tools.sampling_speed": "--x",
     "tools.serve": "--x",
+    "tools.stated_facts": "--x",
 }
 
 

@@ -34,7 +34,7 @@ def explain(argv: Sequence[str]) -> None:
         replace_file(out, page)
     except OSError as error:
         raise UserError(f"out={out}: {error.strerror}", fix_for(error, "choose another --out")) from None
-    say(f"{out}: {len(page.encode()) / 1e6:.1f} MB: open it in a browser")
+    say(f"{out}: {len(page.encode()) / 1000:,.0f} kB: open it in a browser")
 
 
 def read_text(config: ExplainConfig) -> str:

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,13 +68,8 @@ class Explainer:
         """The longest text that can be explained, in tokens."""
         return min(self.model.config.block_size, MOST_TOKENS)
 
-    def tokens(self, text: str) -> Tensor:
+    def checked(self, ids: Sequence[int]) -> Tensor:
         """Return a text's tokens, (T,) int64; raise UserError if they are too few or too many."""
-        try:
-            ids = self.tokenizer.encode(text)
-        except UnicodeEncodeError as error:
-            problem = f"the text is not valid Unicode at position {error.start}"
-            raise UserError(problem, "write it in UTF-8") from None
         if len(ids) < 2:
             count = "no token" if not ids else "only one token"
             raise UserError(f"the text has {count}, so nothing is predicted", "write a longer text")
@@ -91,12 +86,27 @@ class Explainer:
         most_seconds: float = math.inf,
         show: bool = False,
     ) -> Explanation:
+        """Explain each token of a text: see `explain_tokens`. Raises UserError if it is not valid Unicode."""
+        try:
+            ids = self.tokenizer.encode(text)
+        except UnicodeEncodeError as error:
+            problem = f"the text is not valid Unicode at position {error.start}"
+            raise UserError(problem, "write it in UTF-8") from None
+        return self.explain_tokens(ids, methods, most_seconds, show)
+
+    def explain_tokens(
+        self,
+        ids: Sequence[int],
+        methods: Collection[str] = SLOW_METHODS,
+        most_seconds: float = math.inf,
+        show: bool = False,
+    ) -> Explanation:
         """Explain each token of a text, by attention, rollout and some of the SLOW_METHODS.
 
         A slow method that would take more than about `most_seconds` is left out, and the notes say so. `show` prints
         how far it is. Raises UserError for a text that is too short or too long.
         """
-        tokens = self.tokens(text)
+        tokens = self.checked(ids)
         started = time.perf_counter()
         predictions = influence.predictions(self.model, tokens, N_ALTERNATIVES)
         # Each computes, for every token, what precedes or follows it again: half of the text on average.
