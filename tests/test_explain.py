@@ -23,7 +23,8 @@ from torch import Tensor
 from apps.explain import influence, page
 from apps.explain.agreement import agreement, ranks, spearman
 from apps.explain.api import Api
-from apps.explain.explainer import GRADIENT, LEAVE_ONE_OUT, Explainer
+from apps.explain.explainer import GRADIENT, LEAVE_ONE_OUT, Explainer, Explanation
+from apps.explain.influence import Attention, Predictions
 from corpus.tokenizer import byte_tokenizer
 from model import GPT, GPTConfig, attention_weights, math_attention, rotary_angles
 from system.errors import UserError
@@ -190,6 +191,29 @@ def test_spearman_on_worked_examples() -> None:
     assert rho[3] == pytest.approx(1)
 
 
+def test_the_largest_page_is_small_enough() -> None:
+    """1,024 tokens, 12 layers and heads: also where keys and weights are so random that they hardly compress."""
+    chooser = np.random.default_rng(1)
+    T, n_kept = 1024, influence.KEPT_KEYS
+    keys = np.sort(chooser.integers(0, T, (12, 13, T, n_kept)), axis=-1)
+    weights = chooser.random(keys.shape, np.float32) ** 2
+    scores = torch.zeros(T, 5)
+    explanation = Explanation(
+        "large",
+        124_000_000,
+        [" token"] * T,
+        Predictions(torch.zeros(T), scores.long(), scores),
+        [[" token"] * 5] * T,
+        Attention(torch.from_numpy(keys), torch.from_numpy(weights), torch.empty(0), torch.empty(0)),
+        {
+            name: np.tril(chooser.standard_normal((T, T)), -1)
+            for name in ("attention", "rollout", GRADIENT, LEAVE_ONE_OUT)
+        },
+        [],
+    )
+    assert 8e6 < len(page.html(explanation)) < 15e6
+
+
 def test_packed_numbers_are_read_as_they_were() -> None:
     keys = np.array([[0, 3, 700, 701], [5, 6, 300, 1023]])
     low, high = page.key_bytes(keys)
@@ -278,7 +302,10 @@ def test_the_command_writes_a_page_or_an_error_of_one_line(explain: Explain, tmp
     out = tmp_path / "x.html"
     done = explain("--text=the river runs", f"--out={out}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(rf"{out}: \d+ kB: open it in a browser\n", done.stdout)
+    means = r"attention -?\d\.\d\d, rollout -?\d\.\d\d, gradient x input -?\d\.\d\d"
+    assert re.fullmatch(
+        rf"rank correlation with leave-one-out: {means}\n{out}: \d+ kB: open it in a browser\n", done.stdout
+    )
     first = out.read_text()
     (tmp_path / "x.txt").write_text("the river runs\n")
     assert explain(f"--text_file={tmp_path / 'x.txt'}", f"--out={out}").returncode == 0

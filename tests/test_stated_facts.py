@@ -24,17 +24,17 @@ def test_an_answer_is_stated_once_and_the_files_never_change(tmp_path: Path) -> 
     words = [f"--out_dir={tmp_path}", "--n_train=50", "--n_held_out=20"]
     assert run_here("tools/stated_facts.py", *words).returncode == 0
     digests = {file.stem: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in tmp_path.iterdir()}
-    assert digests == {}
+    assert digests == {"train": "a87488c5f5030cee", "held_out": "3b90d8149b59a551"}
     held_out = read_pairs(str(tmp_path / "held_out.jsonl"))
     assert len(held_out) == 20
     for pair in held_out:
         stated = dict(re.findall(r"Give (\w+) (\w+)\.", pair.prompt))
-        assert 2 <= len(stated) == len(set(stated.values())) <= 6
+        assert 2 <= len(stated) == len(set(stated.values())) <= 4
         assert pair.completion == f" {stated[pair.prompt.split()[-1]]}."
     for pair in read_pairs(str(tmp_path / "train.jsonl")):
         stated = dict(re.findall(r"Give (\w+) (\w+)\.", pair.prompt))
         asked = re.findall(r"Give (\w+) (\w+)\.", pair.prompt.rpartition(". ")[2] + pair.completion)
-        assert len(asked) == 12
+        assert len(asked) == 8
         assert all(stated[name] == word for name, word in asked)
     (tmp_path / "file").touch()
     message = one_line_error(run_here("tools/stated_facts.py", f"--out_dir={tmp_path / 'file'}"))

@@ -48,6 +48,11 @@ class Explanation:
         reference = cheap.pop(LEAVE_ONE_OUT, None)
         return {} if reference is None else {name: agreement(rows, reference) for name, rows in cheap.items()}
 
+    def mean_agreements(self) -> dict[str, float]:
+        """Return the means of `agreements` over the text, of methods and texts that have any."""
+        known = {name: rho[~np.isnan(rho)] for name, rho in self.agreements().items()}
+        return {name: float(rho.mean()) for name, rho in known.items() if len(rho)}
+
 
 @dataclass(frozen=True)
 class Explainer:
