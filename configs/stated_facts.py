@@ -1,7 +1,7 @@
 """Learn to copy: a fact that a text states is asked for later in the same text. For apps.explain's evaluation.
 
 Command   python -m tools.stated_facts --out_dir=data/stated_facts
-          python prepare_data.py --source=pairs:data/stated_facts/train.jsonl --tokenizer=bpe:592 --validation_fraction=0.01 --out_dir=data/stated_facts/tokens
+          python prepare_data.py --source=pairs:data/stated_facts/train.jsonl --tokenizer=bpe:411 --validation_fraction=0.01 --out_dir=data/stated_facts/tokens
           python train.py configs/stated_facts.py
           python -m tools.exact_match --checkpoint=out/stated_facts --pairs=data/stated_facts/held_out.jsonl
 Hardware
@@ -14,8 +14,8 @@ config = TrainConfig(
     data_dir="data/stated_facts/tokens",
     out_dir="out/stated_facts",
     model=GPTConfig(
-        block_size=128,
-        n_layer=3,
+        block_size=64,
+        n_layer=2,
         n_head=4,
         n_embd=128,
         position="rotary",
@@ -34,11 +34,11 @@ config = TrainConfig(
         warmup_steps=20,
         betas=(0.9, 0.99),
     ),
-    max_steps=1000,
+    max_steps=600,
     batch_size=16,
     eval_interval=100,
     eval_windows=100,
-    checkpoint_interval=500,
+    checkpoint_interval=300,
     log_interval=50,
     compile=False,
 )

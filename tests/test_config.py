@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, arguments
 
+from apps.explain.config import ExplainConfig
+from apps.explain.config import ServeConfig as ServeExplainConfig
+from apps.explain.evaluate import EvaluateConfig
 from book.check import CheckConfig
 from prepare_data import PrepareConfig
 from sampling.config import SampleConfig
@@ -20,6 +23,7 @@ from tools.faults.__main__ import FaultsConfig
 from tools.invented_pairs import PairsConfig
 from tools.plot import PlotConfig
 from tools.serve.config import ServeConfig
+from tools.stated_facts import StatedFactsConfig
 from training.config import (
     OPERATIONAL,
     GPTConfig,
@@ -201,10 +205,14 @@ COMMANDS = [
     FaultsConfig,
     ServeConfig,
     CheckConfig,
+    ExplainConfig,
+    ServeExplainConfig,
+    EvaluateConfig,
+    StatedFactsConfig,
 ]
-PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out model".split()
+PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file text_file source tokenizer pairs run out model".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
-NO_PATHS = "device host wandb_project prompt stop dataset subset only versus sampling".split()
+NO_PATHS = "device host wandb_project prompt text stop dataset subset only versus sampling".split()
 
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

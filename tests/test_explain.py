@@ -4,14 +4,10 @@ import base64
 import gzip
 import json
 import math
+import os
 import re
-import shutil
 import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,19 +15,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import uvicorn
-from conftest import ROOT, command_environment, one_line_error
+from commands import run_here
+from conftest import one_line_error, served
 from starlette.testclient import TestClient
 from torch import Tensor
 
 from apps.explain import influence, page
 from apps.explain.agreement import agreement, ranks, spearman
 from apps.explain.api import Api
-from apps.explain.explainer import GRADIENT, LEAVE_ONE_OUT, Explainer
+from apps.explain.explainer import GRADIENT, LEAVE_ONE_OUT, Explainer, Explanation
+from apps.explain.influence import Attention, Predictions
 from corpus.tokenizer import byte_tokenizer
 from model import GPT, GPTConfig, attention_weights, math_attention, rotary_angles
 from system.errors import UserError
-from system.http import Gate
+from train import train
+from training.config import TrainConfig
 
 GPT2 = GPTConfig(vocab_size=257, block_size=48, n_layer=2, n_head=4, n_embd=32)
 QWEN3 = replace(
@@ -193,6 +191,29 @@ def test_spearman_on_worked_examples() -> None:
     assert rho[3] == pytest.approx(1)
 
 
+def test_the_largest_page_is_small_enough() -> None:
+    """1,024 tokens, 12 layers and heads: also where keys and weights are so random that they hardly compress."""
+    chooser = np.random.default_rng(1)
+    T, n_kept = 1024, influence.KEPT_KEYS
+    keys = np.sort(chooser.integers(0, T, (12, 13, T, n_kept)), axis=-1)
+    weights = chooser.random(keys.shape, np.float32) ** 2
+    scores = torch.zeros(T, 5)
+    explanation = Explanation(
+        "large",
+        124_000_000,
+        [" token"] * T,
+        Predictions(torch.zeros(T), scores.long(), scores),
+        [[" token"] * 5] * T,
+        Attention(torch.from_numpy(keys), torch.from_numpy(weights), torch.empty(0), torch.empty(0)),
+        {
+            name: np.tril(chooser.standard_normal((T, T)), -1)
+            for name in ("attention", "rollout", GRADIENT, LEAVE_ONE_OUT)
+        },
+        [],
+    )
+    assert 8e6 < len(page.html(explanation)) < 15e6
+
+
 def test_packed_numbers_are_read_as_they_were() -> None:
     keys = np.array([[0, 3, 700, 701], [5, 6, 300, 1023]])
     low, high = page.key_bytes(keys)
@@ -205,3 +226,182 @@ def test_packed_numbers_are_read_as_they_were() -> None:
     assert scales.tolist() == [0, 8, 2]
     packed = gzip.decompress(base64.b64decode(page.packed(low, codes)))
     assert packed == low.tobytes() + codes.tobytes()
+
+
+BREAKS_OUT = "</script><script>document.title='broken'</script> <!-- é 🎉 שלום\n"
+
+
+@pytest.fixture
+def explainer() -> Explainer:
+    return Explainer("tiny", made(replace(GPT2, block_size=128)), byte_tokenizer())
+
+
+def test_an_explanation_has_every_token(explainer: Explainer) -> None:
+    found = explainer.explain("é </script>")
+    assert "".join(found.pieces) == "\\xc3\\xa9 </script>"
+    assert list(found.influences) == ["attention", "rollout", GRADIENT, LEAVE_ONE_OUT]
+    assert set(found.agreements()) == {"attention", "rollout", GRADIENT}
+    assert len(found.alternatives) == len(found.pieces) == 12
+    assert found.notes == []
+
+
+def test_slow_methods_are_left_out_and_noted(explainer: Explainer) -> None:
+    found = explainer.explain(TEXT, [GRADIENT])
+    assert LEAVE_ONE_OUT not in found.influences
+    assert found.agreements() == {}
+    assert found.notes == ["Without leave-one-out, as the command said."]
+    found = explainer.explain(TEXT, most_seconds=0)
+    assert list(found.influences) == ["attention", "rollout"]
+    assert re.match("Without gradient x input, which would take about 0 s for this text", found.notes[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the text has no token, so nothing is predicted: write a longer text"),
+        ("a", "the text has only one token, so nothing is predicted: write a longer text"),
+        ("a" * 129, "the text has 129 tokens, and the model's block_size is 128: shorten it"),
+        ("ab\udcff", "the text is not valid Unicode at position 2: write it in UTF-8"),
+    ],
+)
+def test_texts_that_cannot_be_explained(explainer: Explainer, text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        explainer.explain(text)
+    assert str(error.value) == message
+    answer = TestClient(Api(explainer).app()).post("/api/explain", content=json.dumps({"text": text}))
+    assert answer.status_code == 400
+    assert text.isascii() is False or answer.json()["error"]["message"] == message
+
+
+def test_a_page_is_one_file_whose_data_cannot_end_its_script(explainer: Explainer) -> None:
+    html = page.html(explainer.explain(BREAKS_OUT))
+    assert html.count("</script>") == html.count("<script") == 2
+    data = re.search('<script id="data" type="application/json">(.*?)</script>', html, re.DOTALL)
+    assert data
+    assert "".join(json.loads(data[1])["pieces"]).startswith("</script><script>document.title=")
+    assert not re.search(r"(?:src|href|url)\s*[=(]", html)
+    assert "unsafe" not in html
+    assert " on" not in "".join(re.findall("<[^>]*>", html.partition("<script")[0]))
+
+
+Explain = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def explain(config: TrainConfig, tmp_path: Path) -> Explain:
+    """Run the command on a model of 16 tokens, trained for some steps."""
+    train(config)
+
+    def command(*argv: str) -> subprocess.CompletedProcess[str]:
+        return run_here("apps/explain/__main__.py", f"--checkpoint={config.out_dir}", "--device=cpu", *argv)
+
+    return command
+
+
+def test_the_command_writes_a_page_or_an_error_of_one_line(explain: Explain, tmp_path: Path) -> None:
+    out = tmp_path / "x.html"
+    done = explain("--text=the river runs", f"--out={out}")
+    assert (done.returncode, done.stderr) == (0, "")
+    means = r"attention -?\d\.\d\d, rollout -?\d\.\d\d, gradient x input -?\d\.\d\d"
+    assert re.fullmatch(
+        rf"rank correlation with leave-one-out: {means}\n{out}: \d+ kB: open it in a browser\n", done.stdout
+    )
+    first = out.read_text()
+    (tmp_path / "x.txt").write_text("the river runs\n")
+    assert explain(f"--text_file={tmp_path / 'x.txt'}", f"--out={out}").returncode == 0
+    assert out.read_text() == first
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0o500)
+    for words, message in [
+        (["--text=the river runs north"], "the text has 20 tokens, and the model's block_size is 16: shorten it"),
+        (["--text="], "the text has no token, so nothing is predicted: write a longer text"),
+        (["--text=x", f"--text_file={out}"], f"text='x', text_file={out}: set only one of the two"),
+        ([f"--text_file={tmp_path / 'none.txt'}"], f"text_file={tmp_path / 'none.txt'}: No such file or directory: use a text file"),
+        ([f"--text_file={tmp_path / 'latin.txt'}"], f"text_file={tmp_path / 'latin.txt'}: not UTF-8 at byte 3: convert it to UTF-8"),
+        ([f"--out={tmp_path}"], f"out={tmp_path}: is a folder: add the name of a file, such as explain.html"),
+        ([f"--out={tmp_path / 'no' / 'x.html'}"], f"out={tmp_path / 'no' / 'x.html'}: no folder {tmp_path / 'no'}: make it, or choose another --out"),
+        *([] if os.geteuid() == 0 else [([f"--out={shut / 'x.html'}"], f"out={shut / 'x.html'}: the folder may not be written to: choose another --out")]),
+    ]:  # fmt: skip
+        assert one_line_error(explain(*words)) == message
+    message = one_line_error(explain("--checkpoint=out/nowhere", f"--out={out}"))
+    assert message.startswith("no folder out/nowhere") or "out/nowhere" in message
+
+
+def test_a_browser_shows_what_influenced_a_token(explainer: Explainer, browser: Any, tmp_path: Path) -> None:
+    """By mouse and by keyboard; every method's numbers are those that were computed; nothing else is requested."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def one(selector: str) -> Any:
+        return browser.find_element(By.CSS_SELECTOR, selector)
+
+    def listed() -> list[tuple[int, str]]:
+        rows = [row.text.split("\n") for row in browser.find_elements(By.CSS_SELECTOR, "#strongest li")]
+        return [(int(name.split(" ")[-1]) - 1, value) for name, value in rows]
+
+    def choose(method: str) -> None:
+        one(f"#methods input[value='{method}']").click()
+
+    found = explainer.explain(BREAKS_OUT)
+    (tmp_path / "x.html").write_text(page.html(found))
+    browser.get((tmp_path / "x.html").as_uri())
+    WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.CSS_SELECTOR, ".token"))
+    tokens = browser.find_elements(By.CSS_SELECTOR, ".token")
+    assert len(tokens) == len(found.pieces)
+    assert browser.title == "What influenced each token?"
+    tokens[20].click()
+    influences = {name: rows[20, :20] for name, rows in found.influences.items()}
+    order = np.argsort(-np.abs(influences[LEAVE_ONE_OUT]))
+    assert [place for place, _ in listed()][:3] == order[:3].tolist()
+    assert one("#chosen-title").text == f"{found.pieces[20]} (token 21)"
+    bits = float(listed()[0][1].removesuffix(" bits").replace("\N{MINUS SIGN}", "-"))
+    assert bits == pytest.approx(influences[LEAVE_ONE_OUT][order[0]], abs=0.006 + 0.001 * abs(bits))
+    rho = found.agreements()["rollout"][20]
+    assert f"rollout {rho:.2f}".replace("-", "\N{MINUS SIGN}") in one("#agreement-rows").text
+    choose("attention")
+    mean = influences["attention"]
+    assert listed()[0][0] == np.argmax(mean)
+    assert float(listed()[0][1].removesuffix(" %")) == pytest.approx(100 * mean.max(), abs=1)
+    for setting, number in (("layer", "2"), ("head", "3")):
+        one(f"#{setting} option[value='{number}']").click()
+    keys, weights = found.attention.keys[1, 3, 20], found.attention.weights[1, 3, 20]
+    assert listed()[0][0] == keys[weights.argmax()]
+    assert float(listed()[0][1].removesuffix(" %")) == pytest.approx(100 * weights.max().item(), abs=1)
+    tokens[20].send_keys(Keys.ARROW_RIGHT)
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert one("#chosen-title").text.endswith("(token 22)")
+    assert found.alternatives[21][0] in one("#tip").text + one("#alternatives").text
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not one("#chosen").is_displayed()
+    browser.switch_to.active_element.send_keys(Keys.HOME)
+    assert "not predicted" in one("#tip").text
+    requested = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
+    assert requested == []
+    assert browser.get_log("browser") == []
+
+
+def test_a_typed_text_is_explained(explainer: Explainer, browser: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def wait(selector: str, text: str) -> None:
+        WebDriverWait(browser, 20).until(
+            lambda _: text in browser.find_element(By.CSS_SELECTOR, selector).text
+        )
+
+    with served(Api(explainer).app()) as address:
+        browser.get(address)
+        browser.find_element(By.CSS_SELECTOR, "#input").send_keys("<b>a text</b>", Keys.CONTROL, Keys.ENTER)
+        wait("#about", "13 tokens")
+        assert browser.find_element(By.CSS_SELECTOR, "#text").text == "<b>a text</b>"
+        box = browser.find_element(By.CSS_SELECTOR, "#input")
+        box.send_keys("a" * 128)
+        browser.find_element(By.CSS_SELECTOR, "#form button").click()
+        wait("#status", "the text has 141 tokens, and the model's block_size is 128: shorten it")
+        requested = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")  # fmt: skip
+        assert all(name.startswith(f"{address}/") for name in requested)
+    browser.find_element(By.CSS_SELECTOR, "#form button").click()
+    wait("#status", "The server does not answer. Is it still running?")

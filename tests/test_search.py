@@ -4,21 +4,17 @@ import copy
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
-from conftest import ROOT
+from conftest import ROOT, served
 from starlette.testclient import TestClient
 
 from apps.search.__main__ import ask
@@ -34,7 +30,6 @@ from apps.search.words import content_words, words
 from apps.search.written import Written
 from corpus.builtin.encyclopedia import articles
 from system.errors import UserError
-from system.http import Gate
 
 SCRIPT = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
 HOSTILE = [
@@ -401,29 +396,6 @@ def test_the_server_serves_the_page_to_this_machine_alone(folder: Path) -> None:
     page.stop()
 
 
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no Chromium here: apt install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for setting in (
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-dev-shm-usage",
-    ):
-        options.add_argument(f"--{setting}")
-    running = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield running
-    running.quit()
-
-
 class Writes:
     """Stands for a model that writes a sentence on its question, and after that on "Seine" for ever."""
 
@@ -433,21 +405,6 @@ class Writes:
         while query == "Seine":
             time.sleep(0.05)
             yield Written("Nor is this.", None)
-
-
-@contextmanager
-def served(api: Api) -> Iterator[str]:
-    """Serve an API from this process, and yield its address."""
-    server = uvicorn.Server(uvicorn.Config(Gate(api.app(), ""), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join(30)
 
 
 def test_a_summary_replaces_the_answer_and_ends_with_its_question(searcher: Searcher, browser: Any) -> None:
@@ -462,7 +419,7 @@ def test_a_summary_replaces_the_answer_and_ends_with_its_question(searcher: Sear
 
     writing = copy.copy(searcher)
     writing.writer = Writes()  # type: ignore[assignment]
-    with served(Api(writing, 10)) as address:
+    with served(Api(writing, 10).app()) as address:
         browser.get(f"{address}/?q=Seine")
         wait(lambda: "It is still writing" in text("#origin"))
         assert text("#sentences") == "So much on Seine.[1]"

@@ -133,6 +133,8 @@ MISTAKES = {
     "sample.py": "--start=x",
     "prepare_data.py": "--num_proc=2",
     "book.check": "x",
+    "apps.explain": "x",
+    "apps.explain.evaluate": "x",
     "apps.search": "x",
     "apps.search.evaluate": "x",
     "tools.ablate": "--x",
@@ -145,6 +147,7 @@ MISTAKES = {
     "tools.plot": "--x",
     "tools.sampling_speed": "--x",
     "tools.serve": "--x",
+    "tools.stated_facts": "--x",
 }
 
 

@@ -1,8 +1,8 @@
 """Texts that state facts and ask for them: `python -m tools.stated_facts --out_dir=data/stated_facts`.
 
-"The code of the red box is tango. The code of the blue door is river. The code of the blue door is" asks for " river".
-Who is asked which code is drawn at random for each text, so nothing can be learned by heart: a model must learn to
-copy. `train.jsonl` asks for every fact of a text, some in twice as many questions; `held_out.jsonl` asks for one.
+"Give Anna honey. Give Boris rivers. Give Carla tea. Give Boris" asks for " rivers". Who gets what is drawn at random for
+each text, so nothing can be learned by heart: a model must learn to copy. `train.jsonl` asks many times in a text,
+`held_out.jsonl` once.
 """
 
 import json
@@ -15,16 +15,12 @@ from system.command_line import parse_config
 from system.errors import UserError, run_command
 from system.settings import PathText, checked
 
-COLOURS = "red blue green yellow black white brown grey pink purple orange golden silver violet".split()
-THINGS = "box door lamp chair book clock cup bag key desk boat car tent shelf".split()
+NAMES = "Anna Boris Carla David Elena Felix Greta Hugo Irene Jonas Karin Lukas Maria Oscar".split()
 WORDS = (
-    "tango river stone apple cloud tiger piano bread winter garden rocket candle forest copper island mirror"
-    " needle ocean paper queen rabbit saddle temple valley wagon anchor basket camel desert engine falcon guitar"
-    " hammer jacket kettle lemon magnet nickel onion pepper quartz ribbon salmon timber velvet walnut acorn bridge"
-    " cactus dragon eagle feather ginger honey ivory jungle kitten ladder marble noodle olive pencil raven scarf"
-    " turtle urchin violin whale yogurt zebra amber beetle castle dolphin"
+    "honey rivers stones apples clouds tigers pianos bread gardens rockets candles copper islands mirrors paper rabbits"
+    " wagons camels lemons tea"
 ).split()
-MOST_FACTS = 6  # of a text
+MOST_FACTS = 4  # of a text
 N_QUESTIONS = 8  # of a training text
 
 
@@ -46,12 +42,11 @@ class StatedFactsConfig:
 def pair(chooser: random.Random, n_questions: int) -> dict[str, str]:
     """Return a text up to its first question, and what follows: the answer, then more questions and answers."""
     n_facts = chooser.randint(2, MOST_FACTS)
-    names = zip(chooser.sample(COLOURS, n_facts), chooser.sample(THINGS, n_facts), strict=True)
-    codes = chooser.sample(WORDS, n_facts)
-    facts = [(f"The code of the {colour} {thing} is", code) for (colour, thing), code in zip(names, codes, strict=True)]  # fmt: skip
+    names, words = chooser.sample(NAMES, n_facts), chooser.sample(WORDS, n_facts)
+    facts = [(f"Give {name}", word) for name, word in zip(names, words, strict=True)]
     asked = chooser.choices(facts, k=n_questions)
-    stated = " ".join(f"{question} {code}." for question, code in facts)
-    answers = " ".join(f"{question} {code}." for question, code in asked)
+    stated = " ".join(f"{question} {word}." for question, word in facts)
+    answers = " ".join(f"{question} {word}." for question, word in asked)
     first, _ = asked[0]
     return {"prompt": f"{stated} {first}", "completion": answers.removeprefix(first)}
 

@@ -29,12 +29,17 @@ def explain(argv: Sequence[str]) -> None:
         from apps.explain.page import html
 
         explainer = Explainer.load(config.checkpoint, config.device)
-    page = html(explainer.explain(text, config.methods, show=True))
+    explanation = explainer.explain(text, config.methods, show=True)
+    page = html(explanation)
     try:
         replace_file(out, page)
     except OSError as error:
         raise UserError(f"out={out}: {error.strerror}", fix_for(error, "choose another --out")) from None
-    say(f"{out}: {len(page.encode()) / 1e6:.1f} MB: open it in a browser")
+    means = explanation.mean_agreements()
+    if means:
+        rhos = ", ".join(f"{name} {rho:.2f}" for name, rho in means.items())
+        say(f"rank correlation with leave-one-out: {rhos}")
+    say(f"{out}: {len(page.encode()) / 1000:,.0f} kB: open it in a browser")
 
 
 def read_text(config: ExplainConfig) -> str:

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,11 @@ class Explanation:
         reference = cheap.pop(LEAVE_ONE_OUT, None)
         return {} if reference is None else {name: agreement(rows, reference) for name, rows in cheap.items()}
 
+    def mean_agreements(self) -> dict[str, float]:
+        """Return the means of `agreements` over the text, of methods and texts that have any."""
+        known = {name: rho[~np.isnan(rho)] for name, rho in self.agreements().items()}
+        return {name: float(rho.mean()) for name, rho in known.items() if len(rho)}
+
 
 @dataclass(frozen=True)
 class Explainer:
@@ -68,13 +73,8 @@ class Explainer:
         """The longest text that can be explained, in tokens."""
         return min(self.model.config.block_size, MOST_TOKENS)
 
-    def tokens(self, text: str) -> Tensor:
+    def checked(self, ids: Sequence[int]) -> Tensor:
         """Return a text's tokens, (T,) int64; raise UserError if they are too few or too many."""
-        try:
-            ids = self.tokenizer.encode(text)
-        except UnicodeEncodeError as error:
-            problem = f"the text is not valid Unicode at position {error.start}"
-            raise UserError(problem, "write it in UTF-8") from None
         if len(ids) < 2:
             count = "no token" if not ids else "only one token"
             raise UserError(f"the text has {count}, so nothing is predicted", "write a longer text")
@@ -91,12 +91,27 @@ class Explainer:
         most_seconds: float = math.inf,
         show: bool = False,
     ) -> Explanation:
+        """Explain each token of a text: see `explain_tokens`. Raises UserError if it is not valid Unicode."""
+        try:
+            ids = self.tokenizer.encode(text)
+        except UnicodeEncodeError as error:
+            problem = f"the text is not valid Unicode at position {error.start}"
+            raise UserError(problem, "write it in UTF-8") from None
+        return self.explain_tokens(ids, methods, most_seconds, show)
+
+    def explain_tokens(
+        self,
+        ids: Sequence[int],
+        methods: Collection[str] = SLOW_METHODS,
+        most_seconds: float = math.inf,
+        show: bool = False,
+    ) -> Explanation:
         """Explain each token of a text, by attention, rollout and some of the SLOW_METHODS.
 
         A slow method that would take more than about `most_seconds` is left out, and the notes say so. `show` prints
         how far it is. Raises UserError for a text that is too short or too long.
         """
-        tokens = self.tokens(text)
+        tokens = self.checked(ids)
         started = time.perf_counter()
         predictions = influence.predictions(self.model, tokens, N_ALTERNATIVES)
         # Each computes, for every token, what precedes or follows it again: half of the text on average.

@@ -47,7 +47,7 @@ def rounded(values: np.ndarray) -> list[float | None]:
 
 def packed(*arrays: np.ndarray) -> str:
     """Return the bytes of arrays, one after the other, compressed and in base64."""
-    return base64.b64encode(gzip.compress(b"".join(array.tobytes() for array in arrays), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(b"".join(array.tobytes() for array in arrays), 6, mtime=0)).decode()
 
 
 def key_bytes(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,8 @@ function inPercent(part) {
 function asValue(value) {
   if (Number.isNaN(value)) return "–";
   if (!BITS_METHODS.has(method)) return inPercent(value);
-  return `${value > 0 ? "+" : value < 0 ? "−" : ""}${inBits(Math.abs(value))}`;
+  const size = inBits(Math.abs(value));
+  return `${Number.parseFloat(size) === 0 ? "" : value > 0 ? "+" : "−"}${size}`;
 }
 
 // Unpacking: see page.py.
@@ -126,9 +127,9 @@ function paint() {
   showAgreement();
 }
 
-function scale(from, to) {
+function scale(...colours) {
   const made = element("span", "", { className: "scale" });
-  made.style.background = `linear-gradient(to right, ${from}, ${to})`;
+  made.style.background = `linear-gradient(to right, ${colours.join(", ")})`;
   return made;
 }
 
@@ -139,7 +140,7 @@ function showLegend(influences, most) {
     legend.replaceChildren("Surprisal: 0", scale("#fff", strong("surprise")), `${MOST_BITS} bits or more`);
   } else if (BITS_METHODS.has(method)) {
     const range = inBits(most);
-    legend.replaceChildren(`hurts the prediction: −${range}`, scale(strong("hurts"), "#fff"), scale("#fff", strong("helps")), `+${range}: helps it`);
+    legend.replaceChildren(`hurts: −${range}`, scale(strong("hurts"), "#fff", strong("helps")), `+${range}: helps`);
   } else {
     legend.replaceChildren("Influence: 0", scale("#fff", strong("helps")), inPercent(most));
   }
@@ -186,15 +187,17 @@ function showStrongest(influences, most) {
   if (!influences.length) return;
   const total = listed.reduce((sum, index) => sum + influences[index], 0);
   const others = influences.length - listed.length;
-  const shares = `${others} other token${others === 1 ? "" : "s"} together: ${inPercent(Math.max(0, 1 - total))}`;
-  const largest = `The ${others} others: at most ${inBits(Math.abs(influences[order[LISTED]] || 0))} each`;
+  const name = `${others} other token${others === 1 ? "" : "s"}`;
+  const shares = `${name} together: ${inPercent(Math.max(0, 1 - total))}`;
+  const largest = `${name}: at most ${inBits(Math.abs(influences[order[LISTED]] || 0))} each`;
   one("rest").textContent = others ? (BITS_METHODS.has(method) ? largest : shares) : "";
 }
 
 function expected(token) {
   return shown.alternatives[token].map((piece, place) => {
     const probability = shown.probabilities[token][place];
-    return row(piece, "", probability, "surprise", inPercent(probability));
+    const isRight = piece === shown.pieces[token];
+    return row(piece, isRight ? "✓" : "", probability, "surprise", inPercent(probability));
   });
 }
 
