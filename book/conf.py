@@ -30,19 +30,13 @@ myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 
 # A chapter is executed again when its text changes, or any code or figures that it may read: then the cache has a new name.
-_FOLDERS = (
-    "book",
-    "apps/explain",
-    "checkpointing",
-    "configs",
-    "corpus",
-    "evaluation",
-    "sampling",
-    "system",
-    "training",
-)
-_paths = [*ROOT.glob("*.py"), *ROOT.glob("book/measured/*.json")]
-_paths += [path for folder in _FOLDERS for path in (ROOT / folder).rglob("*.py")]
+_FOLDERS = "apps/explain checkpointing configs corpus evaluation sampling system training".split()
+_paths = [*ROOT.glob("*.py"), *ROOT.glob("book/*.py"), *ROOT.glob("book/measured/*.json")]
+_paths += [
+    ROOT / "tools/invented_pairs.py",
+    *(path for name in _FOLDERS for path in (ROOT / name).rglob("*.py")),
+]
+_paths.remove(ROOT / "book/check.py")
 _digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_paths))).hexdigest()[:16]
 _caches = ROOT / "out" / "book" / "executed"
 for _old in _caches.glob("*"):

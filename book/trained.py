@@ -39,7 +39,7 @@ def trained_run() -> str:
 
 def _digest() -> str:
     """Return a hash of the code that decides what is trained."""
-    folders = ("corpus", "training", "evaluation", "checkpointing")
+    folders = ("corpus", "training", "evaluation", "checkpointing", "system")
     paths = [*ROOT.glob("*.py"), *(path for folder in folders for path in (ROOT / folder).rglob("*.py"))]
     code = [path.read_bytes() for path in sorted([*paths, ROOT / "configs/demo.py", Path(__file__)])]
     return hashlib.sha256(b"".join(code)).hexdigest()[:12]

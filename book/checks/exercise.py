@@ -1,6 +1,7 @@
 """How a reader's function is checked: on random inputs, against the right one and against the typical mistakes."""
 
 import inspect
+import itertools
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,8 @@ from torch import Tensor
 
 from system.errors import first_line
 
-RELATIVE, ABSOLUTE = (
-    1e-4,
-    1e-5,
-)  # differences that count as rounding, also for a reader who computes in float32
+# Differences that count as rounding, also for a reader who computes in float32.
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
 class Wrong(Exception):
@@ -77,9 +76,7 @@ def guarded(function: Callable[..., Any], path: str) -> Callable[..., Any]:
             if isinstance(error, NotImplementedError) and (frame.filename, frame.name) == (path, name):
                 raise Unwritten from None
             raise Wrong(failure(error, path)) from None
-        for argument, old, new in zip(
-            inspect.signature(function).parameters, before, arguments, strict=False
-        ):
+        for argument, old, new in zip(names_of(function), before, arguments, strict=False):
             if not agree(new, old):
                 fix = "compute new tensors instead, without `+=`, `x[...] =` or functions that end in `_`"
                 raise Wrong(f"it changes `{argument}`, which the caller may still need: {fix}")
@@ -88,6 +85,14 @@ def guarded(function: Callable[..., Any], path: str) -> Callable[..., Any]:
         return result
 
     return call
+
+
+def names_of(function: Callable[..., Any]) -> Iterable[str]:
+    """Return the names of a function's arguments, or numbers where it has none, as some of torch's."""
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:
+        return (f"argument {number}" for number in itertools.count(1))
 
 
 def failure(error: BaseException, path: str) -> str:
