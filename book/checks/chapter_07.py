@@ -15,11 +15,8 @@ Layer = Callable[[Tensor], Tensor]
 
 
 def _rows() -> Iterator[tuple[Any, ...]]:
-    for size, shape in (
-        (1.0, (2, 3, 8)),
-        (0.003, (4, 6)),
-        (50.0, (3, 5)),
-    ):  # where numbers are small, eps matters
+    # Where numbers are small, eps matters.
+    for size, shape in ((1.0, (2, 3, 8)), (0.003, (4, 6)), (50.0, (3, 5))):
         C = shape[-1]
         yield random(*shape) * size + 2 * size, random(C), random(C), 1e-5
 

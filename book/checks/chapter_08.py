@@ -12,11 +12,8 @@ from model import GPTConfig, RMSNorm, rotary_angles, rotate
 
 
 def _rows() -> Iterator[tuple[Any, ...]]:
-    for size, shape in (
-        (1.0, (2, 3, 8)),
-        (0.001, (4, 6)),
-        (50.0, (3, 5)),
-    ):  # where numbers are small, eps matters
+    # Where numbers are small, eps matters.
+    for size, shape in ((1.0, (2, 3, 8)), (0.001, (4, 6)), (50.0, (3, 5))):
         yield random(*shape) * size + size, random(shape[-1]), 1e-6
 
 

@@ -9,9 +9,8 @@ from torch import Tensor
 from book.checks.exercise import Exercise, random
 from model import GPT, GPTConfig
 
-Part = tuple[
-    Tensor, Tensor, Tensor
-]  # the largest score, the sum of exponentials, the mean: (T,), (T,), (T, D)
+# The largest score, the sum of exponentials and the mean: (T,), (T,), (T, D).
+Part = tuple[Tensor, Tensor, Tensor]
 
 
 def part_of(scores: Tensor, values: Tensor) -> Part:
