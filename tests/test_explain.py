@@ -159,13 +159,20 @@ def test_leaving_one_out_is_deleting_it(
     assert not found.triu().any()
 
 
+def test_fewer_keys_are_kept_in_a_large_model() -> None:
+    with torch.device("meta"):
+        small, large = GPT(GPT2), GPT(replace(GPT2, n_layer=28, n_head=16, block_size=1024))
+    assert [influence.kept_keys(small, length) for length in (2, 32, 48)] == [2, 32, 32]
+    assert influence.kept_keys(large, 1024) == 10
+
+
 def test_texts_of_two_and_three_tokens(model: GPT) -> None:
     for size in (2, 3):
         tokens = TOKENS[:size]
         assert influence.predictions(model, tokens, 5).surprisal.isnan().tolist() == [True] + [False] * (size - 1)  # fmt: skip
         assert influence.leave_one_out(model, tokens).isnan().sum() == 1
         assert influence.gradient_x_input(model, tokens).count_nonzero() == size * (size - 1) // 2
-        assert influence.attention(model, tokens).mean.sum() == pytest.approx(size - 1, abs=1e-5)
+        assert influence.attention(model, tokens, size).mean.sum() == pytest.approx(size - 1, abs=1e-5)
 
 
 def test_predictions_are_the_models(model: GPT) -> None:
@@ -195,7 +202,8 @@ def test_the_largest_page_is_small_enough() -> None:
     """1,024 tokens, 12 layers and heads: also where keys and weights are so random that they hardly compress."""
     chooser = np.random.default_rng(1)
     T, n_kept = 1024, influence.KEPT_KEYS
-    keys = np.sort(chooser.integers(0, T, (12, 13, T, n_kept)), axis=-1)
+    before = np.arange(T)[:, None].clip(1)  # each token's
+    keys = np.sort(chooser.integers(0, before, (12, 13, T, n_kept)), axis=-1)
     weights = chooser.random(keys.shape, np.float32) ** 2
     scores = torch.zeros(T, 5)
     explanation = Explanation(

@@ -116,7 +116,7 @@ class Explainer:
         predictions = influence.predictions(self.model, tokens, N_ALTERNATIVES)
         # Each computes, for every token, what precedes or follows it again: half of the text on average.
         seconds = (time.perf_counter() - started) * len(tokens) / 2
-        attention = influence.attention(self.model, tokens)
+        attention = influence.attention(self.model, tokens, influence.kept_keys(self.model, len(tokens)))
         influences = {ATTENTION: attention.mean, ROLLOUT: attention.rollout}
         notes = []
         for name in SLOW_METHODS:

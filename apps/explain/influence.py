@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from model import GPT, Cache, LayerCache, attention_weights
 
-KEPT_KEYS = 32  # of a prediction in each head; the rest of its weights is known as a sum
+KEPT_KEYS = 32  # of a prediction in each head, at most; the rest of its weights is known as a sum
+KEPT_WEIGHTS = 12 * 13 * 1024 * KEPT_KEYS  # of a text, at most: all that of 1,024 tokens of GPT-2
 CHUNK_TOKENS = 64  # predictions whose logits exist at a time, and whose gradients share a forward pass
 TOKENS_OF_A_PASS = 1024  # that leave_one_out computes together
 BITS = 1 / math.log(2)  # in a nat
@@ -62,8 +63,14 @@ class Attention(NamedTuple):
     rollout: Tensor  # (T, T)
 
 
+def kept_keys(model: GPT, T: int) -> int:
+    """Return how many keys of each prediction and head are kept of T tokens: fewer in a large model."""
+    n_rows = model.config.n_layer * (model.config.n_head + 1) * T
+    return max(1, min(KEPT_KEYS, T, KEPT_WEIGHTS // n_rows))
+
+
 @torch.no_grad()
-def attention(model: GPT, tokens: Tensor, n_kept: int = KEPT_KEYS) -> Attention:
+def attention(model: GPT, tokens: Tensor, n_kept: int) -> Attention:
     """Return the attention from which each of (T,) tokens was predicted: that of the position before it.
 
     Rollout follows attention through all layers at once (Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928):
@@ -77,7 +84,7 @@ def attention(model: GPT, tokens: Tensor, n_kept: int = KEPT_KEYS) -> Attention:
         nonlocal flow
         mean = layer.mean(dim=0)  # (T, T)
         flow = (0.5 * mean + 0.5 * torch.eye(T, device=mean.device)) @ flow
-        kept = strongest(by_prediction(torch.cat([mean[None], layer])), min(n_kept, T))
+        kept = strongest(by_prediction(torch.cat([mean[None], layer])), n_kept)
         keys.append(kept[0])
         weights.append(kept[1])
         means.append(mean)

@@ -37,7 +37,7 @@ function inBits(bits) {
 
 function inPercent(part) {
   const percent = 100 * part;
-  return percent > 0 && percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(percent < 10 ? 1 : 0)} %`;
+  return percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(percent < 10 ? 1 : 0)} %`;
 }
 
 function asValue(value) {
@@ -249,6 +249,7 @@ function choose(index) {
   chosen = index;
   hideTip();
   paint();
+  if (index >= 0) tokenElements()[index].scrollIntoView({ block: "nearest" }); // the panel may have covered it
 }
 
 function indexOf(target) {
@@ -279,8 +280,8 @@ function onKey(event) {
 function fillChoices() {
   const options = (names) => names.map((name, value) => element("option", name, { value }));
   const numbers = (count) => Array.from({ length: count }, (_, index) => String(index + 1));
-  layerChoice.replaceChildren(...options(["mean of all", ...numbers(shown.layers)]));
-  headChoice.replaceChildren(...options(["mean of all", ...numbers(shown.heads)]));
+  layerChoice.replaceChildren(...options(["mean", ...numbers(shown.layers)]));
+  headChoice.replaceChildren(...options(["mean", ...numbers(shown.heads)]));
   headChoice.disabled = true;
   const order = ["leave-one-out", "gradient x input", "attention", "rollout"].filter((name) => shown.methods.includes(name));
   if (!order.includes(method)) method = order[0];
