@@ -18,7 +18,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from system.errors import UserError, say
@@ -102,6 +103,17 @@ def error_response(status: int, message: str, code: str | None = None) -> JSONRe
     kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
     error = {"message": message, "type": kind, "param": None, "code": code}
     return JSONResponse({"error": error}, status)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Return an error such as 404 in the form of the others."""
+    assert isinstance(error, HTTPException)
+    return error_response(error.status_code, error.detail)
+
+
+async def unexpected(request: Request, error: Exception) -> Response:
+    """Return a mistake of ours, whose traceback is in the server's log, in the form of the others."""
+    return error_response(500, "something went wrong: the server's log has it")
 
 
 def api_key(host: str) -> str:

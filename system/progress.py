@@ -75,3 +75,16 @@ def part_bar(doing: str) -> tqdm:
     """Return a bar for what is known as a part, in [0, 1], of the whole."""
     form = "{desc}: {percentage:3.0f}% {bar} {remaining} left"
     return bar(True, total=1.0, desc=doing, bar_format=form)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as `42s`, `3m 05s`, `2h 10m` or `3d 04h`."""
+    whole = round(seconds)
+    for name, size, smaller, smaller_size in (
+        ("d", 86400, "h", 3600),
+        ("h", 3600, "m", 60),
+        ("m", 60, "s", 1),
+    ):
+        if whole >= size:
+            return f"{whole // size}{name} {whole % size // smaller_size:02d}{smaller}"
+    return f"{whole}s"

@@ -260,7 +260,7 @@ def test_slow_methods_are_left_out_and_noted(explainer: Explainer) -> None:
     assert found.notes == ["Without leave-one-out, as the command said."]
     found = explainer.explain(TEXT, most_seconds=0)
     assert list(found.influences) == ["attention", "rollout"]
-    assert re.match("Without gradient x input, which would take about 0 s for this text", found.notes[0])
+    assert re.match("Without gradient x input, which would take about 0s for this text", found.notes[0])
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,8 @@ def test_texts_that_cannot_be_explained(explainer: Explainer, text: str, message
     assert str(error.value) == message
     answer = TestClient(Api(explainer).app()).post("/api/explain", content=json.dumps({"text": text}))
     assert answer.status_code == 400
-    assert text.isascii() is False or answer.json()["error"]["message"] == message
+    if text.isascii():  # pydantic already rejects a lone surrogate
+        assert answer.json()["error"]["message"] == message
 
 
 def test_a_page_is_one_file_whose_data_cannot_end_its_script(explainer: Explainer) -> None:
@@ -333,7 +334,7 @@ def test_the_command_writes_a_page_or_an_error_of_one_line(explain: Explain, tmp
     ]:  # fmt: skip
         assert one_line_error(explain(*words)) == message
     message = one_line_error(explain("--checkpoint=out/nowhere", f"--out={out}"))
-    assert message.startswith("no folder out/nowhere") or "out/nowhere" in message
+    assert message == "no checkpoint folder out/nowhere: run `python train.py --out_dir=out/nowhere` first"
 
 
 def test_a_browser_shows_what_influenced_a_token(explainer: Explainer, browser: Any, tmp_path: Path) -> None:
@@ -412,4 +413,4 @@ def test_a_typed_text_is_explained(explainer: Explainer, browser: Any) -> None:
         requested = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")  # fmt: skip
         assert all(name.startswith(f"{address}/") for name in requested)
     browser.find_element(By.CSS_SELECTOR, "#form button").click()
-    wait("#status", "The server does not answer. Is it still running?")
+    wait("#status", "No answer: the server is not reached. Is it still running?")

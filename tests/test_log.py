@@ -14,9 +14,10 @@ from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
 from system import files
 from system.errors import UserError
+from system.progress import duration
 from training.config import TrainConfig
 from training.guard import Verdict
-from training.log import RunLog, duration
+from training.log import RunLog
 from training.plot import plot_losses, read_metrics
 
 ABOUT = {"run_id": "abcd1234", "config": {"seed": 1}}

@@ -10,11 +10,10 @@ import torch
 
 from evaluation.losses import Objective
 from system.errors import say
-from system.progress import announced
+from system.progress import announced, duration
 from system.world import World
 from training.config import TrainConfig
 from training.learner import Learner
-from training.log import duration
 from training.measure import time_evaluation, time_steps
 from training.micro_batch import memory_for
 from training.run import Run

@@ -18,7 +18,7 @@ from evaluation.losses import Losses
 from system import hardware
 from system.errors import UserError, first_line, how_to_resume, say
 from system.files import append_to_file, fix_for, replace_file
-from system.progress import announced, bar, say_above_bars
+from system.progress import announced, bar, duration, say_above_bars
 from system.world import World
 from training.config import TrainConfig
 from training.guard import Verdict
@@ -322,16 +322,3 @@ def say_plot(out_dir: Path) -> None:
             plot_losses(out_dir, out_dir / PLOT)
     except Exception as error:  # of any kind: matplotlib's, the disk's
         say(f"cannot draw {out_dir / PLOT} ({first_line(error)})")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as `42s`, `3m 05s`, `2h 10m` or `3d 04h`."""
-    whole = round(seconds)
-    for name, size, smaller, smaller_size in (
-        ("d", 86400, "h", 3600),
-        ("h", 3600, "m", 60),
-        ("m", 60, "s", 1),
-    ):
-        if whole >= size:
-            return f"{whole // size}{name} {whole % size // smaller_size:02d}{smaller}"
-    return f"{whole}s"

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from apps.explain.explainer import Explainer
 from apps.explain.page import PAGE, content
 from system.errors import UserError
-from system.http import error_response
+from system.http import error_response, http_error, unexpected
 
 FILES = {"/": "page.html", "/style.css": "style.css", "/script.js": "script.js"}
 MOST_SECONDS = 30.0  # of a slow method; above, it is left out, and the page says so
@@ -78,14 +78,3 @@ async def file(path: Path, request: Request) -> FileResponse:
 async def no_icon(request: Request) -> Response:
     """Answer a browser's request for an icon: there is none."""
     return Response(status_code=204)
-
-
-async def http_error(request: Request, error: Exception) -> Response:
-    """Return an error such as 404 in the form of the others."""
-    assert isinstance(error, HTTPException)
-    return error_response(error.status_code, error.detail)
-
-
-async def unexpected(request: Request, error: Exception) -> Response:
-    """Return a mistake of ours, whose traceback is in the server's log, in the form of the others."""
-    return error_response(500, "something went wrong: the server's log has it")

@@ -20,7 +20,7 @@ from checkpointing import pretrained
 from corpus.tokenizer import Tokenizer
 from model import GPT
 from system.errors import UserError, say
-from system.progress import tracked
+from system.progress import duration, tracked
 
 ATTENTION, ROLLOUT = "attention", "rollout"
 MOST_TOKENS = 1024  # of a text: a page of more would be too large
@@ -151,8 +151,3 @@ def progress(name: str, seconds: float, show: bool) -> influence.Progress:
         flag = name.replace("-", "_").replace(" ", "_")
         say(f"{name}: about {duration(seconds)} (--{flag}=False leaves it out)", sys.stderr)
     return partial(tracked, doing=name, file=sys.stderr)
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words, as it would be said."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from apps.search.searcher import Searcher, left_out
 from system.errors import UserError
-from system.http import error_response
+from system.http import error_response, http_error, unexpected
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"/": "page.html", "/style.css": "style.css", "/script.js": "script.js", "/icon.svg": "icon.svg"}
@@ -116,17 +116,6 @@ async def read_question(request: Request) -> Question | Response:
         return error_response(400, f"{where}: {problem['msg']}" if where else problem["msg"])
 
 
-async def http_error(request: Request, error: Exception) -> Response:
-    """Return an error such as 404 in the form of the others."""
-    assert isinstance(error, HTTPException)
-    return error_response(error.status_code, error.detail)
-
-
 async def index_error(request: Request, error: Exception) -> Response:
     """Return why the index cannot be read: another command may be rebuilding it."""
     return error_response(503, str(error))
-
-
-async def unexpected(request: Request, error: Exception) -> Response:
-    """Return a mistake of ours, whose traceback is in the server's log, in the form of the others."""
-    return error_response(500, "something went wrong: the server's log has it")

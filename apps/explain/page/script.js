@@ -320,12 +320,14 @@ async function ask(event) {
   try {
     const headers = { "Content-Type": "application/json" };
     const body = JSON.stringify({ text: one("input").value });
-    const response = await fetch("api/explain", { method: "POST", headers, body });
+    const response = await fetch("api/explain", { method: "POST", headers, body }).catch(() => {
+      throw new Error("the server is not reached. Is it still running?");
+    });
     const content = await response.json();
     if (!response.ok) throw new Error(content.error.message);
     await show(content);
   } catch (error) {
-    say(error instanceof TypeError ? "The server does not answer. Is it still running?" : `No answer: ${error.message}`, true);
+    say(`No answer: ${error.message}`, true);
   } finally {
     button.disabled = false;
   }
