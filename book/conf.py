@@ -45,6 +45,7 @@ for _old in _caches.glob("*"):
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(_caches / _digest)
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # which cell, and why
 nb_execution_timeout = 600  # seconds for a cell
 nb_merge_streams = True
 
