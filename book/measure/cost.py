@@ -74,8 +74,8 @@ def seconds_of(run: Layer) -> float:
 
 def exponent(lengths: Sequence[int], costs: Sequence[float]) -> float:
     """Return the p with which costs grow like T^p: the slope of a line through their logarithms."""
-    kept = np.array([(T, cost) for T, cost in zip(lengths, costs, strict=True) if T >= FITTED])
-    slope, _ = np.polyfit(*np.log(kept).T, deg=1)
+    kept = np.log([(T, cost) for T, cost in zip(lengths, costs, strict=True) if T >= FITTED])  # (lengths, 2)
+    slope, _ = np.polyfit(kept[:, 0], kept[:, 1], deg=1)
     return round(float(slope), 2)
 
 

@@ -18,16 +18,20 @@ from book.text import encyclopedia, in_rows, windows
 from corpus.dataset import TokenDataset
 from system.errors import UserError, say
 
-N_EMBD, N_LAYER = 128, 2
+N_EMBD, N_LAYER = 64, 2
 B, T = 4, 256  # small batches: many steps in a short time
-SECONDS = 50.0  # of processor time for each training
-TUNING_SECONDS, TUNING_SEED, RATES = 20.0, 1, (1e-3, 3e-3, 1e-2)
+SECONDS = 40.0  # of processor time for each training
+TUNING_SECONDS, TUNING_SEED, RATES = 15.0, 1, (3e-3, 1e-2, 3e-2, 1e-1)
 MAX_TRAINING, VALIDATION_ROWS = (
-    1_000_000,
+    10_000_000,
     128,
 )  # tokens from the beginning of the training text; rows of T tokens
-SHARES = {"1/30": 1 / 30, "1/10": 1 / 10, "1/3": 1 / 3, "1": 1.0}  # of the training text
+SHARED, SHARES = (
+    1_000_000,
+    {"1/30": 1 / 30, "1/10": 1 / 10, "1/3": 1 / 3, "1": 1.0},
+)  # tokens, and parts of them
 COMPARED = ("lstm", "transformer")  # with each share; the others with all of it
+LONGER = 8  # times SECONDS that the compared ones also get, with one seed and all MAX_TRAINING tokens
 
 
 class Corpus(NamedTuple):
@@ -105,38 +109,48 @@ def tuned(kind: Kind, text: Corpus, config: MeasureConfig) -> tuple[float, dict[
     return best_rate(RATES, score)
 
 
-def trained_on(kind: Kind, text: Corpus, share: float, rate: float, config: MeasureConfig) -> dict[str, Any]:
-    """Train on the beginning of the text with each seed; return losses, by place too, and how much was read."""
-    tokens = text.training[: int(share * len(text.training))]
+def trained_on(
+    kind: Kind, text: Corpus, n_tokens: int, rate: float, seconds: float, seeds: range
+) -> dict[str, Any]:
+    """Train on the first tokens of the text with each seed; return losses, by place too, and how much was read."""
+    tokens = text.training[:n_tokens]
     losses, places, read = [], [], []
-    for seed in config.all_seeds:
-        model, run = learned(kind, text, tokens, seed, rate, SECONDS * config.budget)
+    for seed in seeds:
+        model, run = learned(kind, text, tokens, seed, rate, seconds)
         places.append(bits_by_place(model, text))
         losses.append(bits_per_byte(places[-1], text))
         read.append(run.steps * B * T)
-        say(f"{kind}, {len(tokens)} tokens, seed {seed}: {losses[-1]:.3f} bits per byte")
+        say(f"{kind}, {len(tokens)} tokens, {seconds:.0f} s, seed {seed}: {losses[-1]:.3f} bits per byte")
     by_place = torch.stack(places).mean(dim=0)
     return {
         "tokens": len(tokens),
+        "seconds": seconds,
         "bits_per_byte": summary(losses),
         "tokens_read": summary(read, 0),
         "bits_by_place": [round(bits, 3) for bits in by_place.tolist()],
     }
 
 
+def measured(kind: Kind, text: Corpus, config: MeasureConfig) -> dict[str, Any]:
+    """Tune a network and train it on the shared text; the compared ones also on parts of it, and for longer on more."""
+    rate, scores = tuned(kind, text, config)
+    say(f"{kind}: learning rate {rate}")
+    seconds, n_tokens = SECONDS * config.budget, min(SHARED, len(text.training))
+    results: dict[str, Any] = {"learning_rate": rate, "tuning": scores, "shares": {}}
+    for name, share in SHARES.items():
+        if share == 1 or kind in COMPARED:
+            part = int(share * n_tokens)
+            results["shares"][name] = trained_on(kind, text, part, rate, seconds, config.all_seeds)
+    if kind in COMPARED:
+        results["longer"] = trained_on(
+            kind, text, MAX_TRAINING, rate, LONGER * seconds, range(TUNING_SEED, TUNING_SEED + 1)
+        )
+    return results
+
+
 def measure(config: MeasureConfig) -> dict[str, Any]:
-    """Train each network for an equal time, the compared ones also on less text."""
+    """Train each network for an equal time, the compared ones also on less text and for longer."""
     text = corpus(config.data_dir)
-    networks = {}
-    for kind in KINDS:
-        rate, scores = tuned(kind, text, config)
-        say(f"{kind}: learning rate {rate}")
-        shares = {
-            name: trained_on(kind, text, share, rate, config)
-            for name, share in SHARES.items()
-            if share == 1 or kind in COMPARED
-        }
-        networks[kind] = {"learning_rate": rate, "tuning": scores, "shares": shares}
     return {
         "text": text.name,
         "seconds": SECONDS * config.budget,
@@ -147,5 +161,5 @@ def measure(config: MeasureConfig) -> dict[str, Any]:
         "validation_tokens": text.validation[1].numel(),
         "bytes_per_token": round(float(text.token_bytes[text.validation[1]].double().mean()), 3),
         "parameters": parameters_of_each(text.shape),
-        "networks": networks,
+        "networks": {kind: measured(kind, text, config) for kind in KINDS},
     }

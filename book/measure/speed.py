@@ -18,7 +18,7 @@ from system.errors import say
 
 CONTEXTS = (64, 256, 1024, 4096)  # tokens that a text has when it is continued
 N_WRITTEN = 32  # tokens written after each
-SHAPE = Shape(vocab_size=1024, n_embd=128, n_layer=2, block_size=max(CONTEXTS) + N_WRITTEN)
+SHAPE = Shape(vocab_size=1024, n_embd=64, n_layer=2, block_size=max(CONTEXTS) + N_WRITTEN)
 T, BATCHES = 256, (1, 16)  # of a training step
 ROUNDS = 7  # in which each network is timed once
 SECONDS = 0.5  # at least, for one timing
