@@ -13,14 +13,14 @@ from torch import Tensor
 from book.measure.config import KINDS, Kind, MeasureConfig
 from book.measure.models import Model, Shape, loss_of, make, parameters_of_each
 from book.measure.results import summary
-from book.measure.training import Trained, best_rate, train
+from book.measure.training import best_rate, train
 from book.text import encyclopedia, in_rows, windows
 from corpus.dataset import TokenDataset
 from system.errors import UserError, say
 
 N_EMBD, N_LAYER = 64, 2
 B, T = 4, 256  # small batches: many steps in a short time
-SECONDS = 40.0  # of processor time for each training
+SECONDS = 30.0  # of processor time for each training
 TUNING_SECONDS, TUNING_SEED, RATES = 15.0, 1, (3e-3, 1e-2, 3e-2, 1e-1)
 MAX_TRAINING, VALIDATION_ROWS = (
     10_000_000,
@@ -68,18 +68,6 @@ def corpus(data_dir: str) -> Corpus:
     return Corpus(name, training[:MAX_TRAINING], (inputs[rows], targets[rows]), torch.from_numpy(lengths))
 
 
-def learned(
-    kind: Kind, text: Corpus, tokens: Tensor, seed: int, rate: float, seconds: float
-) -> tuple[Model, Trained]:
-    """Return a network trained on random windows of `tokens`, and what that took."""
-    model = make(kind, text.shape, seed)  # which also seeds the windows
-
-    def loss_of_batch() -> Tensor:
-        return loss_of(model, *windows(tokens, B, T), text.shape.vocab_size) / (B * T)
-
-    return model, train(model, loss_of_batch, rate, seconds)
-
-
 @torch.no_grad()
 def bits_by_place(model: Model, text: Corpus) -> Tensor:
     """Return the mean bits that each place of a row costs, with the row so far as context: (T,) float64."""
@@ -98,13 +86,34 @@ def bits_per_byte(by_place: Tensor, text: Corpus) -> float:
     return float(by_place.sum()) * len(text.validation[0]) / n_bytes
 
 
+class Learned(NamedTuple):
+    """What a training reached: at its end, and at best, where one would have stopped it."""
+
+    at_end: float  # bits per byte
+    at_best: float
+    bits_by_place: Tensor  # at best (T,)
+    tokens_read: int
+
+
+def learn(kind: Kind, text: Corpus, tokens: Tensor, seed: int, rate: float, seconds: float) -> Learned:
+    """Train a network on random windows of `tokens`, and judge it from time to time."""
+    model = make(kind, text.shape, seed)  # which also seeds the windows
+    places: list[Tensor] = []
+
+    def loss_of_batch() -> Tensor:
+        return loss_of(model, *windows(tokens, B, T), text.shape.vocab_size) / (B * T)
+
+    run = train(model, loss_of_batch, rate, seconds, look=lambda: places.append(bits_by_place(model, text)))
+    best = min(places, key=lambda bits: bits.sum().item())
+    return Learned(bits_per_byte(places[-1], text), bits_per_byte(best, text), best, run.steps * B * T)
+
+
 def tuned(kind: Kind, text: Corpus, config: MeasureConfig) -> tuple[float, dict[str, float]]:
     """Choose the learning rate with the fewest bits per byte after a shorter training, with one seed."""
 
     def score(rate: float) -> float:
         seconds = TUNING_SECONDS * config.budget
-        model, _ = learned(kind, text, text.training, TUNING_SEED, rate, seconds)
-        return bits_per_byte(bits_by_place(model, text), text)
+        return learn(kind, text, text.training, TUNING_SEED, rate, seconds).at_best
 
     return best_rate(RATES, score)
 
@@ -114,19 +123,19 @@ def trained_on(
 ) -> dict[str, Any]:
     """Train on the first tokens of the text with each seed; return losses, by place too, and how much was read."""
     tokens = text.training[:n_tokens]
-    losses, places, read = [], [], []
+    runs = []
     for seed in seeds:
-        model, run = learned(kind, text, tokens, seed, rate, seconds)
-        places.append(bits_by_place(model, text))
-        losses.append(bits_per_byte(places[-1], text))
-        read.append(run.steps * B * T)
-        say(f"{kind}, {len(tokens)} tokens, {seconds:.0f} s, seed {seed}: {losses[-1]:.3f} bits per byte")
-    by_place = torch.stack(places).mean(dim=0)
+        runs.append(learn(kind, text, tokens, seed, rate, seconds))
+        say(
+            f"{kind}, {len(tokens)} tokens, {seconds:.0f} s, seed {seed}: {runs[-1].at_best:.3f} bits per byte"
+        )
+    by_place = torch.stack([run.bits_by_place for run in runs]).mean(dim=0)
     return {
         "tokens": len(tokens),
         "seconds": seconds,
-        "bits_per_byte": summary(losses),
-        "tokens_read": summary(read, 0),
+        "bits_per_byte": summary([run.at_best for run in runs]),
+        "at_end": summary([run.at_end for run in runs]),
+        "tokens_read": summary([run.tokens_read for run in runs], 0),
         "bits_by_place": [round(bits, 3) for bits in by_place.tolist()],
     }
 

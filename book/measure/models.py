@@ -16,7 +16,9 @@ from model import GPT, Cache, GPTConfig, output_loss
 
 GPT2_SPREAD = 0.02  # of GPT-2's matrices before training
 HEAD_SIZE = 32  # of the transformer
-TOLERANCE = 0.02  # by how much the numbers of parameters may differ
+MAX_HIDDEN = 4096  # of the recurrent networks
+# How often a recurrent network has matrices for a state, for the output, and for a query.
+SIZES: dict[Kind, tuple[int, int, int]] = {"rnn": (1, 1, 0), "lstm": (4, 1, 0), "lstm_attention": (4, 2, 1)}
 
 
 class Memory(NamedTuple):
@@ -134,16 +136,15 @@ def make(kind: Kind, shape: Shape, seed: int) -> Model:
 
 
 def n_hidden(kind: Kind, shape: Shape) -> int:
-    """Return the size of a recurrent network's state with which it has most nearly the transformer's parameters."""
-    with torch.device("meta"):  # counts, without memory
-        wanted = n_parameters(Transformer(*shape))
-        sizes = {
-            size: n_parameters(Recurrent(kind, shape.vocab_size, shape.n_embd, size))
-            for size in range(8, 1025)
-        }
-    best = min(sizes, key=lambda size: abs(sizes[size] - wanted))
-    assert abs(sizes[best] / wanted - 1) < TOLERANCE, f"{kind}: no size has {wanted} parameters"
-    return best
+    """Return the size S of a recurrent network's state with which it has most nearly the transformer's parameters."""
+    C, wanted = shape.n_embd, n_parameters(Transformer(*shape))
+    n_gates, n_outputs, n_queries = SIZES[kind]
+
+    def count(S: int) -> int:
+        network = n_gates * S * (C + S + 2)  # input and state with a matrix and a bias each
+        return shape.vocab_size * C + network + n_queries * S * S + n_outputs * S * C + C
+
+    return min(range(1, MAX_HIDDEN), key=lambda S: abs(count(S) - wanted))
 
 
 def n_parameters(model: nn.Module) -> int:

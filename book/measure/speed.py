@@ -1,4 +1,4 @@
-"""Tokens per second: training with one text at a time and with several, reading at once and token by token.
+"""Tokens per second: training by the width of the network and the number of texts, and writing by the length of the context.
 
 All in processor time, in turn with the other networks, so that what else runs on the machine hits all alike.
 Shapes: B texts, T tokens.
@@ -6,57 +6,60 @@ Shapes: B texts, T tokens.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from book.measure.config import KINDS, MeasureConfig
-from book.measure.models import Model, Shape, loss_of, make, parameters_of_each
+from book.measure.config import KINDS, Kind, MeasureConfig
+from book.measure.models import Shape, loss_of, make, parameters_of_each
 from book.measure.results import summary
 from system.errors import say
 
-CONTEXTS = (64, 256, 1024, 4096)  # tokens that a text has when it is continued
-N_WRITTEN = 32  # tokens written after each
-SHAPE = Shape(vocab_size=1024, n_embd=64, n_layer=2, block_size=max(CONTEXTS) + N_WRITTEN)
-T, BATCHES = 256, (1, 16)  # of a training step
-ROUNDS = 7  # in which each network is timed once
-SECONDS = 0.5  # at least, for one timing
+WIDTHS, BATCHES, T = (64, 128, 256, 512), (1, 8), 256  # channels, texts and tokens of a training step
+CONTEXTS, N_WRITTEN = (64, 256, 1024, 4096), 32  # tokens that a text has when it is continued; tokens written
+VOCABULARY, N_LAYER = 1024, 2
+ROUNDS = 5  # in which each network is timed once
+SECONDS = 0.3  # at least, for one timing
 SEED = 1
 
+Rates = dict[str, dict[str, Any]]  # summaries by kind and by what was varied
 
-def training_step(model: Model, B: int) -> Callable[[], None]:
-    """Return a whole step of training on B texts."""
-    tokens = torch.randint(SHAPE.vocab_size, (B, T))
+
+def shape(width: int) -> Shape:
+    return Shape(VOCABULARY, width, N_LAYER, block_size=max(T, *CONTEXTS) + N_WRITTEN)
+
+
+def training(B: int, kind: Kind, width: int) -> Callable[[], float]:
+    """Return what trains a network on B texts for SECONDS at least, and returns the mean seconds for a token."""
+    model = make(kind, shape(width), SEED)
+    tokens = torch.randint(VOCABULARY, (B, T))
     optimizer = torch.optim.Adam(model.parameters())
 
     def step() -> None:
         optimizer.zero_grad()
-        (loss_of(model, tokens, tokens, SHAPE.vocab_size) / tokens.numel()).backward()
+        (loss_of(model, tokens, tokens, VOCABULARY) / tokens.numel()).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    return step
+    def timed() -> float:
+        began, steps = time.process_time(), 0
+        while time.process_time() - began < SECONDS or not steps:
+            step()
+            steps += 1
+        return (time.process_time() - began) / steps / tokens.numel()
+
+    return timed
 
 
-def reading_at_once(model: Any) -> Callable[[], None]:
-    """Return the reading of one text of T tokens in one pass, with the logits of the next token."""
-    tokens = torch.randint(SHAPE.vocab_size, (1, T))
-
-    @torch.inference_mode()
-    def read() -> None:
-        x, _ = model.read(tokens, model.begin(T))
-        x @ model.table.T
-
-    return read
-
-
-def writing(model: Any, context: int) -> Callable[[], float]:
+def writing(kind: Kind, context: int) -> Callable[[], float]:
     """Return what writes N_WRITTEN tokens after a context, the likeliest one after another, and returns the seconds for one."""
-    tokens = torch.randint(SHAPE.vocab_size, (1, context))
+    model: Any = make(kind, shape(WIDTHS[0]), SEED)  # each kind has a memory of its own type
+    tokens = torch.randint(VOCABULARY, (1, context))
 
     @torch.inference_mode()
-    def write() -> float:
+    def timed() -> float:
         x, memory = model.read(tokens, model.begin(context + N_WRITTEN))  # not timed
         began = time.process_time()
         for _ in range(N_WRITTEN):
@@ -64,46 +67,34 @@ def writing(model: Any, context: int) -> Callable[[], float]:
             x, memory = model.read(token, memory)
         return (time.process_time() - began) / N_WRITTEN
 
-    return write
+    return timed
 
 
-def timed(call: Callable[[], None], n_tokens: int) -> Callable[[], float]:
-    """Return what calls something for SECONDS at least, and returns the mean seconds for a token."""
-
-    def measured() -> float:
-        began, calls = time.process_time(), 0
-        while time.process_time() - began < SECONDS or not calls:
-            call()
-            calls += 1
-        return (time.process_time() - began) / calls / n_tokens
-
-    return measured
-
-
-def jobs_of(model: Model) -> dict[str, Callable[[], float]]:
-    """Return what is timed of a network, by name; each returns the seconds for a token."""
-    training = {f"training, {B} texts": timed(training_step(model, B), B * T) for B in BATCHES}
-    writes = {f"writing after {context}": writing(model, context) for context in CONTEXTS}
-    return training | {"reading at once": timed(reading_at_once(model), T)} | writes
+def in_turn(what: str, job: Callable[[Kind, int], Callable[[], float]], values: tuple[int, ...]) -> Rates:
+    """Time a job of each network with each value, one network after another, for several rounds; return tokens/s."""
+    rates: Rates = {kind: {} for kind in KINDS}
+    for value in values:
+        jobs = {kind: job(kind, value) for kind in KINDS}
+        seconds = [{kind: timed() for kind, timed in jobs.items()} for _ in range(ROUNDS + 1)]
+        for kind in KINDS:  # without the first round, in which memory and caches are cold
+            rates[kind][str(value)] = summary([1 / each[kind] for each in seconds[1:]], 0)
+        say(
+            f"{what}, {value}: "
+            + ", ".join(f"{kind} {rates[kind][str(value)]['mean']:,.0f}" for kind in KINDS)
+        )
+    return rates
 
 
 def measure(config: MeasureConfig) -> dict[str, Any]:
-    """Time the networks in turn, for several rounds."""
-    models = {kind: make(kind, SHAPE, SEED) for kind in KINDS}
-    jobs = {kind: jobs_of(model) for kind, model in models.items()}
-    rates: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in jobs[kind]} for kind in KINDS}
-    for number in range(ROUNDS + 1):
-        for kind in KINDS:
-            for name, job in jobs[kind].items():
-                rate = 1 / job()
-                if number:  # the first time, memory and caches are still cold
-                    rates[kind][name].append(rate)
-        say(f"speed: round {number} of {ROUNDS}")
-    networks = {kind: {name: summary(each, 0) for name, each in rates[kind].items()} for kind in KINDS}
-    return {
+    """Time training with one text and with several by the width, and writing by the context."""
+    results: dict[str, Any] = {
         "T": T,
         "written": N_WRITTEN,
         "seeds": [SEED],
-        "parameters": parameters_of_each(SHAPE),
-        "tokens_per_second": networks,
+        "parameters": {str(width): parameters_of_each(shape(width)) for width in WIDTHS},
+        "training": {},
     }
+    for B in BATCHES:
+        results["training"][str(B)] = in_turn(f"training, {B} texts of width", partial(training, B), WIDTHS)
+    results["writing"] = in_turn("writing after tokens", writing, CONTEXTS)
+    return results

@@ -12,6 +12,7 @@ WARMUP, FINAL = (
     0.1,
 )  # share of the time in which the rate rises; where it falls to, as a share of its peak
 CLIP = 1.0  # longest gradient
+LOOKS = 6  # that are taken at a network while it is trained
 
 
 class Trained(NamedTuple):
@@ -28,14 +29,16 @@ def train(
     learning_rate: float,
     seconds: float,
     is_done: Callable[[], bool] = lambda: False,
+    look: Callable[[], None] = lambda: None,
 ) -> Trained:
     """Take steps of Adam until `seconds` of this process's processor time are over or `is_done` says so, one at least.
 
     With one thread, processor time is what a quiet machine's clock would show, whatever else runs beside. The learning
-    rate follows the share of it that is used: up for 5%, then down in a line to a tenth.
+    rate follows the share of it that is used: up for 5%, then down in a line to a tenth. `look` is called LOOKS times, the
+    last time at the end, and its time does not count.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    began, steps, used = time.process_time(), 0, 0.0
+    began, steps, used, looks = time.process_time(), 0, 0.0, 0
     while used < seconds:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * rate(max(used / seconds, 0.1 * WARMUP))
@@ -46,6 +49,10 @@ def train(
         steps, used = steps + 1, time.process_time() - began
         if is_done():
             return Trained(used, steps, was_stopped=True)
+        if (due := int(LOOKS * used / seconds)) > looks:
+            looks = due
+            look()
+            began = time.process_time() - used
     return Trained(used, steps, was_stopped=False)
 
 
