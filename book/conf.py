@@ -29,8 +29,9 @@ html_css_files = ["book.css"]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 
-# A chapter is executed again when its text changes, or any code that it may import.
-_code = sorted([*ROOT.glob("*.py"), *ROOT.glob("book/*.py"), *ROOT.glob("corpus/**/*.py")])
+# A chapter is executed again when its text changes, or any code or measured figure that it may read.
+_patterns = ("*.py", "book/**/*.py", "book/measured/*.json", "corpus/**/*.py")
+_code = sorted(path for pattern in _patterns for path in ROOT.glob(pattern))
 _digest = hashlib.sha256(b"".join(path.read_bytes() for path in _code)).hexdigest()[:16]
 nb_execution_mode = "force" if os.environ.get("CI") else "cache"
 nb_execution_cache_path = str(ROOT / "out" / "book" / "executed" / _digest)

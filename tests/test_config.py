@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, arguments
 
+from book.measure.config import MeasureConfig
 from prepare_data import PrepareConfig
 from sampling.config import SampleConfig
 from system.command_line import parse_config
@@ -194,6 +195,7 @@ COMMANDS = [
     PrepareConfig,
     ExportConfig,
     MatchConfig,
+    MeasureConfig,
     PairsConfig,
     PlotConfig,
     BenchConfig,
@@ -202,7 +204,7 @@ COMMANDS = [
 ]
 PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file source tokenizer pairs run out model".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
-NO_PATHS = "device host wandb_project prompt stop dataset subset only versus sampling".split()
+NO_PATHS = "device host wandb_project prompt stop dataset subset only parts versus sampling".split()
 
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
