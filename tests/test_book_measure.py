@@ -84,6 +84,24 @@ class Reader(torch.nn.Module):
         return self.table[torch.tensor([self.answer(one) for one in tokens.tolist()])][:, None]
 
 
+@pytest.mark.parametrize("far_only", [False, True])
+def test_distances_are_mixed_unless_all_are_far(far_only: bool) -> None:
+    distances: list[int] = []
+
+    def answer(sequence: list[int]) -> int:
+        distances.append(len(sequence) - recall.N_KEYS - 1)
+        return 0
+
+    lessons = recall.Lessons(Reader(answer), longest=100, seed=1, far_only=far_only)
+    for _ in range(200):
+        lessons.loss()
+    if far_only:
+        assert set(distances) == {100}
+    else:
+        assert (min(distances), max(distances) // 10) == (1, 9)
+        assert 0.4 < sum(distance <= 10 for distance in distances) / len(distances) < 0.6
+
+
 def test_who_cannot_know_is_right_by_chance() -> None:
     guess = random.Random(1)
     guesses = Reader(lambda sequence: recall.VALUE + guess.randrange(recall.N_VALUES))
@@ -180,6 +198,7 @@ def test_every_part_runs_and_says_where_it_ran(tiny: MeasureConfig) -> None:
         assert len(shares["1"]["bits_by_place"]) == language.T
         assert found["speed"]["training"]["1"][kind]["64"]["mean"] > 0
         assert found["speed"]["writing"][kind]["16"]["mean"] > 0
+    assert set(found["recall_far"]["networks"]) == {"lstm", "transformer"}
     assert set(found["language"]["networks"]["lstm"]["shares"]) == set(language.SHARES)
     assert found["cost"]["layers"]["math"]["peak_mb"]["32"] > found["cost"]["layers"]["sdpa"]["peak_mb"]["32"]
     assert json.dumps(found)  # nothing but JSON
@@ -187,7 +206,7 @@ def test_every_part_runs_and_says_where_it_ran(tiny: MeasureConfig) -> None:
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
     for setting, message in [
-        ({"parts": "recall,sped"}, "'sped' must be one of speed, cost, recall, language"),
+        ({"parts": "recall,sped"}, "'sped' must be one of speed, cost, recall, recall_far, language"),
         ({"seeds": 0}, "seeds=0: must be at least 1"),
         ({"budget": 0.0}, "budget=0.0: must be above 0"),
     ]:

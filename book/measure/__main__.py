@@ -1,7 +1,7 @@
 """Measure what chapter 9 of the book says: RNN, LSTM, LSTM with attention and transformer, equal in parameters and time.
 
-speed: tokens/s of training, reading and writing. cost: time and memory by the length of the text. recall: how far back a key's
-value is found. language: bits per byte of text, and how much text that takes.
+speed: tokens/s of training and of writing. cost: time and memory by the length of the text. recall: how far back a key's
+value is found. recall_far: the same, with nothing nearby to learn it from. language: bits per byte, and how much text it takes.
 
 Every training gets the same processor time, on one thread, so that other programs do not change the result much. Each part
 writes a JSON file. All of them take about an hour of one core; for a quick try add --budget=0.05.
@@ -29,6 +29,7 @@ MEASURES: dict[Part, Callable[[MeasureConfig], dict[str, Any]]] = {
     "speed": speed.measure,
     "cost": cost.measure,
     "recall": recall.measure,
+    "recall_far": recall.measure_far,
     "language": language.measure,
 }
 

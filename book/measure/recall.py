@@ -51,20 +51,20 @@ def answers(model: Model, tokens: Tensor) -> Tensor:
 
 
 class Lessons:
-    """The batches of a training up to a distance, and how often the latest answers were right.
+    """The batches of a training, and how often the latest answers were right.
 
-    As in a text, most distances are short: each batch has one, drawn such that its logarithm is even. So a network can
-    learn the task nearby and then stretch it; at the longest distance alone, none of them begins to learn in the time.
+    As in a text, most distances are short: each batch has one up to `longest`, drawn such that its logarithm is even. So a
+    network can learn the task nearby and then stretch it. With `far_only`, all batches have the longest one.
     """
 
-    def __init__(self, model: Model, longest: int, seed: int) -> None:
-        self.model, self.longest = model, longest
+    def __init__(self, model: Model, longest: int, seed: int, far_only: bool = False) -> None:
+        self.model, self.longest, self.far_only = model, longest, far_only
         self.generator = torch.Generator().manual_seed(seed)
         self.right: list[float] = []
 
     def loss(self) -> Tensor:
         """Return the loss of the next batch."""
-        power = torch.rand((), generator=self.generator).item()
+        power = 1.0 if self.far_only else torch.rand((), generator=self.generator).item()
         tokens, wanted = sequences(round(self.longest**power), BATCH, self.generator)
         logits = answers(self.model, tokens)
         self.right.append((logits.argmax(dim=1) == wanted).float().mean().item())
@@ -76,10 +76,12 @@ class Lessons:
         return len(latest) == SOLVED_BATCHES and sum(latest) >= SOLVED * SOLVED_BATCHES
 
 
-def learned(kind: Kind, n: int, seed: int, learning_rate: float, seconds: float) -> tuple[Model, Trained]:
-    """Return a network that was trained up to a distance, and what that took."""
+def learned(
+    kind: Kind, n: int, seed: int, learning_rate: float, seconds: float, far_only: bool = False
+) -> tuple[Model, Trained]:
+    """Return a network that was trained up to a distance, or at that one only, and what that took."""
     model = make(kind, SHAPE, seed)
-    lessons = Lessons(model, n, seed)
+    lessons = Lessons(model, n, seed, far_only)
     return model, train(model, lessons.loss, learning_rate, seconds, lessons.are_over)
 
 
@@ -92,23 +94,25 @@ def score(model: Model, n: int, seed: int) -> float:
     return sum(int((answers(model, part).argmax(1) == right).sum()) for part, right in parts) / HELD_OUT
 
 
-def tuned(kind: Kind, config: MeasureConfig) -> tuple[float, dict[str, float]]:
+def tuned(kind: Kind, config: MeasureConfig, far_only: bool) -> tuple[float, dict[str, float]]:
     """Choose the learning rate with which a network is wrong least, then done soonest, at one distance with one seed."""
     seconds = SECONDS * config.budget
 
     def cost(learning_rate: float) -> float:
-        model, run = learned(kind, TUNING_DISTANCE, TUNING_SEED, learning_rate, seconds)
+        model, run = learned(kind, TUNING_DISTANCE, TUNING_SEED, learning_rate, seconds, far_only)
         return 1 - score(model, TUNING_DISTANCE, TUNING_SEED) + 0.1 * run.seconds / seconds
 
     return best_rate(RATES, cost)
 
 
-def at_distance(kind: Kind, n: int, learning_rate: float, config: MeasureConfig) -> dict[str, Any]:
-    """Train up to a distance with each seed; return the scores there and at the others, and the seconds until it was solved."""
+def at_distance(
+    kind: Kind, n: int, learning_rate: float, config: MeasureConfig, far_only: bool
+) -> dict[str, Any]:
+    """Train for a distance with each seed; return the scores there and at the others, and the seconds until it was solved."""
     scores: dict[int, list[float]] = {distance: [] for distance in DISTANCES}
     runs: list[Trained] = []
     for seed in config.all_seeds:
-        model, run = learned(kind, n, seed, learning_rate, SECONDS * config.budget)
+        model, run = learned(kind, n, seed, learning_rate, SECONDS * config.budget, far_only)
         runs.append(run)
         for distance in DISTANCES:
             scores[distance].append(score(model, distance, seed))
@@ -122,19 +126,26 @@ def at_distance(kind: Kind, n: int, learning_rate: float, config: MeasureConfig)
     }
 
 
-def measure(config: MeasureConfig) -> dict[str, Any]:
+def measured(kind: Kind, config: MeasureConfig, far_only: bool) -> dict[str, Any]:
+    """Tune a network, then train it for each distance."""
+    rate, scores = tuned(kind, config, far_only)
+    say(f"{kind}: learning rate {rate}")
+    distances = {str(n): at_distance(kind, n, rate, config, far_only) for n in DISTANCES}
+    return {"learning_rate": rate, "tuning": scores, "distances": distances}
+
+
+def measure(config: MeasureConfig, far_only: bool = False, kinds: tuple[Kind, ...] = KINDS) -> dict[str, Any]:
     """Train each network up to each distance for an equal time, and score it there and elsewhere."""
-    networks = {}
-    for kind in KINDS:
-        learning_rate, scores = tuned(kind, config)
-        say(f"{kind}: learning rate {learning_rate}")
-        distances = {str(n): at_distance(kind, n, learning_rate, config) for n in DISTANCES}
-        networks[kind] = {"learning_rate": learning_rate, "tuning": scores, "distances": distances}
     return {
         "seconds": SECONDS * config.budget,
         "seeds": list(config.all_seeds),
         "chance": 1 / N_VALUES,
         "batch": BATCH,
         "parameters": parameters_of_each(SHAPE),
-        "networks": networks,
+        "networks": {kind: measured(kind, config, far_only) for kind in kinds},
     }
+
+
+def measure_far(config: MeasureConfig) -> dict[str, Any]:
+    """Do the same with LSTM and transformer where all sequences of a training have the same distance."""
+    return measure(config, far_only=True, kinds=("lstm", "transformer"))
