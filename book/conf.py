@@ -30,7 +30,9 @@ myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 
 # A chapter is executed again when its text changes, or any code or figures that it may read: then the cache has a new name.
-_FOLDERS = "apps/explain checkpointing configs corpus evaluation sampling system training".split()
+_FOLDERS = (
+    "apps/explain book/measure checkpointing configs corpus evaluation sampling system training".split()
+)
 _paths = [*ROOT.glob("*.py"), *ROOT.glob("book/*.py"), *ROOT.glob("book/measured/*.json")]
 _paths += [
     ROOT / "tools/invented_pairs.py",

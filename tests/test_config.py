@@ -11,6 +11,7 @@ from apps.explain.config import ExplainConfig
 from apps.explain.config import ServeConfig as ServeExplainConfig
 from apps.explain.evaluate import EvaluateConfig
 from book.check import CheckConfig
+from book.measure.config import MeasureConfig
 from prepare_data import PrepareConfig
 from sampling.config import SampleConfig
 from system.command_line import parse_config
@@ -199,6 +200,7 @@ COMMANDS = [
     PrepareConfig,
     ExportConfig,
     MatchConfig,
+    MeasureConfig,
     PairsConfig,
     PlotConfig,
     BenchConfig,
@@ -212,7 +214,7 @@ COMMANDS = [
 ]
 PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file text_file source tokenizer pairs run out model".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
-NO_PATHS = "device host wandb_project prompt text stop dataset subset only versus sampling".split()
+NO_PATHS = "device host wandb_project prompt text stop dataset subset only parts versus sampling".split()
 
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,7 @@ MISTAKES = {
     "apps.explain.evaluate": "x",
     "apps.search": "x",
     "apps.search.evaluate": "x",
+    "book.measure": "x",
     "tools.ablate": "--x",
     "tools.bench": "--x",
     "tools.exact_match": "x",
