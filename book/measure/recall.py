@@ -29,7 +29,8 @@ DISTANCES = (10, 30, 100, 300, 1000)  # tokens between the last pair and the que
 SHAPE = Shape(VOCABULARY, n_embd=32, n_layer=1, block_size=max(DISTANCES) + N_KEYS + 1)
 BATCH = 16  # sequences
 SECONDS = 30.0  # of processor time for each training
-TUNING_DISTANCE, TUNING_SEED, RATES = 30, 1, (1e-3, 3e-3, 1e-2, 3e-2)
+RATES, TUNING_SEED = (1e-3, 3e-3, 1e-2, 3e-2), 1
+TUNING, TUNING_FAR = (30, 300), (10, 30)  # distances for tuning: where all are far, no rate helps at 300
 SOLVED, SOLVED_BATCHES = 0.99, 50  # a training ends when this share of the last batches' answers is right
 HELD_OUT = 256  # sequences for the score
 
@@ -95,12 +96,15 @@ def score(model: Model, n: int, seed: int) -> float:
 
 
 def tuned(kind: Kind, config: MeasureConfig, far_only: bool) -> tuple[float, dict[str, float]]:
-    """Choose the learning rate with which a network is wrong least, then done soonest, at one distance with one seed."""
+    """Choose the learning rate with which a network is wrong least, then done soonest, at two distances with one seed."""
     seconds = SECONDS * config.budget
 
     def cost(learning_rate: float) -> float:
-        model, run = learned(kind, TUNING_DISTANCE, TUNING_SEED, learning_rate, seconds, far_only)
-        return 1 - score(model, TUNING_DISTANCE, TUNING_SEED) + 0.1 * run.seconds / seconds
+        total = 0.0
+        for n in TUNING_FAR if far_only else TUNING:
+            model, run = learned(kind, n, TUNING_SEED, learning_rate, seconds, far_only)
+            total += 1 - score(model, n, TUNING_SEED) + 0.1 * run.seconds / seconds
+        return total
 
     return best_rate(RATES, cost)
 
