@@ -126,7 +126,7 @@ def strongest(weights: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def gradient_x_input(model: GPT, tokens: Tensor, progress: Progress = iter) -> Tensor:
     """Return how each token's log-probability changes with the length of an earlier token's embedding: bits, (T, T).
 
-    The gradient by the embedding (Simonyan et al. 2013, https://arxiv.org/abs/1312.6034), multiplied with it: what
+    The gradient by the embedding, multiplied with it (Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713): what
     would be left out if the model were linear. Positive: the token made the prediction more probable.
     """
     result = torch.zeros(len(tokens), len(tokens), device=tokens.device)
