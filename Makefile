@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo search book test test-gpu gpu-report faults check clean
+.PHONY: setup demo search book test test-long test-gpu gpu-report faults check clean
 
 setup: .venv/run  ## what training and sampling need
 
@@ -46,8 +46,8 @@ search: .venv/apps  ## a search page over the built-in encyclopedia, at http://1
 	$(BIN)/python -m apps.search serve --index=index/builtin --open=True
 
 book: .venv/book  ## the book, executed: pages in out/book/html, and all on one page in out/book/page
-	$(BIN)/python -m sphinx -q -W --keep-going -b html book out/book/html
-	$(BIN)/python -m sphinx -q -W --keep-going -b singlehtml book out/book/page
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html book out/book/html
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b singlehtml book out/book/page
 	@echo "Open out/book/html/index.html, or the whole book on one page, out/book/page/index.html."
 
 check: .venv/dev  ## formatting, lint, types
@@ -56,8 +56,11 @@ check: .venv/dev  ## formatting, lint, types
 	$(BIN)/mypy .
 
 test: check  ## every check and every test that needs no GPU: in parallel, then those that need the machine to themselves
-	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not serial and not gpu"
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not serial and not gpu and not thorough"
 	$(BIN)/python -m pytest -q -m "serial and not gpu"
+
+test-long: .venv/dev  ## the tests that take too long for make test
+	$(BIN)/python -m pytest -q -n auto -m thorough
 
 test-gpu: .venv/dev  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import jupyter_server_mathjax  # type: ignore[import-not-found]
+from bs4 import BeautifulSoup  # type: ignore[import-not-found]
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # for this process
@@ -66,6 +67,19 @@ def _copy_mathjax(app, error) -> None:  # type: ignore[no-untyped-def]
         shutil.copytree(source, Path(app.outdir) / "_static" / "mathjax", dirs_exist_ok=True)
 
 
+def _remove_search(app, error) -> None:  # type: ignore[no-untyped-def]
+    """Take the theme's search out of the book on one page, which has no index of its words: the browser searches it."""
+    if error is None and app.builder.name == "singlehtml":
+        page = Path(app.outdir) / "index.html"
+        soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+        for part in soup.select(
+            "[rel=search], [rel=index], script[src*=search], #pst-search-dialog, .search-button__button"
+        ):
+            part.decompose()
+        page.write_text(str(soup), encoding="utf-8")
+
+
 def setup(app) -> None:  # type: ignore[no-untyped-def]
     """Let Sphinx call us when it has built the pages."""
     app.connect("build-finished", _copy_mathjax)
+    app.connect("build-finished", _remove_search)

@@ -1,40 +1,33 @@
 """A short training loop for the GPT of model.py, and its loss on a text: for chapters that compare small models."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from book.text import in_rows, windows
+from book.text import in_rows
+from book.trained import ROOT
 from model import GPT
-from training.config import OptimizerConfig
+from training.config import OptimizerConfig, load_config_file
 from training.optim import learning_rate, make_optimizer, set_learning_rate
 
-RATES = OptimizerConfig(
-    optimizer="muon",
-    learning_rate=2e-2,
-    matrix_learning_rate=5e-3,
-    final_fraction=0.0,
-    schedule="trapezoid",
-    cooldown_fraction=0.5,
-    warmup_steps=10,
-    betas=(0.9, 0.99),
-)
+RATES = replace(load_config_file(ROOT / "configs/demo.py").optimizer, warmup_steps=10)
+Batch = tuple[Tensor, Tensor]  # tokens, and for each the one that follows: (B, T) twice
 
 
 def train(
     model: GPT,
-    tokens: Tensor,
+    batch: Callable[[], Batch],
     n_steps: int,
-    B: int = 16,
     seed: int = 1,
     config: OptimizerConfig = RATES,
     after_step: Callable[[int], None] = lambda step: None,
 ) -> list[float]:
-    """Train on random windows of a text as train.py does, and return each step's loss in nats per token.
+    """Train on a new batch at each step as train.py does, and return each step's loss in nats per token.
 
-    With the same seed, models of any shape see the same windows. `after_step` is called with the number of finished steps,
+    With the same seed, models of any shape see the same random batches. `after_step` is called with the number of finished steps,
     and must draw no random numbers.
     """
     optimizer = make_optimizer(model, config)
@@ -42,7 +35,7 @@ def train(
     losses = []
     for step in range(n_steps):
         set_learning_rate(optimizer, learning_rate(step, n_steps, config))
-        inputs, targets = windows(tokens, B, model.config.block_size)  # (B, T) each
+        inputs, targets = batch()
         loss = model(inputs, targets) / targets.numel()
         optimizer.zero_grad()
         loss.backward()

@@ -1,5 +1,6 @@
 """A small trained GPT that several chapters look at, made by the repository's own commands when it is first needed."""
 
+import fcntl
 import hashlib
 import shlex
 import subprocess
@@ -27,13 +28,16 @@ def command(line: str) -> str:
 def trained_run() -> str:
     """Return the run of a GPT with 2 layers of 96 channels, as --checkpoint takes it, relative to the repository.
 
-    If there is none by today's code, train it: about a minute on a slow CPU.
+    If there is none by today's code, train it: about a minute on a slow CPU. Who needs it meanwhile waits for it.
     """
     folder = f"out/book/trained-{_digest()}"
     data, run = f"{folder}/data", f"{folder}/run"
-    if not (ROOT / run / "best").exists():
-        command(f"prepare_data.py {DATA} --out_dir={data}")
-        command(f"train.py configs/demo.py --data_dir={data} --out_dir={run} {SHAPE} {STEPS}")
+    (ROOT / folder).mkdir(parents=True, exist_ok=True)
+    with (ROOT / folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (ROOT / run / "best").exists():
+            command(f"prepare_data.py {DATA} --out_dir={data}")
+            command(f"train.py configs/demo.py --data_dir={data} --out_dir={run} {SHAPE} {STEPS}")
     return run
 
 

@@ -316,3 +316,12 @@ def served(app: Any) -> Iterator[str]:
     finally:
         server.should_exit = server.force_exit = True
         thread.join(30)
+
+
+@pytest.fixture
+def doubles() -> object:
+    """Compare in float64, where nothing but a mistake makes a difference."""
+    torch.manual_seed(1)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

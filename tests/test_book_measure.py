@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from book.measure import cost, language, recall, results, speed
+from book.measure import choices, cost, language, recall, results, speed
 from book.measure.__main__ import main
 from book.measure.config import KINDS, Kind, MeasureConfig
 from book.measure.models import Shape, loss_of, make, parameters_of_each
 from book.measure.training import best_rate, rate, train
+from book.small_gpt import loss_on
 from system.errors import UserError
 
 SHAPES = [recall.SHAPE, Shape(1024, language.N_EMBD, language.N_LAYER, language.T), speed.shape(512)]
@@ -120,7 +121,7 @@ def test_who_has_one_of_the_values_is_right_a_little_more_often() -> None:
 def test_an_lstm_begins_to_learn_what_is_near() -> None:
     model = make("lstm", recall.SHAPE, seed=1)
     lessons = recall.Lessons(model, longest=1, seed=1)
-    train(model, lessons.loss, 1e-2, seconds=60.0, is_done=lambda: len(lessons.right) == 150)
+    train(model, lessons.loss, 1e-2, seconds=60.0, is_done=lambda: len(lessons.far_right) == 150)
     assert recall.score(model, 1, seed=1) > 2 / recall.N_VALUES
 
 
@@ -177,13 +178,15 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path) -> Mea
         (cost, "LENGTHS", (16, 32)),
         (cost, "FITTED", 16),
         (cost, "REPEATS", 1),
+        (choices, "CHOICES", {"RMSNorm": {"norm": "rmsnorm"}}),
+        (choices, "loss_on", lambda model, tokens: loss_on(model, tokens[:200])),
     ]:
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(results, "MEASURED", tmp_path)
     return MeasureConfig(data_dir=str(data_dir), out_dir=str(tmp_path), seeds=2, budget=1e-4)
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_every_part_runs_and_says_where_it_ran(tiny: MeasureConfig) -> None:
     main(tiny)
     found = {part: results.load(part) for part in tiny.chosen}

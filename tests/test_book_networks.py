@@ -21,16 +21,9 @@ from book.recurrent import GRUCell, LSTMCell, RNNCell, unroll
 from book.seq2seq import Seq2Seq
 from model import CausalSelfAttention, GPTConfig
 
+pytestmark = pytest.mark.usefixtures("doubles")
+
 B, T, S, INPUT, C = 3, 7, 5, 6, 8
-
-
-@pytest.fixture(autouse=True)
-def doubles() -> object:
-    """Compare in float64, where nothing but a mistake makes a difference."""
-    torch.manual_seed(1)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +176,7 @@ def test_a_decoder_that_writes_agrees_with_its_loss(attention: bool) -> None:
     assert not torch.equal(model.write(other, T, begin=0)[0], written), "what is read matters"
 
 
+@pytest.mark.thorough
 def test_a_decoder_with_attention_learns_to_reverse() -> None:
     torch.set_default_dtype(torch.float32)
     model = Seq2Seq(9, 32, attention=True)

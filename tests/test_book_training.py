@@ -1,5 +1,6 @@
 """What the book's chapters train with: the short loop, the choices that are compared, and the model that is kept."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from book import trained
-from book.choices import CHOICES, SHAPE
+from book.measure.choices import CHOICES, SHAPE
 from book.small_gpt import loss_on, train
-from book.text import in_rows
+from book.text import in_rows, windows
 from model import GPT, GPTConfig
 
 V, T = 11, 8
@@ -25,7 +26,7 @@ def test_the_loop_learns_a_text_that_repeats() -> None:
     tokens = torch.arange(V).repeat(20)
     model, steps = small(), []
     before = loss_on(model, tokens)
-    losses = train(model, tokens, 100, B=8, after_step=steps.append)
+    losses = train(model, lambda: windows(tokens, 8, T), 100, after_step=steps.append)
     assert steps == list(range(1, 101))
     assert len(losses) == 100
     assert losses[0] == pytest.approx(before, abs=0.3)
@@ -42,9 +43,10 @@ def test_models_of_any_shape_see_the_same_windows(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(GPT, "forward", recorded)
     tokens = torch.randint(V, (500,))
-    train(small(), tokens, 3, B=4)
-    train(small(n_embd=32), tokens, 3, B=4)
-    train(small(), tokens, 3, B=4, seed=2)
+    batch = partial(windows, tokens, 4, T)
+    train(small(), batch, 3)
+    train(small(n_embd=32), batch, 3)
+    train(small(), batch, 3, seed=2)
     first, second, other = seen[:3], seen[3:6], seen[6:]
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], other[0])

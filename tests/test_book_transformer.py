@@ -11,15 +11,9 @@ from book.attention import causal_mask
 from book.tasks import BEGIN, VOCAB_SIZE, dates, learn, reversals, right, text_of
 from book.transformer import Block, Transformer, sinusoids
 
+pytestmark = pytest.mark.usefixtures("doubles")
+
 B, T, S, C, H = 3, 7, 5, 8, 2
-
-
-@pytest.fixture(autouse=True)
-def doubles() -> object:
-    torch.manual_seed(1)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def random_biases(module: nn.Module) -> None:
@@ -84,6 +78,7 @@ def test_what_it_writes_is_most_likely_by_its_loss() -> None:
         assert model(source, written, begin=0) <= model(source, changed, begin=0)
 
 
+@pytest.mark.thorough
 def test_it_learns_to_reverse() -> None:
     torch.set_default_dtype(torch.float32)
     model = Transformer(VOCAB_SIZE, 32)

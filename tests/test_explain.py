@@ -198,6 +198,7 @@ def test_spearman_on_worked_examples() -> None:
     assert rho[3] == pytest.approx(1)
 
 
+@pytest.mark.thorough
 def test_the_largest_page_is_small_enough() -> None:
     """1,024 tokens, 12 layers and heads: also where keys and weights are so random that they hardly compress."""
     chooser = np.random.default_rng(1)

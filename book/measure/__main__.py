@@ -1,10 +1,11 @@
-"""Measure what chapter 9 of the book says: RNN, LSTM, LSTM with attention and transformer, equal in parameters and time.
+"""Measure what chapters 8 and 9 of the book say: RNN, LSTM, LSTM with attention and transformer, equal in parameters and time.
 
 speed: tokens/s of training and of writing. cost: time and memory by the length of the text. recall: how far back a key's
 value is found. recall_far: the same, with nothing nearby to learn it from. language: bits per byte, and how much text it takes.
+choices: GPT-2 with each choice of Qwen3, for an equal number of steps.
 
-Every training gets the same processor time, on one thread, so that other programs do not change the result much. Each part
-writes a JSON file. All of them take about an hour of one core; for a quick try add --budget=0.05.
+All run on one thread. Training time is processor time, so that other programs do not change the result much. Each part
+writes a JSON file. All of them take about two hours of one core; for a quick try add --budget=0.05.
 """
 
 import os
@@ -21,7 +22,7 @@ if __name__ == "__main__":  # before torch is loaded, so that a mistake in the c
 
 import torch
 
-from book.measure import cost, language, recall, speed
+from book.measure import choices, cost, language, recall, speed
 from book.measure.results import save
 from system.errors import run_command, say
 
@@ -31,6 +32,7 @@ MEASURES: dict[Part, Callable[[MeasureConfig], dict[str, Any]]] = {
     "recall": recall.measure,
     "recall_far": recall.measure_far,
     "language": language.measure,
+    "choices": choices.measure,
 }
 
 

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from system.settings import PathText, checked
 
 Kind = Literal["rnn", "lstm", "lstm_attention", "transformer"]
-Part = Literal["speed", "cost", "recall", "recall_far", "language"]
+Part = Literal["speed", "cost", "recall", "recall_far", "language", "choices"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PARTS: tuple[Part, ...] = get_args(Part)
 

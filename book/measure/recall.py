@@ -31,7 +31,10 @@ BATCH = 16  # sequences
 SECONDS = 30.0  # of processor time for each training
 RATES, TUNING_SEED = (1e-3, 3e-3, 1e-2, 3e-2), 1
 TUNING, TUNING_FAR = (30, 300), (10, 30)  # distances for tuning: where all are far, no rate helps at 300
-SOLVED, SOLVED_BATCHES = 0.99, 50  # a training ends when this share of the last batches' answers is right
+SOLVED, SOLVED_BATCHES = (
+    0.99,
+    20,
+)  # a training ends when this share of answers is right in the latest far batches
 HELD_OUT = 256  # sequences for the score
 
 
@@ -52,7 +55,7 @@ def answers(model: Model, tokens: Tensor) -> Tensor:
 
 
 class Lessons:
-    """The batches of a training, and how often the latest answers were right.
+    """The batches of a training, and the share of right answers in each that was far: half of the longest distance or more.
 
     As in a text, most distances are short: each batch has one up to `longest`, drawn such that its logarithm is even. So a
     network can learn the task nearby and then stretch it. With `far_only`, all batches have the longest one.
@@ -61,19 +64,21 @@ class Lessons:
     def __init__(self, model: Model, longest: int, seed: int, far_only: bool = False) -> None:
         self.model, self.longest, self.far_only = model, longest, far_only
         self.generator = torch.Generator().manual_seed(seed)
-        self.right: list[float] = []
+        self.far_right: list[float] = []
 
     def loss(self) -> Tensor:
         """Return the loss of the next batch."""
         power = 1.0 if self.far_only else torch.rand((), generator=self.generator).item()
-        tokens, wanted = sequences(round(self.longest**power), BATCH, self.generator)
+        n = round(self.longest**power)
+        tokens, wanted = sequences(n, BATCH, self.generator)
         logits = answers(self.model, tokens)
-        self.right.append((logits.argmax(dim=1) == wanted).float().mean().item())
+        if n >= self.longest / 2:
+            self.far_right.append((logits.argmax(dim=1) == wanted).float().mean().item())
         return F.cross_entropy(logits, wanted)
 
     def are_over(self) -> bool:
         """Return whether nothing is left to learn."""
-        latest = self.right[-SOLVED_BATCHES:]
+        latest = self.far_right[-SOLVED_BATCHES:]
         return len(latest) == SOLVED_BATCHES and sum(latest) >= SOLVED * SOLVED_BATCHES
 
 
