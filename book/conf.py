@@ -80,6 +80,8 @@ def _remove_search(app, error) -> None:  # type: ignore[no-untyped-def]
 
 
 def setup(app) -> None:  # type: ignore[no-untyped-def]
-    """Let Sphinx call us when it has built the pages."""
+    """Let Sphinx read the chapters in parallel, and call us when it has built the pages."""
+    # It is the only extension that does not say that it can: it numbers the chapters when all of them are read.
+    app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
     app.connect("build-finished", _copy_mathjax)
     app.connect("build-finished", _remove_search)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 BOOK = ROOT / "book"
@@ -38,7 +39,8 @@ def test_cells_are_python_and_pictures_have_a_description(page: Path) -> None:
     assert len(found) > 5
     for header, code in found:
         ast.parse(code)
-        assert ("plt.show()" in code) == ("alt: " in header), code
+        image = (yaml.safe_load(header) or {}).get("mystnb", {}).get("image", {})
+        assert ("plt.show()" in code) == bool(image.get("alt")), code
     assert any("assert " in code for _, code in found)
     assert re.search(rf"^# {int(page.stem[:2])}\. ", page.read_text(), re.MULTILINE)
 
