@@ -6,8 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import jupyter_server_mathjax  # type: ignore[import-not-found]
-from bs4 import BeautifulSoup  # type: ignore[import-not-found]
+import jupyter_server_mathjax
+from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # for this process
