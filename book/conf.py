@@ -24,7 +24,13 @@ external_toc_path = "_toc.yml"
 exclude_patterns = ["exercises", "measured", "style"]
 html_theme = "sphinx_book_theme"
 html_title = project
-html_theme_options = {"use_download_button": True, "use_fullscreen_button": False, "show_toc_level": 2}
+html_theme_options = {
+    "use_download_button": True,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+    "logo": {"text": project},
+    "navbar_persistent": [],  # else a second, hidden header takes the clicks on the menu buttons
+}
 html_static_path = ["style"]
 html_css_files = ["book.css"]
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]

@@ -40,6 +40,15 @@ def test_no_network_sees_the_future(kind: Kind) -> None:
     assert not torch.allclose(before[:, 12:], after[:, 12:])
 
 
+@pytest.mark.parametrize("kind", ["lstm", "lstm_attention"])
+@pytest.mark.parametrize("bias", [1.0, 5.0])
+def test_forget_gates_start_open(kind: Kind, bias: float) -> None:
+    network = make(kind, SMALL, seed=1, forget_bias=bias).network
+    size = network.hidden_size
+    both = (network.bias_ih_l0 + network.bias_hh_l0)[size : 2 * size]
+    assert torch.equal(both, torch.full_like(both, bias))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_reading_in_pieces_is_reading_at_once(kind: Kind) -> None:
     model = make(kind, SMALL, seed=1).eval()

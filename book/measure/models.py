@@ -37,7 +37,9 @@ class Recurrent(nn.Module):
     Manning (2015), "general": the score of two states is a dot product with a matrix between.
     """
 
-    def __init__(self, kind: Kind, vocab_size: int, n_embd: int, n_hidden: int) -> None:
+    def __init__(
+        self, kind: Kind, vocab_size: int, n_embd: int, n_hidden: int, forget_bias: float = 1.0
+    ) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocab_size, n_embd)
         self.network: nn.RNN | nn.LSTM = (nn.RNN if kind == "rnn" else nn.LSTM)(
@@ -47,7 +49,7 @@ class Recurrent(nn.Module):
         self.query = nn.Linear(n_hidden, n_hidden, bias=False) if attends else None
         self.output = nn.Linear(2 * n_hidden if attends else n_hidden, n_embd)
         if isinstance(self.network, nn.LSTM):
-            open_forget_gates(self.network)
+            open_forget_gates(self.network, forget_bias)
 
     @property
     def table(self) -> Tensor:
@@ -127,12 +129,12 @@ class Shape(NamedTuple):
     block_size: int  # longest text that it is trained on
 
 
-def make(kind: Kind, shape: Shape, seed: int) -> Model:
-    """Return an untrained network of a kind."""
+def make(kind: Kind, shape: Shape, seed: int, forget_bias: float = 1.0) -> Model:
+    """Return an untrained network of a kind; `forget_bias` is for LSTMs."""
     torch.manual_seed(seed)
     if kind == "transformer":
         return Transformer(*shape)
-    return Recurrent(kind, shape.vocab_size, shape.n_embd, n_hidden(kind, shape))
+    return Recurrent(kind, shape.vocab_size, shape.n_embd, n_hidden(kind, shape), forget_bias)
 
 
 def n_hidden(kind: Kind, shape: Shape) -> int:
@@ -158,11 +160,11 @@ def parameters_of_each(shape: Shape) -> dict[str, int]:
 
 
 @torch.no_grad()
-def open_forget_gates(lstm: nn.LSTM) -> None:
-    """Start with the forget gates mostly open: a bias of one, as Jozefowicz, Zaremba and Sutskever (2015) recommend."""
+def open_forget_gates(lstm: nn.LSTM, bias: float) -> None:
+    """Start with the forget gates mostly open: Jozefowicz, Zaremba and Sutskever (2015) recommend a bias of one."""
     size = lstm.hidden_size
     first, second = lstm.get_parameter("bias_ih_l0"), lstm.get_parameter("bias_hh_l0")
-    first[size : 2 * size] = 1.0  # torch's order is input, forget, cell, output
+    first[size : 2 * size] = bias  # torch's order is input, forget, cell, output
     second[size : 2 * size] = 0.0  # the two biases are added
 
 

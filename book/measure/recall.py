@@ -7,7 +7,7 @@ a random order, each with one of eight values, so guessing is right once in eigh
 Shapes: B sequences, T tokens.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ DISTANCES = (10, 30, 100, 300, 1000)  # tokens between the last pair and the que
 SHAPE = Shape(VOCABULARY, n_embd=32, n_layer=1, block_size=max(DISTANCES) + N_KEYS + 1)
 BATCH = 16  # sequences
 SECONDS = 30.0  # of processor time for each training
-RATES, TUNING_SEED = (1e-3, 3e-3, 1e-2, 3e-2), 1
+RATES, TUNING_SEED = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2), 1
 TUNING, TUNING_FAR = (30, 300), (10, 30)  # distances for tuning: where all are far, no rate helps at 300
 SOLVED, SOLVED_BATCHES = (
     0.99,
@@ -82,12 +82,18 @@ class Lessons:
         return len(latest) == SOLVED_BATCHES and sum(latest) >= SOLVED * SOLVED_BATCHES
 
 
-def learned(
-    kind: Kind, n: int, seed: int, learning_rate: float, seconds: float, far_only: bool = False
-) -> tuple[Model, Trained]:
+class Setup(NamedTuple):
+    """What is measured."""
+
+    kind: Kind
+    far_only: bool = False  # all sequences of a training have the same distance
+    forget_bias: float = 1.0  # of an LSTM before training
+
+
+def learned(setup: Setup, n: int, seed: int, learning_rate: float, seconds: float) -> tuple[Model, Trained]:
     """Return a network that was trained up to a distance, or at that one only, and what that took."""
-    model = make(kind, SHAPE, seed)
-    lessons = Lessons(model, n, seed, far_only)
+    model = make(setup.kind, SHAPE, seed, setup.forget_bias)
+    lessons = Lessons(model, n, seed, setup.far_only)
     return model, train(model, lessons.loss, learning_rate, seconds, lessons.are_over)
 
 
@@ -100,32 +106,30 @@ def score(model: Model, n: int, seed: int) -> float:
     return sum(int((answers(model, part).argmax(1) == right).sum()) for part, right in parts) / HELD_OUT
 
 
-def tuned(kind: Kind, config: MeasureConfig, far_only: bool) -> tuple[float, dict[str, float]]:
+def tuned(setup: Setup, config: MeasureConfig) -> tuple[float, dict[str, float]]:
     """Choose the learning rate with which a network is wrong least, then done soonest, at two distances with one seed."""
     seconds = SECONDS * config.budget
 
     def cost(learning_rate: float) -> float:
         total = 0.0
-        for n in TUNING_FAR if far_only else TUNING:
-            model, run = learned(kind, n, TUNING_SEED, learning_rate, seconds, far_only)
+        for n in TUNING_FAR if setup.far_only else TUNING:
+            model, run = learned(setup, n, TUNING_SEED, learning_rate, seconds)
             total += 1 - score(model, n, TUNING_SEED) + 0.1 * run.seconds / seconds
         return total
 
     return best_rate(RATES, cost)
 
 
-def at_distance(
-    kind: Kind, n: int, learning_rate: float, config: MeasureConfig, far_only: bool
-) -> dict[str, Any]:
+def at_distance(setup: Setup, n: int, learning_rate: float, config: MeasureConfig) -> dict[str, Any]:
     """Train for a distance with each seed; return the scores there and at the others, and the seconds until it was solved."""
     scores: dict[int, list[float]] = {distance: [] for distance in DISTANCES}
     runs: list[Trained] = []
     for seed in config.all_seeds:
-        model, run = learned(kind, n, seed, learning_rate, SECONDS * config.budget, far_only)
+        model, run = learned(setup, n, seed, learning_rate, SECONDS * config.budget)
         runs.append(run)
         for distance in DISTANCES:
             scores[distance].append(score(model, distance, seed))
-        say(f"{kind}, distance {n}, seed {seed}: {scores[n][-1]:.0%} right after {run.seconds:.1f} s")
+        say(f"{setup.kind}, distance {n}, seed {seed}: {scores[n][-1]:.0%} right after {run.seconds:.1f} s")
     return {
         "right": summary(scores[n]),
         "right_at": {str(distance): summary(values) for distance, values in scores.items()},
@@ -135,15 +139,15 @@ def at_distance(
     }
 
 
-def measured(kind: Kind, config: MeasureConfig, far_only: bool) -> dict[str, Any]:
+def measured(setup: Setup, config: MeasureConfig) -> dict[str, Any]:
     """Tune a network, then train it for each distance."""
-    rate, scores = tuned(kind, config, far_only)
-    say(f"{kind}: learning rate {rate}")
-    distances = {str(n): at_distance(kind, n, rate, config, far_only) for n in DISTANCES}
+    rate, scores = tuned(setup, config)
+    say(f"{setup}: learning rate {rate}")
+    distances = {str(n): at_distance(setup, n, rate, config) for n in DISTANCES}
     return {"learning_rate": rate, "tuning": scores, "distances": distances}
 
 
-def measure(config: MeasureConfig, far_only: bool = False, kinds: tuple[Kind, ...] = KINDS) -> dict[str, Any]:
+def measure_all(setups: dict[str, Setup], config: MeasureConfig) -> dict[str, Any]:
     """Train each network up to each distance for an equal time, and score it there and elsewhere."""
     return {
         "seconds": SECONDS * config.budget,
@@ -151,10 +155,20 @@ def measure(config: MeasureConfig, far_only: bool = False, kinds: tuple[Kind, ..
         "chance": 1 / N_VALUES,
         "batch": BATCH,
         "parameters": parameters_of_each(SHAPE),
-        "networks": {kind: measured(kind, config, far_only) for kind in kinds},
+        "networks": {name: measured(setup, config) for name, setup in setups.items()},
     }
 
 
+def measure(config: MeasureConfig) -> dict[str, Any]:
+    """Train all networks with distances from short to long."""
+    return measure_all({kind: Setup(kind) for kind in KINDS}, config)
+
+
 def measure_far(config: MeasureConfig) -> dict[str, Any]:
-    """Do the same with LSTM and transformer where all sequences of a training have the same distance."""
-    return measure(config, far_only=True, kinds=("lstm", "transformer"))
+    """Train LSTM and transformer where all sequences of a training have the same distance."""
+    setups = {
+        "transformer": Setup("transformer", far_only=True),
+        "lstm": Setup("lstm", far_only=True),
+        "lstm_bias_5": Setup("lstm", far_only=True, forget_bias=5.0),
+    }
+    return measure_all(setups, config)
