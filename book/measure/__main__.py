@@ -5,7 +5,7 @@ value is found. recall_far: the same, with nothing nearby to learn it from. lang
 choices: GPT-2 with each choice of Qwen3, for an equal number of steps.
 
 All run on one thread. Training time is processor time, so that other programs do not change the result much. Each part
-writes a JSON file. All of them take about an hour and a half of one core; for a quick try add --budget=0.05.
+writes a JSON file. All of them take about two hours of one core; for a quick try add --budget=0.05.
 """
 
 import os
