@@ -211,7 +211,7 @@ def test_every_part_runs_and_says_where_it_ran(tiny: MeasureConfig) -> None:
         assert len(shares["1"]["bits_by_place"]) == language.T
         assert found["speed"]["training"]["1"][kind]["64"]["mean"] > 0
         assert found["speed"]["writing"][kind]["16"]["mean"] > 0
-    assert set(found["recall_far"]["networks"]) == {"lstm", "transformer"}
+    assert set(found["recall_far"]["networks"]) == {"lstm", "lstm_bias_5", "transformer"}
     assert set(found["language"]["networks"]["lstm"]["shares"]) == set(language.SHARES)
     assert found["cost"]["layers"]["math"]["peak_mb"]["32"] > found["cost"]["layers"]["sdpa"]["peak_mb"]["32"]
     assert json.dumps(found)  # nothing but JSON
