@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo search book test test-long test-gpu gpu-report faults check clean
+.PHONY: setup demo search book test test-long test-book test-gpu gpu-report faults check clean
 
 setup: .venv/run  ## what training and sampling need
 
@@ -56,11 +56,14 @@ check: .venv/dev  ## formatting, lint, types
 	$(BIN)/mypy .
 
 test: check  ## every check and every test that needs no GPU: in parallel, then those that need the machine to themselves
-	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not serial and not gpu and not thorough"
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not serial and not gpu and not thorough and not pages"
 	$(BIN)/python -m pytest -q -m "serial and not gpu"
 
 test-long: .venv/dev  ## the tests that take too long for make test
 	$(BIN)/python -m pytest -q -n auto -m thorough
+
+test-book: .venv/book .venv/dev  ## the tests of the pages that make book built
+	$(BIN)/python -m pytest -q -n auto -m pages
 
 test-gpu: .venv/dev  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -q -m gpu

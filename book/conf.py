@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import jupyter_server_mathjax
+import nbformat
 from bs4 import BeautifulSoup
+from jupyter_cache import get_cache
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # for this process
@@ -73,6 +75,19 @@ def _copy_mathjax(app, error) -> None:  # type: ignore[no-untyped-def]
         shutil.copytree(source, Path(app.outdir) / "_static" / "mathjax", dirs_exist_ok=True)
 
 
+def _offer_notebook(app, page, _template, context, _tree) -> None:  # type: ignore[no-untyped-def]
+    """Put a chapter's notebook, with what its cells printed, where the theme's download button looks for it."""
+    written = (
+        Path(app.outdir).parent / "jupyter_execute" / f"{page}.ipynb"
+    )  # without outputs if it came from the cache
+    if app.builder.name == "html" and written.is_file():
+        _, executed = get_cache(nb_execution_cache_path).merge_match_into_notebook(nbformat.read(written, 4))
+        context["ipynb_source"] = written.name
+        folder = Path(app.outdir) / "_sources"
+        folder.mkdir(exist_ok=True)
+        nbformat.write(executed, folder / written.name)
+
+
 def _remove_search(app, error) -> None:  # type: ignore[no-untyped-def]
     """Take the theme's search out of the book on one page, which has no index of its words: the browser searches it."""
     if error is None and app.builder.name == "singlehtml":
@@ -86,8 +101,10 @@ def _remove_search(app, error) -> None:  # type: ignore[no-untyped-def]
 
 
 def setup(app) -> None:  # type: ignore[no-untyped-def]
-    """Let Sphinx read the chapters in parallel, and call us when it has built the pages."""
+    """Let Sphinx read the chapters in parallel, and call us when it writes a page and when it has built all."""
+    get_cache(nb_execution_cache_path).db  # noqa: B018  # makes the cache's tables: two readers at once would fail at it
     # It is the only extension that does not say that it can: it numbers the chapters when all of them are read.
     app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
+    app.connect("html-page-context", _offer_notebook)
     app.connect("build-finished", _copy_mathjax)
     app.connect("build-finished", _remove_search)

@@ -5,6 +5,7 @@ page can reach it under a name of its own.
 """
 
 import asyncio
+import errno
 import hmac
 import os
 import re
@@ -146,7 +147,8 @@ def serve(
     except OSError as error:
         is_name = isinstance(error, socket.gaierror)  # whose number is not the system's
         reason = error.strerror if is_name or not error.errno else os.strerror(error.errno)
-        fix = "choose another --host" if is_name else "choose another --port or --host"
+        is_host = is_name or error.errno == errno.EADDRNOTAVAIL
+        fix = f"choose another --{'host' if is_host else 'port'}"
         raise UserError(f"host={host}, port={port}: {reason}: {fix}") from None
     place = f"[{host}]" if ":" in host else host
     address = f"http://{place}:{listening.getsockname()[1]}"

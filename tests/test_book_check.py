@@ -19,6 +19,7 @@ from conftest import ROOT
 from book import check
 from book.attention import attend
 from book.check import PASSED, UNWRITTEN, WRONG, Outcome
+from book.checks import exercise
 from book.checks.chapter_09 import part_of
 from book.checks.exercise import Wrong
 from book.checks.exercise import check as check_one
@@ -246,6 +247,24 @@ def test_parts_that_do_not_fit_into_memory_together_are_not_accepted(desk: Path)
         """
     one = found(desk, 10, "accumulated", source)
     assert one.reason.startswith("it gives `loss_of` more than one part at a time")
+
+
+@pytest.mark.parametrize("before", ["", "while True: pass\n"])
+def test_a_loop_that_never_ends_is_shown(desk: Path, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    monkeypatch.setattr(exercise, "MOST_SECONDS", 1.0)
+    (desk / "chapter_02.py").write_text(f"{before}def rnn_step(x, h, W, U, b):\n    while True: pass\n")
+    reason = f"line {1 if before else 2}, `while True: pass`: TimeoutError: not finished after 1 seconds: does a loop never end?"
+    assert check.outcomes(2)[0].reason == reason
+
+
+def test_a_float_is_no_int(desk: Path) -> None:
+    right = inspect.getsource(book_solutions.attention_flops)
+    assert found(desk, 9, "attention_flops", right).status == PASSED
+    one = found(desk, 9, "attention_flops", right.replace("return ", "return 1.0 * "))
+    assert re.fullmatch(
+        r"the number of operations is the float \d+\.0: return an int \(`//` divides without a remainder\)",
+        one.reason,
+    )
 
 
 def test_what_is_not_written_is_said(

@@ -334,6 +334,12 @@ def test_the_command_writes_a_page_or_an_error_of_one_line(explain: Explain, tmp
         *([] if os.geteuid() == 0 else [([f"--out={shut / 'x.html'}"], f"out={shut / 'x.html'}: the folder may not be written to: choose another --out")]),
     ]:  # fmt: skip
         assert one_line_error(explain(*words)) == message
+    assert (
+        one_line_error(run_here("apps/explain/__main__.py", "srve"))
+        == "unknown command 'srve': did you mean serve?"
+    )
+    short = explain("--text=the", f"--out={out}").stdout
+    assert short.startswith("rank correlation with leave-one-out: none, the text is too short\n")
     message = one_line_error(explain("--checkpoint=out/nowhere", f"--out={out}"))
     assert message == "no checkpoint folder out/nowhere: run `python train.py --out_dir=out/nowhere` first"
 
@@ -349,7 +355,8 @@ def test_a_browser_shows_what_influenced_a_token(explainer: Explainer, browser: 
 
     def listed() -> list[tuple[int, str]]:
         rows = [row.text.split("\n") for row in browser.find_elements(By.CSS_SELECTOR, "#strongest li")]
-        return [(int(name.split(" ")[-1]) - 1, value) for name, value in rows]
+        numbers = [name.removesuffix(", the last").rpartition(" ")[2] for name, _ in rows]
+        return [(int(number) - 1, value) for number, (_, value) in zip(numbers, rows, strict=True)]
 
     def choose(method: str) -> None:
         one(f"#methods input[value='{method}']").click()
@@ -411,6 +418,7 @@ def test_a_typed_text_is_explained(explainer: Explainer, browser: Any) -> None:
         box.send_keys("a" * 128)
         browser.find_element(By.CSS_SELECTOR, "#form button").click()
         wait("#status", "the text has 141 tokens, and the model's block_size is 128: shorten it")
+        assert not browser.find_element(By.CSS_SELECTOR, "#result").is_displayed()
         requested = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")  # fmt: skip
         assert all(name.startswith(f"{address}/") for name in requested)
     browser.find_element(By.CSS_SELECTOR, "#form button").click()

@@ -370,7 +370,7 @@ def test_without_a_key_others_cannot_be_let_in(monkeypatch: pytest.MonkeyPatch) 
 def test_a_place_that_cannot_be_listened_on_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        message = f"host=127.0.0.1, port={port}: Address already in use: choose another --port or --host"
+        message = f"host=127.0.0.1, port={port}: Address already in use: choose another --port"
         with pytest.raises(UserError, match=re.escape(message)):
             serve(None, "127.0.0.1", port, "", "")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="choose another --host"):

@@ -1,13 +1,14 @@
 """Show which tokens of a text influenced the prediction of each other one, on a page of its own.
 
 python -m apps.explain --checkpoint=out/demo --text="The capital of Japan is Tokyo." --out=explain.html
-python -m apps.explain serve --checkpoint=out/demo        # a page at http://127.0.0.1:8000 where a text is typed
+python -m apps.explain serve --checkpoint=out/demo      # a page at http://127.0.0.1:8000 where a text is typed
 """
 
 import os
 import sys
 import webbrowser
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from system.command_line import parse_config
@@ -39,6 +40,8 @@ def explain(argv: Sequence[str]) -> None:
     if means:
         rhos = ", ".join(f"{name} {rho:.2f}" for name, rho in means.items())
         say(f"rank correlation with leave-one-out: {rhos}")
+    elif config.leave_one_out:
+        say("rank correlation with leave-one-out: none, the text is too short")
     say(f"{out}: {len(page.encode()) / 1000:,.0f} kB: open it in a browser")
 
 
@@ -85,8 +88,11 @@ def serve(argv: Sequence[str]) -> None:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["serve"]:
-        serve(sys.argv[2:])
+    name, *rest = sys.argv[1:] or [""]
+    if name == "serve":
+        serve(rest)
+    elif name and not name.startswith("-") and get_close_matches(name, ["serve"]):
+        raise UserError(f"unknown command {name!r}: did you mean serve?")
     else:
         explain(sys.argv[1:])
 

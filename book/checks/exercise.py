@@ -1,9 +1,11 @@
 """How a reader's function is checked: on random inputs, against the right one and against the typical mistakes."""
 
+import contextlib
 import inspect
 import itertools
+import signal
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from system.errors import first_line
 
+MOST_SECONDS = 60.0  # of an exercise: the right ones take less than one
 # Differences that count as rounding, also for a reader who computes in float32.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
@@ -48,11 +51,28 @@ def check(exercise: Exercise, function: Callable[..., Any], path: str) -> None:
     """
     torch.manual_seed(1)
     reader = guarded(function, path)
-    for arguments in exercise.inputs():
-        expected = observed(exercise, exercise.right, arguments)
-        result = observed(exercise, reader, arguments)
-        if not agree(result, expected):
-            raise Wrong(explanation(exercise, arguments, result, expected))
+    with time_limit():
+        for arguments in exercise.inputs():
+            expected = observed(exercise, exercise.right, arguments)
+            result = observed(exercise, reader, arguments)
+            if not agree(result, expected):
+                raise Wrong(explanation(exercise, arguments, result, expected))
+
+
+@contextlib.contextmanager
+def time_limit() -> Iterator[None]:
+    """Raise TimeoutError in a reader's code that runs for more than MOST_SECONDS."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"not finished after {MOST_SECONDS:g} seconds: does a loop never end?")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def observed(exercise: Exercise, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -128,6 +148,8 @@ def kind_difference(name: str, found: Any, wanted: Any) -> str:
     if not isinstance(found, Tensor | bool | int | float):
         needed = "tensor" if isinstance(wanted, Tensor) else "number"
         return f"{name} is of the type {type(found).__name__}: return a {needed}"
+    if type(wanted) is int and isinstance(found, float):
+        return f"{name} is the float {found}: return an int (`//` divides without a remainder)"
     if not isinstance(wanted, Tensor):
         return f"{name} has the shape {shape(found)}: return a single number" if shape(found) else ""
     if not isinstance(found, Tensor):

@@ -43,8 +43,8 @@ function inPercent(part) {
 function asValue(value) {
   if (Number.isNaN(value)) return "–";
   if (!BITS_METHODS.has(method)) return inPercent(value);
-  const size = inBits(Math.abs(value));
-  return `${Number.parseFloat(size) === 0 ? "" : value > 0 ? "+" : "−"}${size}`;
+  if (Math.abs(value) < 0.005) return value ? "< 0.01 bits" : inBits(0);
+  return `${value > 0 ? "+" : "−"}${inBits(Math.abs(value))}`;
 }
 
 // Unpacking: see page.py.
@@ -181,7 +181,8 @@ function showStrongest(influences, most) {
     ...listed.map((index) => {
       const value = influences[index];
       const strength = most ? Math.abs(value) / most : 0;
-      return row(shown.pieces[index], String(index + 1), strength || 0, value < 0 ? "hurts" : "helps", asValue(value));
+      const isLast = method === "leave-one-out" && index === chosen - 1;
+      return row(shown.pieces[index], `${index + 1}${isLast ? ", the last" : ""}`, strength || 0, value < 0 ? "hurts" : "helps", asValue(value));
     }),
   );
   if (!influences.length) return;
@@ -327,6 +328,8 @@ async function ask(event) {
     if (!response.ok) throw new Error(content.error.message);
     await show(content);
   } catch (error) {
+    one("result").hidden = true; // of the text before
+    one("about").textContent = "";
     say(`No answer: ${error.message}`, true);
   } finally {
     button.disabled = false;
