@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,16 @@ def append_to_file(path: Path, text: str) -> None:
         except BaseException:  # KeyboardInterrupt included
             file.truncate(before)
             raise
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows as lines of JSON, to a folder that is made if it is missing. Raises UserError if it cannot."""
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(lines), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise cannot_write(path.parent, error) from None
 
 
 def flush_to_disk(path: Path) -> None:

@@ -6,7 +6,6 @@ such facts, 10 of each kind, in wordings that no article has.
 """
 
 import itertools
-import json
 import random
 import re
 import sys
@@ -26,7 +25,8 @@ from corpus.builtin.sentences import a, capitalized
 from corpus.builtin.write_people import BY_NAME, PEOPLE
 from corpus.sources import find_source
 from system.command_line import parse_config
-from system.errors import UserError, run_command
+from system.errors import run_command, say
+from system.files import write_jsonl
 from system.settings import PathText, checked
 
 VALIDATION_FRACTION = 0.05  # as in `make demo`
@@ -213,17 +213,10 @@ def main() -> None:
     out_dir = Path(
         parse_config(QuestionsConfig(), sys.argv[1:], __doc__ or "", main_setting="out_dir").out_dir
     )
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        for name, rows in zip(("demo_facts", "demo_facts_reworded"), questions(), strict=True):
-            path = out_dir / f"{name}.jsonl"
-            lines = [json.dumps(row._asdict(), ensure_ascii=False) + "\n" for row in rows]
-            path.write_text("".join(lines), encoding="utf-8", newline="\n")
-            print(f"{path}: {len(rows)} prompts, the first {rows[0].prompt!r} -> {rows[0].completion!r}")
-    except OSError as error:
-        raise UserError(
-            f"out_dir={out_dir}: cannot write there ({error.strerror}): choose another --out_dir"
-        ) from None
+    for name, rows in zip(("demo_facts", "demo_facts_reworded"), questions(), strict=True):
+        path = out_dir / f"{name}.jsonl"
+        write_jsonl(path, [row._asdict() for row in rows])
+        say(f"{path}: {len(rows)} prompts, the first {rows[0].prompt!r} -> {rows[0].completion!r}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ wording. Each wording is held out for ten facts and trained on for the other for
 """
 
 import itertools
-import json
 import random
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from system.command_line import parse_config
-from system.errors import UserError, run_command
+from system.errors import run_command, say
+from system.files import write_jsonl
 from system.settings import PathText, checked
 
 N_COUNTRIES = 10
@@ -93,17 +93,10 @@ def _names() -> Iterator[str]:
 
 def main() -> None:
     out_dir = Path(parse_config(PairsConfig(), sys.argv[1:], __doc__ or "", main_setting="out_dir").out_dir)
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        for name, rows in zip(("train", "held_out"), pairs(), strict=True):
-            (out_dir / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-            print(
-                f"{out_dir / name}.jsonl: {len(rows)} pairs, the first {rows[0]['prompt']!r} -> {rows[0]['completion']!r}"
-            )
-    except OSError as error:
-        raise UserError(
-            f"out_dir={out_dir}: cannot write there ({error.strerror}): choose another --out_dir"
-        ) from None
+    for name, rows in zip(("train", "held_out"), pairs(), strict=True):
+        path, first = out_dir / f"{name}.jsonl", rows[0]
+        write_jsonl(path, rows)
+        say(f"{path}: {len(rows)} pairs, the first {first['prompt']!r} -> {first['completion']!r}")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ each text, so nothing can be learned by heart: a model must learn to copy. `trai
 `held_out.jsonl` once.
 """
 
-import json
 import random
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from system.command_line import parse_config
-from system.errors import UserError, run_command
+from system.errors import run_command, say
+from system.files import write_jsonl
 from system.settings import PathText, checked
 
 NAMES = "Anna Boris Carla David Elena Felix Greta Hugo Irene Jonas Karin Lukas Maria Oscar".split()
@@ -54,18 +54,13 @@ def pair(chooser: random.Random, n_questions: int) -> dict[str, str]:
 def main() -> None:
     config = parse_config(StatedFactsConfig(), sys.argv[1:], __doc__ or "", main_setting="out_dir")
     out_dir = Path(config.out_dir)
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        parts = [("train", config.n_train, N_QUESTIONS), ("held_out", config.n_held_out, 1)]
-        for name, n_texts, n_questions in parts:
-            chooser = random.Random(name)  # the same texts on every call
-            rows = [pair(chooser, n_questions) for _ in range(n_texts)]
-            (out_dir / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-            print(f"{out_dir / name}.jsonl: {n_texts:,} texts")
-    except OSError as error:
-        raise UserError(
-            f"out_dir={out_dir}: cannot write there ({error.strerror}): choose another --out_dir"
-        ) from None
+    for name, n_texts, n_questions in [
+        ("train", config.n_train, N_QUESTIONS),
+        ("held_out", config.n_held_out, 1),
+    ]:
+        chooser = random.Random(name)  # the same texts on every call
+        write_jsonl(out_dir / f"{name}.jsonl", [pair(chooser, n_questions) for _ in range(n_texts)])
+        say(f"{out_dir / name}.jsonl: {n_texts:,} texts")
 
 
 if __name__ == "__main__":

@@ -120,7 +120,9 @@ def tuned(setup: Setup, config: MeasureConfig) -> tuple[float, dict[str, float]]
     return best_rate(RATES, cost)
 
 
-def at_distance(setup: Setup, n: int, learning_rate: float, config: MeasureConfig) -> dict[str, Any]:
+def at_distance(
+    name: str, setup: Setup, n: int, learning_rate: float, config: MeasureConfig
+) -> dict[str, Any]:
     """Train for a distance with each seed; return the scores there and at the others, and the seconds until it was solved."""
     scores: dict[int, list[float]] = {distance: [] for distance in DISTANCES}
     runs: list[Trained] = []
@@ -129,7 +131,7 @@ def at_distance(setup: Setup, n: int, learning_rate: float, config: MeasureConfi
         runs.append(run)
         for distance in DISTANCES:
             scores[distance].append(score(model, distance, seed))
-        say(f"{setup.kind}, distance {n}, seed {seed}: {scores[n][-1]:.0%} right after {run.seconds:.1f} s")
+        say(f"{name}, distance {n}, seed {seed}: {scores[n][-1]:.0%} right after {run.seconds:.1f} s")
     return {
         "right": summary(scores[n]),
         "right_at": {str(distance): summary(values) for distance, values in scores.items()},
@@ -139,11 +141,11 @@ def at_distance(setup: Setup, n: int, learning_rate: float, config: MeasureConfi
     }
 
 
-def measured(setup: Setup, config: MeasureConfig) -> dict[str, Any]:
+def measured(name: str, setup: Setup, config: MeasureConfig) -> dict[str, Any]:
     """Tune a network, then train it for each distance."""
     rate, scores = tuned(setup, config)
-    say(f"{setup}: learning rate {rate}")
-    distances = {str(n): at_distance(setup, n, rate, config) for n in DISTANCES}
+    say(f"{name}: learning rate {rate}")
+    distances = {str(n): at_distance(name, setup, n, rate, config) for n in DISTANCES}
     return {"learning_rate": rate, "tuning": scores, "distances": distances}
 
 
@@ -155,7 +157,7 @@ def measure_all(setups: dict[str, Setup], config: MeasureConfig) -> dict[str, An
         "chance": 1 / N_VALUES,
         "batch": BATCH,
         "parameters": parameters_of_each(SHAPE),
-        "networks": {name: measured(setup, config) for name, setup in setups.items()},
+        "networks": {name: measured(name, setup, config) for name, setup in setups.items()},
     }
 
 

@@ -21,6 +21,7 @@ from apps.search.passages import sections, sentences
 from apps.search.words import content_words
 from corpus.articles import Article, has_text, read_batches
 from corpus.sources import Source
+from system.files import write_jsonl
 
 KINDS = ("titles", "sentences", "paraphrases")
 QUERIES_FILE, ARTICLES_FILE = "queries.jsonl", "articles.parquet"
@@ -73,8 +74,7 @@ def prepare(
     for kind in KINDS:
         ids = [id for id in chosen if kinds[id] == kind and id in made_of][: n_dev + n_test]
         queries += [Query(kind, "dev" if n < n_dev else "test", made_of[id], id) for n, id in enumerate(ids)]
-    lines = [json.dumps(query._asdict(), ensure_ascii=False) + "\n" for query in queries]
-    (folder / QUERIES_FILE).write_text("".join(lines))
+    write_jsonl(folder / QUERIES_FILE, [query._asdict() for query in queries])
     return queries
 
 
