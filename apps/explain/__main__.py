@@ -1,7 +1,10 @@
 """Show which tokens of a text influenced the prediction of each other one, on a page of its own.
 
-python -m apps.explain --checkpoint=out/demo --text="The capital of Japan is Tokyo." --out=explain.html
-python -m apps.explain serve --checkpoint=out/demo      # a page at http://127.0.0.1:8000 where a text is typed
+    python -m apps.explain --checkpoint=out/demo --text="The capital of Japan is Tokyo." --out=explain.html
+
+To type texts into a page at http://127.0.0.1:8000 instead:
+
+    python -m apps.explain serve --checkpoint=out/demo
 """
 
 import os
