@@ -28,6 +28,10 @@ setup: .venv/run  ## what training and sampling need
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
+.venv/lm-eval: requirements-lm-eval.txt .venv/run
+	$(INSTALL) -r requirements-lm-eval.txt
+	@touch $@
+
 .venv/book: requirements-book.txt .venv/run
 	$(INSTALL) -r requirements-book.txt
 	@touch $@
@@ -59,7 +63,7 @@ test: check  ## every check and every test that needs no GPU: in parallel, then 
 	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not serial and not gpu and not thorough and not pages"
 	$(BIN)/python -m pytest -q -m "serial and not gpu"
 
-test-long: .venv/dev  ## the tests that take too long for make test
+test-long: .venv/dev .venv/lm-eval  ## the tests that take too long for make test
 	$(BIN)/python -m pytest -q -n auto -m thorough
 
 test-book: .venv/book .venv/dev  ## the tests of the pages that make book built

@@ -18,6 +18,7 @@ from system.command_line import parse_config
 from system.errors import UserError
 from system.settings import SettingError, did_you_mean, flat_fields
 from tools.bench.config import BenchConfig
+from tools.evaluate import EvaluateConfig as EvaluateModelConfig
 from tools.exact_match import MatchConfig
 from tools.export_hf import ExportConfig
 from tools.faults.__main__ import FaultsConfig
@@ -210,11 +211,12 @@ COMMANDS = [
     ExplainConfig,
     ServeExplainConfig,
     EvaluateConfig,
+    EvaluateModelConfig,
     StatedFactsConfig,
 ]
 PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file text_file source tokenizer pairs run out model".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
-NO_PATHS = "device host wandb_project prompt text stop dataset subset only parts versus sampling".split()
+NO_PATHS = "device host wandb_project prompt text stop dataset subset only parts versus sampling tasks".split()
 
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

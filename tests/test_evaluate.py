@@ -1,54 +1,413 @@
-"""tools.evaluate: bits per byte as training has them, and what int8 costs."""
+"""tools.evaluate: losses against a forward pass for each token, tasks against their definition, and what a stop leaves."""
 
+import json
+import math
+import random
 import re
+import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from conftest import records
+import torch
+from conftest import elsewhere, records
+from references import enlarge
 
-from checkpointing import pretrained
-from corpus.tokenizer_json import open_tokenizer
+from corpus.articles import documents, read_batches
+from corpus.bpe import train_bpe
+from corpus.dataset import TokenDataset
+from corpus.sources import find_source
+from corpus.tokenizer import byte_tokenizer
+from evaluation import bootstrap, likelihood, scoring, tasks, windows
+from evaluation.likelihood import Request, score
+from evaluation.tasks import Item, Task, lead_of, outcome, read_task, requests_of
+from model import GPT, GPTConfig
 from system.errors import UserError
-from tools.evaluate import EvaluateConfig, score
+from system.world import World
+from tools.evaluate import EvaluateConfig, evaluate
 from train import train
 from training.config import TrainConfig
 
+HERE = World(0, 1, torch.device("cpu"))
 
+
+@pytest.fixture(scope="module")
+def model() -> GPT:
+    torch.manual_seed(3)
+    model = GPT(GPTConfig(vocab_size=257, block_size=24, n_layer=2, n_head=2, n_embd=32)).eval()
+    enlarge(model)
+    return model
+
+
+def each_log_probability(model: GPT, tokens: np.ndarray) -> np.ndarray:
+    """Return the log-probability of each token but the first, by a pass over all tokens before it."""
+    with torch.no_grad():
+        logits = model(torch.from_numpy(tokens[None, :-1]))[0]
+    return logits.log_softmax(1).gather(1, torch.from_numpy(tokens[1:, None]))[:, 0].numpy()
+
+
+def test_parts_of_requests_of_any_length(model: GPT, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likelihood, "TOKENS_AT_ONCE", 50)
+    chooser = np.random.default_rng(0)
+    requests = [
+        Request(chooser.integers(0, 257, n), parts)
+        for n, parts in [(2, (1,)), (25, (24,)), (9, (3, 1, 2)), (25, (1, 20)), (3, (2,)), (20, (5,))]
+    ]
+    for request, found in zip(requests, score(model, requests, torch.float32), strict=True):
+        right = each_log_probability(model, request.tokens)[-request.n_scored :]
+        sums = [part.sum() for part in np.split(right, np.cumsum(request.parts)[:-1])]
+        assert found[:, 0] == pytest.approx(sums, abs=1e-4)
+
+
+def test_what_the_model_would_write_is_greedy(model: GPT) -> None:
+    tokens = np.array([5, 6])
+    for _ in range(4):
+        with torch.no_grad():
+            tokens = np.append(tokens, model(torch.from_numpy(tokens[None]))[0, -1].argmax().item())
+    changed = tokens.copy()
+    changed[3] = (changed[3] + 1) % 257
+    found = score(model, [Request(tokens, (4,)), Request(changed, (1, 1, 2)[:2])], torch.float32)
+    assert found[0][0, 1] == 1
+    [whole] = score(model, [Request(changed, (4,))], torch.float32)
+    assert whole[0, 1] == 0
+
+
+def test_windows_are_those_of_the_harness() -> None:
+    """The example of lm_eval's documentation: ten tokens, windows of four."""
+    assert list(windows.spans(10, 4, 4)) == [(0, 4, 4), (4, 8, 4), (6, 10, 2)]
+    assert list(windows.spans(10, 4, 1))[:3] == [(0, 4, 4), (1, 5, 1), (2, 6, 1)]
+    assert list(windows.spans(3, 4, 4)) == [(0, 3, 3)]
+
+
+@pytest.mark.parametrize("stride", [24, 7])
+@pytest.mark.parametrize("kind", ["stream", "document"])
+def test_each_token_is_scored_once_with_its_context(
+    model: GPT, data_dir: Path, kind: windows.Windows, stride: int
+) -> None:
+    data, tokenizer = TokenDataset(data_dir, "val"), byte_tokenizer()
+    split = windows.read_split(data, tokenizer)
+    split = replace(split, tokens=split.tokens[: split.ends[1]], ends=split.ends[:2])
+    found = windows.windows(split, 24, kind, stride, tokenizer.token_byte_lengths())
+    requests, parts = [request for request, _ in found], [part for _, own in found for part in own]
+    scored = windows.by_document(parts, np.concatenate(score(model, requests, torch.float32))[:, 0])
+    first, whole = int(split.ends[0]), split.tokens
+    texts = [[], []] if kind == "stream" else [whole[: first - 1], whole[first:-1]]
+    nats, counts = [0.0, 0.0], [0, 0]
+    for document in range(2):
+        tokens = whole if kind == "stream" else np.concatenate([[256], texts[document]])
+        for begin, end, n_scored in windows.spans(len(tokens) - 1, 24, stride):
+            for position in range(end - n_scored, end):
+                if kind == "stream" and (position + 1 >= first) != document:
+                    continue
+                context = tokens[begin : position + 2]
+                nats[document] -= each_log_probability(model, context)[-1]
+                counts[document] += 1
+    assert scored.nats == pytest.approx(nats, rel=1e-5)
+    assert scored.n_tokens.tolist() == counts
+    assert counts == (
+        [first - 1, len(whole) - first] if kind == "stream" else [first - 1, len(whole) - 1 - first]
+    )
+    n_bytes = [first - 1, len(whole) - 1 - first]  # bytes are tokens here, and end-of-text has none
+    assert scored.n_bytes.tolist() == [n_bytes[0] - (kind == "stream"), n_bytes[1]]
+
+
+def test_a_split_is_read_in_another_tokenizers_tokens(data_dir: Path) -> None:
+    data = TokenDataset(data_dir, "val")
+    plain = windows.read_split(data, byte_tokenizer())
+    text = byte_tokenizer().decode(plain.tokens[: plain.ends[0] - 1].tolist())
+    other = train_bpe([text * 5], 300)
+    split = windows.read_split(data, other)
+    assert len(split.ends) == len(plain.ends)
+    assert len(split.tokens) < len(plain.tokens)
+    assert other.decode(split.tokens[: split.ends[0] - 1].tolist()) == text
+    assert split.tokens[split.ends[0] - 1] == other.end_of_text
+    whole = windows.windows(split, 24, "document", 24, other.token_byte_lengths())
+    assert sum(part.n_bytes for _, parts in whole for part in parts) == data.manifest.splits["val"].text_bytes
+
+
+def test_a_journal_saves_what_is_done(model: GPT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "JOURNAL_SECONDS", 0.0)
+    monkeypatch.setattr(likelihood, "TOKENS_AT_ONCE", 50)
+    chooser = np.random.default_rng(0)
+    requests = [Request(chooser.integers(0, 257, 5 + n % 19), (2, 1)) for n in range(30)]
+    journal, calls = tmp_path / "x.partial.jsonl", 0
+
+    def whole(name: str = "x") -> np.ndarray:
+        return scoring.score(model, requests, torch.float32, HERE, journal, name, "scoring")
+
+    right = whole()
+    assert right == pytest.approx(np.concatenate(score(model, requests, torch.float32)))
+    journal.unlink()
+
+    def counted(*args: Any) -> list[np.ndarray]:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return score(*args)
+
+    monkeypatch.setattr(likelihood, "score", counted)
+    with pytest.raises(KeyboardInterrupt):
+        whole()
+    with open(journal, "a") as file:
+        file.write('{"5": [[1, ')  # cut off by a kill
+    n_before, calls = calls, 10
+    assert (whole() == right).all()
+    n_all = len(list(likelihood.batches([len(request.tokens) for request in requests], 50)))
+    assert calls - 10 == n_all - (n_before - 1)
+    calls = 10
+    assert (whole("another model") == right).all()  # whose results are not those of the journal
+    assert calls - 10 == n_all
+
+
+FORMATS: list[tuple[dict[str, Any], Item]] = [
+    (
+        {"activity_label": "Ice", "ctx_a": "A man.", "ctx_b": "he [x] runs", "endings": ["to [title] a", " b "], "label": "1", "ind": 3},
+        Item("Ice: A man. He runs", (" to. a", " b"), 1, (5, 1)),
+    ),
+    ({"text": "The end is near"}, Item("The end is", (" near",))),
+    ({"prompt": "2 + 2 =", "choices": ["4", "22"], "answer": 0}, Item("2 + 2 =", (" 4", " 22"), 0, (1, 2))),
+    ({"prompt": "Paris is in", "completion": " France", "kind": "x"}, Item("Paris is in", (" France",))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "item"), FORMATS)
+def test_rows_become_items(row: dict[str, Any], item: Item, tmp_path: Path) -> None:
+    path = tmp_path / "my_task.jsonl"
+    path.write_text(json.dumps(row) + "\n\n")
+    task = read_task(str(path))
+    assert (task.name, task.items) == ("my_task", [item])
+    assert task.kind == ("choice" if len(item.choices) > 1 else "completion")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "{path} is empty: it must have an item in each line"),
+        ('{"q": 1}', "{path}:1 is no item of a task: it has q, but needs activity_label, "),
+        ("[1]", "{path}:1 is no item of a task: it is a list, but needs activity_label, "),
+        ('{"prompt": "x", "choices": ["a"], "answer": 1}', "{path}:1: the right choice is 1, of 1: count from 0"),
+        ('{"prompt": "x", "choices": "ab", "answer": 1}', "{path}:1 is no item of a task (TypeError: the choices are no list): it needs prompt, choices, answer"),
+        ('{"prompt": "x", "choices": ["a"], "answer": "b"}', "{path}:1 is no item of a task: contexts and choices must be text, the answer a number"),
+        ('{"prompt": 3, "completion": "a"}', "{path}:1 is no item of a task: contexts and choices must be text, the answer a number"),
+        ('{"prompt": "x", "completion": " "}', "{path}:1: a choice is empty: write one, or delete the item"),
+        ('{"text": 7}', "{path}:1 is no item of a task (AttributeError: 'int' object has no attribute 'rpartition'): it needs text"),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_item_is_shown(line: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(line)
+    with pytest.raises(UserError) as caught:
+        read_task(str(path))
+    assert str(caught.value).startswith(message.format(path=path))
+
+
+def test_a_task_that_is_not_there() -> None:
+    message = "no task nowhere: use a JSONL file, or one of hellaswag, lambada, leads, last_words"
+    with pytest.raises(UserError, match=message):
+        read_task("nowhere")
+
+
+def test_a_task_of_the_hub_is_read_from_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    folder = tmp_path / "snapshot"
+    (folder / "data").mkdir(parents=True)
+    rows = [FORMATS[0][0], FORMATS[0][0] | {"ctx_a": "A dog."}]
+    (folder / "data/validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: validation\n    path: data/validation.jsonl\n---\n"
+    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(folder))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    task = read_task("hellaswag")
+    assert [item.context for item in task.items] == ["Ice: A man. He runs", "Ice: A dog. He runs"]
+
+    def missing(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", missing)
+    message = "the hub's cache has no dataset EleutherAI/lambada_openai, and HF_HUB_OFFLINE is set: run `hf download "
+    with pytest.raises(UserError, match=message):
+        read_task("lambada")
+
+
+def test_a_context_ends_before_its_spaces_and_is_cut_on_the_left() -> None:
+    tokenizer = byte_tokenizer()
+    task = Task(
+        "x", "choice", [Item("ab ", ("c", "de"), 1, (1, 2)), Item("", ("c",)), Item("x" * 30, (" y",))]
+    )
+    found = requests_of(task, tokenizer, 10)
+    texts = [
+        (tokenizer.decode([token for token in one.tokens.tolist() if token < 256]), one.parts)
+        for one in found
+    ]
+    assert texts == [("ab c", (2,)), ("ab de", (3,)), ("c", (1,)), ("x" * 9 + " y", (2,))]
+    assert found[2].tokens.tolist() == [256, ord("c")]
+    with pytest.raises(
+        UserError, match="x, item 1: ' y' has 2 tokens, the model's block_size is 1: shorten or delete it"
+    ):
+        requests_of(replace(task, items=task.items[2:] * 3), tokenizer, 1)
+
+
+def test_examples_are_other_items_solved() -> None:
+    items = [Item(f"Q{n}", (f" a{n}", f" b{n}"), n % 2, (2, 2)) for n in range(6)]
+    shown = tasks.with_examples(Task("x", "choice", items), 3).items
+    for number, item in enumerate(shown):
+        *solved, question = item.context.split("\n\n")
+        assert question == f"Q{number}"
+        assert len(set(solved)) == 3
+        assert set(solved) < {f"Q{n} {'ab'[n % 2]}{n}" for n in range(6) if n != number}
+    with pytest.raises(UserError, match="n_shots=6: x has 6 items: use fewer"):
+        tasks.with_examples(Task("x", "choice", items), 6)
+
+
+def test_answers_by_likelihood_and_per_character() -> None:
+    items = [Item("q", (" a", " bbbb"), answer, (1, 4)) for answer in (0, 1, 1)]
+    scores = np.array([[-2.0, 0], [-4.0, 0], [-2.0, 0], [-4.0, 0], [-5.0, 0], [-4.0, 0]])
+    found = outcome(Task("x", "choice", items), scores)
+    assert found.right.tolist() == [True, False, True]
+    assert found.right_normalised.tolist() == [False, True, True]  # type: ignore[union-attr]
+    assert found.accuracy == pytest.approx(2 / 3)
+    assert tasks.standard_error(found.right) == pytest.approx(math.sqrt(2 / 3 / 3 / 2))
+    written = outcome(Task("x", "completion", [Item("q", (" a",))] * 2), np.array([[-1.0, 1], [-3.0, 0]]))
+    assert written.right.tolist() == [True, False]
+    assert written.perplexity == pytest.approx(math.exp(2))
+
+
+def test_articles_give_leads_and_last_words() -> None:
+    names = ["Seine", "Lake Ob", "Mount E.", "Dr. No", "Ada"]
+    articles = [f"{name}\n\n{name} is known as number {n}. More text." for n, name in enumerate(names)]
+    articles += ["no title", "Empty\n\n", "Odd\n\nIt has no name in it. So.", "Open\n\nOpen has no stop\n"]
+    assert lead_of(articles[0]) == ("Seine", "Seine is known as number 0.")
+    assert lead_of(articles[5]) is lead_of(articles[8]) is None
+    leads = tasks.leads(articles)
+    assert [item.context for item in leads] == [
+        "Seine\n\n",
+        "Lake Ob\n\n",
+        "Mount E.\n\n",
+        "Ada\n\n",
+    ]  # not Dr.
+    for item in leads:
+        title = item.context.removesuffix("\n\n")
+        assert len(set(item.choices)) == 4
+        assert all(title in text for text in item.choices)
+    assert leads[0].choices[leads[0].answer] == "Seine is known as number 0."
+    assert not tasks.leads(articles[:3])
+    words = tasks.last_words(articles)
+    assert words[0] == Item("Seine\n\nSeine is known as number", (" 0",))
+
+
+def test_intervals() -> None:
+    nats, n_bytes = np.arange(3.0, 39.0, 3), np.arange(1.0, 13.0)
+    low, high = bootstrap.bits_per_byte_interval(nats, n_bytes)
+    assert low == pytest.approx(high) == pytest.approx(3 / math.log(2))  # the same ratio in each document
+    chooser = np.random.default_rng(0)
+    nats = chooser.exponential(size=400)
+    n_bytes = np.full(400, 2.0)
+    low, high = bootstrap.bits_per_byte_interval(nats, n_bytes)
+    error = nats.std() / 20 / 2 / math.log(2)
+    mean = nats.mean() / 2 / math.log(2)
+    assert (low, high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.2 * error)
+    assert bootstrap.bits_per_byte_interval(nats[:9], n_bytes[:9]) is None
+
+
+@pytest.mark.thorough
+def test_intervals_hold() -> None:
+    """Of 1,000 samples of the built-in corpus's validation documents, compressed, 930 to 970 have the true bits per byte in theirs."""
+    source = find_source("builtin", "", "", 0)
+    texts = [
+        one.text.encode()
+        for batch in read_batches(source)
+        for one in documents(batch, 0.05)
+        if one.split == "val"
+    ]
+    n_bytes = np.array([len(text) for text in texts])
+    nats = np.array([8 * math.log(2) * len(zlib.compress(text)) for text in texts])
+    true = nats.sum() / n_bytes.sum() / math.log(2)
+    chooser = np.random.default_rng(1)
+    held = 0
+    for _ in range(1000):
+        drawn = chooser.integers(0, len(texts), len(texts))
+        low, high = bootstrap.bits_per_byte_interval(nats[drawn], n_bytes[drawn])
+        held += low <= true <= high
+    assert 930 <= held <= 970
+
+
+@pytest.fixture
+def few_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "LEAST_DOCUMENTS", 2)
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], **settings: Any) -> list[str]:
+    capsys.readouterr()
+    evaluate(EvaluateConfig(device="cpu", precision="float32", **settings), HERE)
+    return capsys.readouterr().out.splitlines()
+
+
+def results(config: TrainConfig) -> dict[str, Any]:
+    [path] = (Path(config.out_dir) / "evaluation").iterdir()
+    return json.loads(path.read_text())
+
+
+@pytest.mark.usefixtures("few_documents")
 def test_the_bits_per_byte_are_those_of_training(
     config: TrainConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = replace(config, max_steps=4, eval_interval=4, eval_windows=7)
     train(config)
     trained = records(config)[-1]["val_bits_per_byte"]
-    capsys.readouterr()
-    settings = EvaluateConfig(
-        f"{config.out_dir}", config.data_dir, eval_windows=7, quantize="int8", kernel="torch", device="cpu", precision="float32"
-    )  # fmt: skip
-    score(settings)
-    whole, small, over = capsys.readouterr().out.splitlines()
-    assert float(re.fullmatch(r"float32: ([\d.]+) bits per byte", whole)[1]) == pytest.approx(
-        trained, abs=1e-4
-    )  # type: ignore[index]
-    found = re.fullmatch(r"int8, kernel torch: ([\d.]+) bits per byte, ([+-][\d.]+)%", small)
-    assert found
-    assert float(found[1]) == pytest.approx(trained, rel=0.005)
-    assert float(found[2]) == pytest.approx(100 * (float(found[1]) / trained - 1), abs=0.02)
+    lines = evaluated(capsys, checkpoint=config.out_dir, eval_windows=7, quantize="int8", kernel="torch")
+    name, loss, fast, small = lines
+    assert re.fullmatch(rf"{config.out_dir}: [\d,]+ parameters, float32", name)
+    number = r"(\d+\.\d{4})"
+    form = rf"  {config.data_dir}, validation: {number} bits per byte \({number} to {number}\), {number} nats per token, perplexity [\d.]+"
     n_tokens = 7 * config.model.block_size
-    assert re.fullmatch(rf"over {n_tokens:,} tokens, [\d,]+ bytes, of the validation split of .*", over)
-    with pytest.raises(ValueError, match="eval_windows=-1: must be at least 0"):
-        EvaluateConfig(eval_windows=-1)
+    found = re.fullmatch(rf"{form}, over \d+ documents, {n_tokens:,} tokens, [\d,]+ bytes", loss)
+    assert found
+    assert float(found[1]) == pytest.approx(trained, abs=1e-4)
+    assert float(found[2]) < float(found[1]) < float(found[3])
+    assert fast == f"{config.out_dir}, int8, kernel torch: {name.split(': ')[1]}"
+    found = re.fullmatch(rf"{form}, ([+-]{number}) bits per byte \([+-]{number} to [+-]{number}\)", small)
+    assert found
+    assert float(found[1]) - trained == pytest.approx(float(found[5]), abs=2e-4)
+    values = results(config)[f"{config.out_dir}, float32"][f"{config.data_dir}, validation, eval_windows=7"]
+    assert values["bits_per_byte"] == pytest.approx(trained, rel=1e-5)
 
 
-def test_another_tokenizer_is_named(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("few_documents")
+def test_checkpoints_side_by_side(
+    config: TrainConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    train(replace(config, max_steps=1))
-    other = open_tokenizer("bytes")
-    model, _, dtype = pretrained.load(config.out_dir, "cpu", "float32")
-    other.special_tokens["<|more|>"] = 5
-    monkeypatch.setattr(pretrained, "load", lambda *_: (model, other, dtype))
-    with pytest.raises(
-        UserError, match="prepared with another tokenizer than the model's: prepare it with --tokenizer="
-    ):
-        score(EvaluateConfig(config.out_dir, config.data_dir))
+    config = replace(config, model=replace(config.model, block_size=64), max_steps=2)
+    other = elsewhere(config, "other", max_steps=12)
+    train(config)
+    train(other)
+    chooser = random.Random(1)
+    path = tmp_path / "swag.jsonl"
+    rows = [
+        {"prompt": "the river", "choices": [chooser.choice("abc") * k for k in (3, 1)], "answer": 1}
+        for _ in range(9)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    both = f"{config.out_dir},{other.out_dir}"
+    lines = evaluated(capsys, checkpoint=both, tasks=f"{path}", windows="document", n_items=8)
+    assert len(lines) == 6
+    assert lines[1].startswith(f"  {config.data_dir}, validation: ")
+    share = r"-?[\d.]+ ± [\d.]+ %"
+    assert re.fullmatch(rf"  swag: {share} right, {share} by likelihood per character, of 8 items", lines[2])
+    assert re.fullmatch(rf"  swag: {share} right, {share} by likelihood per character, [+-]{share}", lines[5])
+    content = results(config), results(other)
+    names = [
+        f"{config.data_dir}, validation, windows=document, n_items=8",
+        "swag, windows=document, n_items=8",
+    ]
+    values = [next(iter(one.values())) for one in content]
+    difference = values[1][names[0]]["bits_per_byte"] - values[0][names[0]]["bits_per_byte"]
+    assert f", {difference:+.4f} bits per byte (" in lines[4]
+    assert difference < 0
+    assert values[0][names[1]]["items"] == 8
+    assert not list(Path(config.out_dir).glob("evaluation/*.partial*"))

@@ -1,0 +1,28 @@
+"""Run EleutherAI's lm-evaluation-harness on our checkpoints: its own command, which then knows the model "wikigpt".
+
+    pip install lm-eval
+    python -m tools.lm_eval run --model=wikigpt --model_args=checkpoint=out/demo --tasks=hellaswag
+
+All arguments are the harness's; `python -m tools.lm_eval run --help` lists them.
+"""
+
+import sys
+
+from system.errors import UserError, run_command
+
+
+def main() -> None:
+    try:
+        from lm_eval.__main__ import cli_evaluate
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed", "run `pip install lm-eval`") from None
+    import evaluation.harness  # noqa: F401  # registers the model
+
+    if len(sys.argv) == 1:
+        print(__doc__)
+    else:
+        cli_evaluate()
+
+
+if __name__ == "__main__":
+    run_command(main, resumes=False)
