@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from evaluation.bootstrap import Interval, bits_per_byte_interval
 from evaluation.tasks import Outcome, standard_error
 from evaluation.windows import Scored
@@ -56,15 +58,19 @@ class Answers:
     """The answers to a task's items."""
 
     outcome: Outcome
+    seen: np.ndarray | None = None  # which items the training text has, (N,) bool; None: not checked
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values by their names, for JSON."""
         outcome = self.outcome
-        values = {
+        values: dict[str, Any] = {
             "items": len(outcome.right),
             "accuracy": outcome.accuracy,
             "accuracy_error": standard_error(outcome.right),  # standard errors
         }
+        if self.seen is not None:
+            values |= {"seen_in_training": float(self.seen.mean())}
+            values |= {"accuracy_of_unseen": mean(outcome.right[~self.seen])}
         if outcome.right_normalised is None:
             return values | {"perplexity": outcome.perplexity}
         return values | {
@@ -81,6 +87,14 @@ class Answers:
         else:
             error = values["accuracy_normalised_error"]
             text += f", {percent(values['accuracy_normalised'], error)} by likelihood per character"
+        if self.seen is not None:
+            unseen = self.outcome.right[~self.seen]
+            text += f", {self.seen.sum():,} items seen in training"
+            text += (
+                f", {percent(unseen.mean(), standard_error(unseen))} right of the others"
+                if len(unseen)
+                else ""
+            )
         if not reference:
             return f"{text}, of {values['items']:,} items"
         difference = self.outcome.right.astype(float) - reference.outcome.right
@@ -90,6 +104,11 @@ class Answers:
 def between(interval: Interval | None, sign: str = "") -> str:
     """Return the ends of an interval in brackets, if there is one."""
     return f" ({interval.low:{sign}.4f} to {interval.high:{sign}.4f})" if interval else ""
+
+
+def mean(values: np.ndarray) -> float | None:
+    """Return the mean of values, if there are any."""
+    return float(values.mean()) if len(values) else None
 
 
 def percent(share: float, error: float, sign: str = "") -> str:

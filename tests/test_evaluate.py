@@ -20,7 +20,7 @@ from corpus.bpe import train_bpe
 from corpus.dataset import TokenDataset
 from corpus.sources import find_source
 from corpus.tokenizer import byte_tokenizer
-from evaluation import bootstrap, likelihood, scoring, tasks, windows
+from evaluation import bootstrap, contamination, likelihood, scoring, tasks, windows
 from evaluation.likelihood import Request, score
 from evaluation.tasks import Item, Task, lead_of, outcome, read_task, requests_of
 from model import GPT, GPTConfig
@@ -263,6 +263,18 @@ def test_examples_are_other_items_solved() -> None:
         assert set(solved) < {f"Q{n} {'ab'[n % 2]}{n}" for n in range(6) if n != number}
     with pytest.raises(UserError, match="n_shots=6: x has 6 items: use fewer"):
         tasks.with_examples(Task("x", "choice", items), 6)
+
+
+def test_items_that_the_training_text_has(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contamination, "TOKENS_AT_ONCE", 37)  # items lie across the parts too
+    data = TokenDataset(data_dir)
+    ends = data.pair_ends[:6].tolist()
+    texts = [byte_tokenizer().decode(data.read(end - 60, 59).tolist()) for end in ends]
+    known = [Item(text[:30], (text[30:45],)) for text in texts]
+    short = [Item("the", (" ri",)), Item("zqx", ("v",))]
+    new = [Item("#".join(text[place : place + 3] for place in range(0, 27, 3)), ("#",)) for text in texts]
+    found = contamination.contaminated(Task("x", "completion", known + short + new), data, False)
+    assert found.tolist() == [True] * 6 + [True, False] + [False] * 6
 
 
 def test_answers_by_likelihood_and_per_character() -> None:

@@ -23,6 +23,7 @@ from system.progress import announced
 from system.settings import PathText, checked
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from checkpointing.pretrained import Pretrained
@@ -54,6 +55,7 @@ class EvaluateConfig:
     tasks: str = ""  # with commas: JSONL files; hellaswag or lambada, from the hub; leads or last_words, of the articles
     n_items: int = 0  # of each task, the first; 0: all
     n_shots: int = 0  # solved items before each
+    contamination: bool = False  # also say which items the training text of data_dir has
     quantize: Quantize = "none"  # int8: also with 8-bit weights, as sample.py has them
     kernel: Kernel = "auto"  # of the linear layers then
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
@@ -132,7 +134,7 @@ def data_of(config: EvaluateConfig) -> "TokenDataset | None":
 
 def tasks_of(config: EvaluateConfig, data: "TokenDataset | None") -> "list[Task]":
     """Return the tasks to solve; raise UserError for one that is not found."""
-    from evaluation.tasks import FROM_ARTICLES, Task, read_task, with_examples
+    from evaluation.tasks import FROM_ARTICLES, Task, read_task
 
     tasks = []
     for spec in config.all_tasks:
@@ -150,8 +152,7 @@ def tasks_of(config: EvaluateConfig, data: "TokenDataset | None") -> "list[Task]
                 f"tasks={spec}: {data and data.data_dir} has too few articles for it",
                 "prepare it with a larger --validation_fraction",
             )
-        whole = with_examples(task, config.n_shots)
-        tasks.append(Task(task.name, task.kind, whole.items[: config.n_items or None]))
+        tasks.append(Task(task.name, task.kind, task.items[: config.n_items or None]))
     return tasks
 
 
@@ -197,7 +198,9 @@ def measure_loss(
     return Loss(by_document(parts, scores[:, 0]))
 
 
-def measure_task(subject: Subject, world: "World", journal: Path, task: "Task") -> "Measured":
+def measure_task(
+    subject: Subject, world: "World", journal: Path, task: "Task", seen: "np.ndarray | None"
+) -> "Measured":
     """Answer a task's items."""
     from evaluation.measures import Answers
     from evaluation.scoring import score
@@ -205,13 +208,24 @@ def measure_task(subject: Subject, world: "World", journal: Path, task: "Task") 
 
     requests = requests_of(task, subject.tokenizer, subject.model.config.block_size)
     doing = f"answering {len(task.items):,} items of {task.name}"
-    return Answers(
-        outcome(task, score(subject.model, requests, subject.dtype, world, journal, subject.name, doing))
-    )
+    scores = score(subject.model, requests, subject.dtype, world, journal, subject.name, doing)
+    return Answers(outcome(task, scores), seen)
+
+
+def seen_in_training(task: "Task", data: "TokenDataset | None", world: "World") -> "np.ndarray":
+    """Return which of a task's items the training text has, (N,) bool."""
+    from corpus.dataset import TokenDataset
+    from evaluation.contamination import contaminated
+
+    if data is None:
+        raise UserError("contamination=True: no training text", "name its folder with --data_dir")
+    return contaminated(task, TokenDataset(data.data_dir, "train"), world.is_main)
 
 
 def evaluate(config: EvaluateConfig, world: "World") -> None:
     """Measure everything of one model after the other, print it and keep it beside the model."""
+    from evaluation.tasks import with_examples
+
     data = data_of(config)
     tasks = tasks_of(config, data)
     if data is None and not tasks:
@@ -220,7 +234,8 @@ def evaluate(config: EvaluateConfig, world: "World") -> None:
     if data:
         measures[f"{data.data_dir}, validation"] = partial(measure_loss, data=data, config=config)
     for task in tasks:
-        measures[task.name] = partial(measure_task, task=task)
+        seen = seen_in_training(task, data, world) if config.contamination else None
+        measures[task.name] = partial(measure_task, task=with_examples(task, config.n_shots), seen=seen)
     reference: dict[str, Measured] = {}  # of the first model
     for subject in subjects(config, world):
         if world.is_main:
