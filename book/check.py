@@ -63,7 +63,7 @@ def exercises_of(chapter: int) -> "dict[str, Exercise]":
 
 def outcomes(chapter: int) -> list[Outcome]:
     """Check all exercises of a chapter. Raises UserError if its file is missing."""
-    from book.checks.exercise import failure, time_limit
+    from book.checks.exercise import TooSlow, failure, time_limit
 
     path, exercises = path_of(chapter), exercises_of(chapter)
     if not path.is_file():
@@ -71,7 +71,7 @@ def outcomes(chapter: int) -> list[Outcome]:
     try:
         with time_limit():
             written = runpy.run_path(str(path))
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, TooSlow) as error:
         return [Outcome(name, BROKEN, failure(error, str(path))) for name in exercises]
     return [outcome(name, exercise, written.get(name), str(path)) for name, exercise in exercises.items()]
 

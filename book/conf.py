@@ -2,14 +2,19 @@
 
 import hashlib
 import os
+import re
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jupyter_server_mathjax
 import nbformat
 from bs4 import BeautifulSoup
 from jupyter_cache import get_cache
+from sphinx.directives.code import LiteralIncludeReader
+from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # for this process
@@ -49,6 +54,7 @@ _paths += [
 ]
 _paths.remove(ROOT / "book/check.py")
 _digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_paths))).hexdigest()[:16]
+QUOTED_FILE = re.compile(r"```\{literalinclude\} (\S+)\n((?::.*\n)*)```")
 _caches = ROOT / "out" / "book" / "executed"
 for _old in _caches.glob("*"):
     if _old.name != _digest:
@@ -75,13 +81,28 @@ def _copy_mathjax(app, error) -> None:  # type: ignore[no-untyped-def]
         shutil.copytree(source, Path(app.outdir) / "_static" / "mathjax", dirs_exist_ok=True)
 
 
+def _quoted(directive: re.Match[str], config: Any) -> str:
+    """Return the lines of a file of code that a chapter quotes, as a notebook can show them."""
+    options = {key: value or None for key, value in re.findall(r":([\w-]+): ?(.*)", directive[2])}
+    text, _ = LiteralIncludeReader(str(ROOT / "book" / directive[1]), options, config).read()
+    return f"```python\n{text.rstrip()}\n```"
+
+
 def _offer_notebook(app, page, _template, context, _tree) -> None:  # type: ignore[no-untyped-def]
     """Put a chapter's notebook, with what its cells printed, where the theme's download button looks for it."""
-    written = (
-        Path(app.outdir).parent / "jupyter_execute" / f"{page}.ipynb"
-    )  # without outputs if it came from the cache
+    # What myst-nb writes has no outputs if the cells came from the cache.
+    written = Path(app.outdir).parent / "jupyter_execute" / f"{page}.ipynb"
     if app.builder.name == "html" and written.is_file():
-        _, executed = get_cache(nb_execution_cache_path).merge_match_into_notebook(nbformat.read(written, 4))
+        cache = get_cache(nb_execution_cache_path)
+        try:
+            _, executed = cache.merge_match_into_notebook(nbformat.read(written, 4))
+        except KeyError:
+            raise ExtensionError(
+                f"{page} is not in {cache.path}: delete out/book, then run make book"
+            ) from None
+        for cell in executed.cells:
+            if cell.cell_type == "markdown":
+                cell.source = QUOTED_FILE.sub(partial(_quoted, config=app.config), cell.source)
         context["ipynb_source"] = written.name
         folder = Path(app.outdir) / "_sources"
         folder.mkdir(exist_ok=True)
@@ -102,7 +123,8 @@ def _remove_search(app, error) -> None:  # type: ignore[no-untyped-def]
 
 def setup(app) -> None:  # type: ignore[no-untyped-def]
     """Let Sphinx read the chapters in parallel, and call us when it writes a page and when it has built all."""
-    get_cache(nb_execution_cache_path).db  # noqa: B018  # makes the cache's tables: two readers at once would fail at it
+    # Makes the cache's tables: two readers that both make them fail.
+    get_cache(nb_execution_cache_path).db  # noqa: B018
     # It is the only extension that does not say that it can: it numbers the chapters when all of them are read.
     app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
     app.connect("html-page-context", _offer_notebook)

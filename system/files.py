@@ -43,9 +43,9 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines), encoding="utf-8", newline="\n")
+        replace_file(path, "".join(lines))
     except OSError as error:
-        raise cannot_write(path.parent, error) from None
+        raise cannot_write(path, error) from None
 
 
 def flush_to_disk(path: Path) -> None:

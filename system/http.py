@@ -147,8 +147,8 @@ def serve(
     except OSError as error:
         is_name = isinstance(error, socket.gaierror)  # whose number is not the system's
         reason = error.strerror if is_name or not error.errno else os.strerror(error.errno)
-        is_host = is_name or error.errno == errno.EADDRNOTAVAIL
-        fix = f"choose another --{'host' if is_host else 'port'}"
+        is_port = not is_name and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        fix = f"choose another --{'port' if is_port else 'host'}"
         raise UserError(f"host={host}, port={port}: {reason}: {fix}") from None
     place = f"[{host}]" if ":" in host else host
     address = f"http://{place}:{listening.getsockname()[1]}"

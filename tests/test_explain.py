@@ -339,7 +339,9 @@ def test_the_command_writes_a_page_or_an_error_of_one_line(explain: Explain, tmp
         == "unknown command 'srve': did you mean serve?"
     )
     short = explain("--text=the", f"--out={out}").stdout
-    assert short.startswith("rank correlation with leave-one-out: none, the text is too short\n")
+    assert short.startswith(
+        "rank correlation with leave-one-out: none, no token has enough others before it\n"
+    )
     message = one_line_error(explain("--checkpoint=out/nowhere", f"--out={out}"))
     assert message == "no checkpoint folder out/nowhere: run `python train.py --out_dir=out/nowhere` first"
 
@@ -353,10 +355,15 @@ def test_a_browser_shows_what_influenced_a_token(explainer: Explainer, browser: 
     def one(selector: str) -> Any:
         return browser.find_element(By.CSS_SELECTOR, selector)
 
+    marked: list[list[int]] = []
+
     def listed() -> list[tuple[int, str]]:
         rows = [row.text.split("\n") for row in browser.find_elements(By.CSS_SELECTOR, "#strongest li")]
-        numbers = [name.removesuffix(", the last").rpartition(" ")[2] for name, _ in rows]
-        return [(int(number) - 1, value) for number, (_, value) in zip(numbers, rows, strict=True)]
+        numbers = [re.search(r"(\d+)(\*)?$", name) for name, _ in rows]
+        marked.append([int(number[1]) - 1 for number in numbers if number and number[2]])
+        return [
+            (int(number[1]) - 1, value) for number, (_, value) in zip(numbers, rows, strict=True) if number
+        ]
 
     def choose(method: str) -> None:
         one(f"#methods input[value='{method}']").click()
@@ -377,15 +384,16 @@ def test_a_browser_shows_what_influenced_a_token(explainer: Explainer, browser: 
     assert bits == pytest.approx(influences[LEAVE_ONE_OUT][order[0]], abs=0.006 + 0.001 * abs(bits))
     rho = found.agreements()["rollout"][20]
     assert f"rollout {rho:.2f}".replace("-", "\N{MINUS SIGN}") in one("#agreement-rows").text
+    assert marked[-1] == ([19] if 19 in order[:10] else [])
     choose("attention")
     mean = influences["attention"]
     assert listed()[0][0] == np.argmax(mean)
-    assert float(listed()[0][1].removesuffix(" %")) == pytest.approx(100 * mean.max(), abs=1)
+    assert float(listed()[0][1].rstrip("\u00a0 %")) == pytest.approx(100 * mean.max(), abs=1)
     for setting, number in (("layer", "2"), ("head", "3")):
         one(f"#{setting} option[value='{number}']").click()
     keys, weights = found.attention.keys[1, 3, 20], found.attention.weights[1, 3, 20]
     assert listed()[0][0] == keys[weights.argmax()]
-    assert float(listed()[0][1].removesuffix(" %")) == pytest.approx(100 * weights.max().item(), abs=1)
+    assert float(listed()[0][1].rstrip("\u00a0 %")) == pytest.approx(100 * weights.max().item(), abs=1)
     tokens[20].send_keys(Keys.ARROW_RIGHT)
     browser.switch_to.active_element.send_keys(Keys.ENTER)
     assert one("#chosen-title").text.endswith("(token 22)")

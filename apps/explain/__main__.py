@@ -11,7 +11,6 @@ import os
 import sys
 import webbrowser
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from system.command_line import parse_config
@@ -21,6 +20,7 @@ from system.errors import UserError, run_command, say
 from apps.explain.config import ExplainConfig, ServeConfig
 from system.files import fix_for, replace_file
 from system.progress import announced_on_stderr
+from system.settings import did_you_mean
 
 
 def explain(argv: Sequence[str]) -> None:
@@ -44,7 +44,7 @@ def explain(argv: Sequence[str]) -> None:
         rhos = ", ".join(f"{name} {rho:.2f}" for name, rho in means.items())
         say(f"rank correlation with leave-one-out: {rhos}")
     elif config.leave_one_out:
-        say("rank correlation with leave-one-out: none, the text is too short")
+        say("rank correlation with leave-one-out: none, no token has enough others before it")
     say(f"{out}: {len(page.encode()) / 1000:,.0f} kB: open it in a browser")
 
 
@@ -94,8 +94,8 @@ def main() -> None:
     name, *rest = sys.argv[1:] or [""]
     if name == "serve":
         serve(rest)
-    elif name and not name.startswith("-") and get_close_matches(name, ["serve"]):
-        raise UserError(f"unknown command {name!r}: did you mean serve?")
+    elif not name.startswith("-") and (hint := did_you_mean(name, {"serve": "serve"})):
+        raise UserError(f"unknown command {name!r}{hint}")
     else:
         explain(sys.argv[1:])
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from system.errors import first_line
 
-MOST_SECONDS = 60.0  # of an exercise: the right ones take less than one
+MOST_SECONDS = 20.0  # of a call: the right functions take less than one
 # Differences that count as rounding, also for a reader who computes in float32.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
@@ -25,6 +25,10 @@ class Wrong(Exception):
 
 class Unwritten(Exception):
     """The function still raises NotImplementedError."""
+
+
+class TooSlow(BaseException):
+    """The function runs too long. No Exception, which a reader's own `except Exception` would catch."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +55,22 @@ def check(exercise: Exercise, function: Callable[..., Any], path: str) -> None:
     """
     torch.manual_seed(1)
     reader = guarded(function, path)
-    with time_limit():
-        for arguments in exercise.inputs():
-            expected = observed(exercise, exercise.right, arguments)
-            result = observed(exercise, reader, arguments)
-            if not agree(result, expected):
-                raise Wrong(explanation(exercise, arguments, result, expected))
+    for arguments in exercise.inputs():
+        expected = observed(exercise, exercise.right, arguments)
+        result = observed(exercise, reader, arguments)
+        if not agree(result, expected):
+            raise Wrong(explanation(exercise, arguments, result, expected))
+        for found, wanted in zip(parts(result), parts(expected), strict=True):
+            if type(wanted) is int and torch.as_tensor(found).is_floating_point():
+                raise Wrong(f"{found} is a float: return an int (`//` divides without a remainder)")
 
 
 @contextlib.contextmanager
 def time_limit() -> Iterator[None]:
-    """Raise TimeoutError in a reader's code that runs for more than MOST_SECONDS."""
+    """Raise TooSlow in a reader's code that runs for more than MOST_SECONDS."""
 
     def stop(*_: object) -> None:
-        raise TimeoutError(f"not finished after {MOST_SECONDS:g} seconds: does a loop never end?")
+        raise TooSlow(f"not finished after {MOST_SECONDS:g} seconds: does a loop never end?")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
@@ -88,10 +94,11 @@ def guarded(function: Callable[..., Any], path: str) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         before = copied(arguments)
         try:
-            result = function(*arguments)
+            with time_limit():
+                result = function(*arguments)
         except Wrong:
             raise
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, TooSlow) as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             if isinstance(error, NotImplementedError) and (frame.filename, frame.name) == (path, name):
                 raise Unwritten from None
@@ -148,8 +155,6 @@ def kind_difference(name: str, found: Any, wanted: Any) -> str:
     if not isinstance(found, Tensor | bool | int | float):
         needed = "tensor" if isinstance(wanted, Tensor) else "number"
         return f"{name} is of the type {type(found).__name__}: return a {needed}"
-    if type(wanted) is int and isinstance(found, float):
-        return f"{name} is the float {found}: return an int (`//` divides without a remainder)"
     if not isinstance(wanted, Tensor):
         return f"{name} has the shape {shape(found)}: return a single number" if shape(found) else ""
     if not isinstance(found, Tensor):

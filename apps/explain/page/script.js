@@ -37,7 +37,7 @@ function inBits(bits) {
 
 function inPercent(part) {
   const percent = 100 * part;
-  return percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(percent < 10 ? 1 : 0)} %`;
+  return percent < 0.1 ? "<\u00a00.1\u00a0%" : `${percent.toFixed(percent < 10 ? 1 : 0)}\u00a0%`;
 }
 
 function asValue(value) {
@@ -181,8 +181,8 @@ function showStrongest(influences, most) {
     ...listed.map((index) => {
       const value = influences[index];
       const strength = most ? Math.abs(value) / most : 0;
-      const isLast = method === "leave-one-out" && index === chosen - 1;
-      return row(shown.pieces[index], `${index + 1}${isLast ? ", the last" : ""}`, strength || 0, value < 0 ? "hurts" : "helps", asValue(value));
+      const isNext = method === "leave-one-out" && index === chosen - 1; // see page.html
+      return row(shown.pieces[index], `${index + 1}${isNext ? "*" : ""}`, strength || 0, value < 0 ? "hurts" : "helps", asValue(value));
     }),
   );
   if (!influences.length) return;
@@ -191,7 +191,9 @@ function showStrongest(influences, most) {
   const name = `${others} other token${others === 1 ? "" : "s"}`;
   const shares = `${name} together: ${inPercent(Math.max(0, 1 - total))}`;
   const largest = `${name}: at most ${inBits(Math.abs(influences[order[LISTED]] || 0))} each`;
-  one("rest").textContent = others ? (BITS_METHODS.has(method) ? largest : shares) : "";
+  const rest = others ? (BITS_METHODS.has(method) ? largest : shares) : "";
+  const star = method === "leave-one-out" ? "* just before: see below" : "";
+  one("rest").textContent = [rest, star].filter(Boolean).join(". ");
 }
 
 function expected(token) {

@@ -154,4 +154,4 @@ def read_synonyms(path: Path) -> dict[str, list[str]]:
 
 def read_queries(path: Path) -> list[Query]:
     """Return the queries of a JSONL file."""
-    return [Query(**json.loads(line)) for line in path.read_text().splitlines()]
+    return [Query(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
