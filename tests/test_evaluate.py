@@ -4,6 +4,7 @@ import json
 import math
 import random
 import re
+import shutil
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -406,7 +407,7 @@ def test_checkpoints_side_by_side(
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     both = f"{config.out_dir},{other.out_dir}"
-    lines = evaluated(capsys, checkpoint=both, tasks=f"{path}", windows="document", n_items=8)
+    lines = evaluated(capsys, checkpoint=both, tasks=f" {path},", windows="document", n_items=8)
     assert len(lines) == 6
     assert lines[1].startswith(f"  {config.data_dir}, validation: ")
     share = r"-?[\d.]+ ± [\d.]+ %"
@@ -422,4 +423,14 @@ def test_checkpoints_side_by_side(
     assert f", {difference:+.4f} bits per byte (" in lines[4]
     assert difference < 0
     assert values[0][names[1]]["items"] == 8
-    assert not list(Path(config.out_dir).glob("evaluation/*.partial*"))
+    folder = Path(config.out_dir) / "evaluation"
+    [file] = folder.iterdir()  # no journal
+    file.write_text("{")
+    with pytest.raises(UserError, match=r"cannot read .*\.json \(.*\): delete it$"):
+        evaluated(capsys, checkpoint=config.out_dir, tasks=str(path))
+    shutil.rmtree(folder)
+    folder.touch()
+    with pytest.raises(
+        UserError, match=r"evaluation .File exists., where the results go: make it a folder that you may "
+    ):
+        evaluated(capsys, checkpoint=config.out_dir, tasks=str(path))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sampling.config import Kernel, Quantize
 from system.command_line import parse_config
 from system.errors import UserError, run_command, say
-from system.files import cannot_write, read_json, replace_file
+from system.files import fix_for, read_json, replace_file
 from system.precision import Precision
 from system.progress import announced
 from system.settings import PathText, checked
@@ -71,12 +71,12 @@ class EvaluateConfig:
     @property
     def checkpoints(self) -> list[str]:
         """The models, of which the first is the one that the others are compared with."""
-        return self.checkpoint.split(",")
+        return [spec.strip() for spec in self.checkpoint.split(",")]
 
     @property
     def all_tasks(self) -> list[str]:
         """The tasks, in their order."""
-        return self.tasks.split(",") if self.tasks else []
+        return [spec.strip() for spec in self.tasks.split(",") if spec.strip()]
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,8 @@ def journal_of(subject: Subject) -> Iterator[Path]:
         subject.results.parent.mkdir(parents=True, exist_ok=True)
         yield subject.results.with_suffix(".partial.jsonl")
     except OSError as error:
-        raise cannot_write(subject.results.parent, error) from None
+        problem = f"cannot write to {subject.results.parent} ({error.strerror}), where the results go"
+        raise UserError(problem, fix_for(error, "make it a folder that you may write to")) from None
 
 
 def described(name: str, config: EvaluateConfig) -> str:
@@ -272,7 +273,10 @@ def described(name: str, config: EvaluateConfig) -> str:
 
 def keep(subject: Subject, name: str, values: dict[str, Any]) -> None:
     """Add a result to the model's file. Raises OSError."""
-    content = read_json(subject.results, missing={})
+    try:
+        content = read_json(subject.results, missing={})
+    except UserError as error:
+        raise UserError(error.problem, "delete it") from None
     content.setdefault(f"{subject.name}, {subject.precision}", {})[name] = values
     replace_file(subject.results, json.dumps(content, indent=1) + "\n")
 
