@@ -2,7 +2,7 @@
 
 Prints the loss on a validation split, whole, with 95 % intervals over its documents, and the share of right answers to tasks with
 its standard error; the same as JSON goes beside the checkpoint. Several checkpoints, separated by commas, are compared with the first, document by document
-and item by item. `torchrun --nproc_per_node=2 -m tools.evaluate ...` uses two processes. If it is stopped, rerun the same command to resume.
+and item by item. `torchrun --nproc_per_node=2 -m tools.evaluate ...` uses two processes. If it is stopped while it scores the split, rerun the same command to resume.
 """
 
 import contextlib
