@@ -176,6 +176,50 @@ def test_a_decoder_that_writes_agrees_with_its_loss(attention: bool) -> None:
     assert not torch.equal(model.write(other, T, begin=0)[0], written), "what is read matters"
 
 
+@pytest.mark.parametrize("attention", [False, True])
+def test_the_loss_and_its_gradients_are_those_of_torchs_cells(attention: bool) -> None:
+    model = Seq2Seq(11, C, attention).double()
+    source, target = torch.randint(11, (B, S)), torch.randint(11, (B, T))
+    p = dict(model.named_parameters())
+
+    def step(name: str, x: Tensor, h: Tensor) -> Tensor:
+        """Return the next state by torch's GRU cell with the weights of ours."""
+        cell = nn.GRUCell(x.shape[1], C).double()
+        copies = {"ih": "from_input", "hh": "from_state"}
+        names = {
+            f"{kind}_{short}": p[f"{name}.{part}.{kind}"]
+            for short, part in copies.items()
+            for kind in ("weight", "bias")
+        }
+        return torch.func.functional_call(cell, names, (x, h))
+
+    def loss() -> Tensor:
+        h, states, losses, token = torch.zeros(B, C), [], [], torch.zeros(B, dtype=torch.int64)
+        for word in source.T:
+            h = step("encoder", F.embedding(word, p["embed.weight"]), h)
+            states.append(h)
+        for right in target.T:
+            x = F.embedding(token, p["embed.weight"])
+            if attention:
+                query = h @ p["attention.from_query.weight"].T
+                keys = [
+                    F.linear(state, p["attention.from_key.weight"], p["attention.from_key.bias"])
+                    for state in states
+                ]
+                scores = [torch.tanh(query + key) @ p["attention.score.weight"][0] for key in keys]
+                weights = torch.stack(scores).softmax(0)  # (S, B)
+                x = torch.cat([x, (weights[..., None] * torch.stack(states)).sum(0)], 1)
+            h = step("decoder", x, h)
+            losses.append(F.cross_entropy(F.linear(h, p["output.weight"], p["output.bias"]), right))
+            token = right
+        return torch.stack(losses).mean()
+
+    ours, theirs = model(source, target, begin=0), loss()
+    parameters = list(p.values())
+    pairs = zip(torch.autograd.grad(ours, parameters), torch.autograd.grad(theirs, parameters), strict=True)
+    assert max((ours - theirs).abs().item(), *((a - b).abs().max().item() for a, b in pairs)) < 1e-12
+
+
 @pytest.mark.thorough
 def test_a_decoder_with_attention_learns_to_reverse() -> None:
     torch.set_default_dtype(torch.float32)
