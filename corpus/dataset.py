@@ -78,6 +78,12 @@ class TokenDataset:
         """The position after the last token of each pair, int64 (documents,)."""
         return np.append(self.pair_starts[1:], self.n_tokens).astype(np.int64)
 
+    def texts(self) -> list[str]:
+        """Return the documents' texts; the folder must not hold pairs."""
+        tokenizer = self.tokenizer()
+        spans = zip(self.pair_starts.tolist(), self.pair_ends.tolist(), strict=True)
+        return [tokenizer.decode(self.read(first, last - 1 - first).tolist()) for first, last in spans]
+
     def tokens_per_sequence(self, block_size: int) -> float:
         """Return how many tokens a training sequence has on average, without what fills a shorter pair up."""
         if not self.manifest.has_pairs:

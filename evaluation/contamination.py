@@ -1,54 +1,64 @@
-"""Has a model read a task's items before? Runs of tokens that an item shares with the training text (Brown et al. 2020, appendix C)."""
+"""Has a model read a task's items before? Runs of tokens that they share with the training text (Brown et al. 2020, appendix C)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from corpus.dataset import TokenDataset
 from corpus.manifest import NO_LOSS
-from evaluation.tasks import Task
+from evaluation.items import Task
 from system.progress import tracked
+from system.world import World
 
-RUN = 13  # tokens in a row that are no chance
+LONGEST, SHORTEST = 13, 8  # tokens in a row; fewer may be chance
 TOKENS_AT_ONCE = 2**22
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-def contaminated(task: Task, data: TokenDataset, show: bool) -> np.ndarray:
-    """Return which items share RUN tokens in a row with the split, (N,) bool; a shorter item must be there as a whole.
+class Seen(NamedTuple):
+    """Which of N items the training text has, (N,) bool each."""
 
-    An item is its context with the right answer. Its first and last token do not count, since in another text they may be cut otherwise.
+    seen: np.ndarray
+    too_short: np.ndarray  # to tell, of which none is seen
+
+
+def contaminated(task: Task, data: TokenDataset, world: World) -> Seen:
+    """Return which items share LONGEST tokens in a row with the split; a shorter item must be there as a whole.
+
+    An item is its context with the right answer. Its first and its last token are left out: in the training text, other
+    text beside them may have made them part of other tokens. The processes share the split.
     """
     tokenizer = data.tokenizer()
-    items = [
-        np.array(tokenizer.encode(item.context + item.choices[item.answer])[1:-1], dtype=np.int64)
-        for item in task.items
-    ]
-    found = np.zeros(len(items), dtype=bool)
-    for length in {min(RUN, len(tokens)) for tokens in items} - {0}:
-        numbers = [number for number, tokens in enumerate(items) if min(RUN, len(tokens)) == length]
-        found[numbers] = _shared([items[number] for number in numbers], data, length, show)
-    return found
+    texts = [item.context + item.choices[item.answer] for item in task.items]
+    items = [np.array(tokenizer.encode(text)[1:-1], dtype=np.int64) for text in texts]
+    runs = [_hashes(tokens, min(LONGEST, len(tokens))) for tokens in items]
+    too_short = np.array([len(tokens) < SHORTEST for tokens in items])
+    lengths = sorted({min(LONGEST, len(tokens)) for tokens in items if len(tokens) >= SHORTEST})
+    found = _found(np.unique(np.concatenate(runs)), lengths, data, world)
+    seen = np.array([np.isin(own, found).any() for own in runs])
+    return Seen(seen & ~too_short, too_short)
 
 
-def _shared(items: Sequence[np.ndarray], data: TokenDataset, length: int, show: bool) -> np.ndarray:
-    """Return which items have a run of this length that the split has too."""
-    hashes = [_hashes(tokens, length) for tokens in items]
-    wanted = np.unique(np.concatenate(hashes))
+def _found(wanted: np.ndarray, lengths: Sequence[int], data: TokenDataset, world: World) -> np.ndarray:
+    """Return which of the hashes, (n,) in order, a run of one of these lengths in the split has."""
     is_there = np.zeros(len(wanted), dtype=bool)
-    starts = range(0, data.n_tokens - length + 1, TOKENS_AT_ONCE)
-    for start in tracked(starts, f"looking for items in {data.data_dir}", show):
-        count = min(TOKENS_AT_ONCE + length - 1, data.n_tokens - start)
-        own = _hashes(data.read(start, count).astype(np.int64) % NO_LOSS, length)
-        place = np.minimum(np.searchsorted(wanted, own), len(wanted) - 1)
-        is_there[place[wanted[place] == own]] = True
-    return np.array([is_there[np.searchsorted(wanted, own)].any() for own in hashes])
+    starts = range(0, data.n_tokens, TOKENS_AT_ONCE)[world.rank :: world.size]
+    for start in tracked(starts, f"looking for items in {data.data_dir}", world.is_main):
+        count = min(TOKENS_AT_ONCE + LONGEST - 1, data.n_tokens - start)
+        tokens = data.read(start, count).astype(np.int64) % NO_LOSS
+        for length in lengths:
+            own = _hashes(tokens, length)
+            place = np.minimum(np.searchsorted(wanted, own), len(wanted) - 1)
+            is_there[place[wanted[place] == own]] = True
+    return wanted[world.sum(torch.from_numpy(is_there).float()).cpu().numpy() > 0]
 
 
 def _hashes(tokens: np.ndarray, length: int) -> np.ndarray:
-    """Return a 64-bit hash of each run of `length` tokens: (n,) -> (n - length + 1,)."""
+    """Return a 64-bit hash of each run of `length` tokens: (n,) -> (max(0, n - length + 1),)."""
     values = tokens.astype(np.uint64)
-    total = np.zeros(len(tokens) - length + 1, dtype=np.uint64)
+    total = np.full(max(0, len(tokens) - length + 1), length, dtype=np.uint64)
     for offset in range(length):
         total = total * MULTIPLIER + values[offset : offset + len(total)]  # modulo 2**64
     return total

@@ -1,23 +1,25 @@
 """What is measured of a model: its loss on a split, with an interval, and its answers to a task, each as one line of text and as JSON."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
 from evaluation.bootstrap import Interval, bits_per_byte_interval
+from evaluation.contamination import Seen
 from evaluation.tasks import Outcome, standard_error
 from evaluation.windows import Scored
 
 
 class Measured(Protocol):
-    """What was measured of one model."""
+    """What was measured of one model. The `reference` of its methods is the same measure of another model, or None."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values by their names, for JSON."""
+    def to_dict(self, reference: Any) -> dict[str, Any]:
+        """Return the values by their names, for JSON, with the difference from the reference."""
 
     def line(self, reference: Any) -> str:
-        """Return the values as text, with the difference from the same measure of another model, or None."""
+        """Return the same as text."""
 
 
 @dataclass(frozen=True)
@@ -25,32 +27,48 @@ class Loss:
     """A loss over documents."""
 
     scored: Scored
+    note: str = ""  # on what was not scored
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values by their names, for JSON."""
-        interval = bits_per_byte_interval(self.scored.nats, self.scored.n_bytes)
-        return {
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The interval of its bits per byte."""
+        scored = self.scored
+        return bits_per_byte_interval(scored.nats[scored.is_scored], scored.n_bytes[scored.is_scored])
+
+    def difference(self, reference: "Loss") -> tuple[float, Interval | None]:
+        """Return by how many bits per byte this loss is above another model's on the same documents, with the interval."""
+        ours, theirs = self.scored, reference.scored
+        common = ours.is_scored & theirs.is_scored
+        interval = bits_per_byte_interval(ours.nats[common] - theirs.nats[common], ours.n_bytes[common])
+        return ours.bits_per_byte - theirs.bits_per_byte, interval
+
+    def to_dict(self, reference: "Loss | None") -> dict[str, Any]:
+        """Return the values by their names, for JSON, with the difference from the reference."""
+        values = {
             "bits_per_byte": self.scored.bits_per_byte,
-            "bits_per_byte_interval": interval and list(interval),
+            "bits_per_byte_interval": self.interval and list(self.interval),
             "nats_per_token": self.scored.nats_per_token,
             "perplexity": self.scored.perplexity,
-            "documents": len(self.scored.nats),
+            "documents": int(self.scored.is_scored.sum()),
             "tokens": int(self.scored.n_tokens.sum()),
             "bytes": int(self.scored.n_bytes.sum()),
         }
+        if not reference:
+            return values
+        difference, interval = self.difference(reference)
+        return values | {"difference": difference, "difference_interval": interval and list(interval)}
 
     def line(self, reference: "Loss | None") -> str:
-        """Return the values as text, with the difference from another model's on the same documents."""
+        """Return the same as text."""
         scored = self.scored
-        interval = bits_per_byte_interval(scored.nats, scored.n_bytes)
-        text = f"{scored.bits_per_byte:.4f} bits per byte{between(interval)}"
+        text = f"{scored.bits_per_byte:.4f} bits per byte{between(self.interval)}"
         text += f", {scored.nats_per_token:.4f} nats per token, perplexity {scored.perplexity:.2f}"
-        if not reference:
-            counts = f"{scored.n_tokens.sum():,.0f} tokens, {scored.n_bytes.sum():,.0f} bytes"
-            return f"{text}, over {len(scored.nats):,} documents, {counts}"
-        difference = scored.bits_per_byte - reference.scored.bits_per_byte
-        interval = bits_per_byte_interval(scored.nats - reference.scored.nats, scored.n_bytes)
-        return f"{text}, {difference:+.4f} bits per byte{between(interval, '+')}"
+        if reference:
+            difference, interval = self.difference(reference)
+            return f"{text}, {difference:+.4f} bits per byte{between(interval, '+')}"
+        counts = f"{scored.n_tokens.sum():,.0f} tokens, {scored.n_bytes.sum():,.0f} bytes"
+        text = f"{text}, over {scored.is_scored.sum():,} documents, {counts}"
+        return f"{text}, {self.note}" if self.note else text
 
 
 @dataclass(frozen=True)
@@ -58,57 +76,69 @@ class Answers:
     """The answers to a task's items."""
 
     outcome: Outcome
-    seen: np.ndarray | None = None  # which items the training text has, (N,) bool; None: not checked
+    check: Seen | None = None  # of the training text
+    n_cut: int = 0  # requests of which the context did not fit
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values by their names, for JSON."""
+    @property
+    def unseen(self) -> np.ndarray | None:
+        """Whether the answers to the items that are not seen in training are right; None: not checked, or all are."""
+        right = self.outcome.right[~self.check.seen] if self.check else np.empty(0)
+        return right if len(right) else None
+
+    def difference(self, reference: "Answers") -> tuple[float, float]:
+        """Return how much the accuracy is above another model's on the same items, and the standard error of that."""
+        values = self.outcome.right.astype(float) - reference.outcome.right
+        return float(values.mean()), standard_error(values)
+
+    def to_dict(self, reference: "Answers | None") -> dict[str, Any]:
+        """Return the values by their names, for JSON, with the difference from the reference."""
         outcome = self.outcome
         values: dict[str, Any] = {
             "items": len(outcome.right),
             "accuracy": outcome.accuracy,
             "accuracy_error": standard_error(outcome.right),  # standard errors
+            "contexts_cut": self.n_cut,
         }
-        if self.seen is not None:
-            values |= {"seen_in_training": float(self.seen.mean())}
-            values |= {"accuracy_of_unseen": mean(outcome.right[~self.seen])}
         if outcome.right_normalised is None:
-            return values | {"perplexity": outcome.perplexity}
-        return values | {
-            "accuracy_normalised": float(outcome.right_normalised.mean()),
-            "accuracy_normalised_error": standard_error(outcome.right_normalised),
-        }
+            values["perplexity"] = outcome.perplexity
+        else:
+            values["accuracy_normalised"] = float(outcome.right_normalised.mean())
+            values["accuracy_normalised_error"] = standard_error(outcome.right_normalised)
+        if self.check:
+            values["items_seen_in_training"] = int(self.check.seen.sum())
+            values["items_too_short_to_tell"] = int(self.check.too_short.sum())
+            values["accuracy_of_others"] = None if self.unseen is None else float(self.unseen.mean())
+        if reference:
+            values["difference"], values["difference_error"] = self.difference(reference)
+        return values
 
     def line(self, reference: "Answers | None") -> str:
-        """Return the values as text, with the difference from another model's answers to the same items."""
-        values = self.to_dict()
-        text = f"{percent(values['accuracy'], values['accuracy_error'])} right"
-        if self.outcome.right_normalised is None:
-            text += f", perplexity {values['perplexity']:.2f}"
+        """Return the same as text."""
+        outcome = self.outcome
+        parts = [f"{percent(outcome.accuracy, standard_error(outcome.right))} right"]
+        if outcome.right_normalised is None:
+            parts.append(f"perplexity {outcome.perplexity:.2f}")
         else:
-            error = values["accuracy_normalised_error"]
-            text += f", {percent(values['accuracy_normalised'], error)} by likelihood per character"
-        if self.seen is not None:
-            unseen = self.outcome.right[~self.seen]
-            text += f", {self.seen.sum():,} items seen in training"
-            text += (
-                f", {percent(unseen.mean(), standard_error(unseen))} right of the others"
-                if len(unseen)
-                else ""
+            normalised = outcome.right_normalised
+            parts.append(
+                f"{percent(normalised.mean(), standard_error(normalised))} by likelihood per character"
             )
-        if not reference:
-            return f"{text}, of {values['items']:,} items"
-        difference = self.outcome.right.astype(float) - reference.outcome.right
-        return f"{text}, {percent(difference.mean(), standard_error(difference), '+')}"
+        if self.check:
+            parts.append(f"{self.check.seen.sum():,} items seen in training")
+            if self.check.too_short.any():
+                parts.append(f"{self.check.too_short.sum():,} too short to tell")
+            if self.unseen is not None:
+                share = percent(self.unseen.mean(), standard_error(self.unseen))
+                parts.append(f"{share} right of those not seen")
+        if self.n_cut:
+            parts.append(f"{self.n_cut:,} contexts cut to fit block_size")
+        difference = percent(*self.difference(reference), "+") if reference else ""
+        return ", ".join([*parts, difference or f"of {len(outcome.right):,} items"])
 
 
 def between(interval: Interval | None, sign: str = "") -> str:
     """Return the ends of an interval in brackets, if there is one."""
     return f" ({interval.low:{sign}.4f} to {interval.high:{sign}.4f})" if interval else ""
-
-
-def mean(values: np.ndarray) -> float | None:
-    """Return the mean of values, if there are any."""
-    return float(values.mean()) if len(values) else None
 
 
 def percent(share: float, error: float, sign: str = "") -> str:

@@ -37,11 +37,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Scored:
-    """The losses of D documents: sums of nats, scored tokens and bytes of UTF-8, (D,) each."""
+    """The losses of all D documents of a split: sums of nats, scored tokens and bytes of UTF-8, (D,) each."""
 
     nats: np.ndarray
     n_tokens: np.ndarray
     n_bytes: np.ndarray
+
+    @property
+    def is_scored(self) -> np.ndarray:
+        """Which documents have a scored token, (D,)."""
+        return self.n_tokens > 0
 
     @property
     def nats_per_token(self) -> float:
@@ -91,12 +96,7 @@ def read_split(data: TokenDataset, tokenizer: Tokenizer) -> Split:
     if data.manifest.has_pairs:
         problem = f"data_dir={data.data_dir} has pairs, prepared with another tokenizer than the model's"
         raise UserError(problem, "prepare it with --tokenizer= and the model's checkpoint")
-    reader = data.tokenizer()
-    spans = zip(data.pair_starts.tolist(), data.pair_ends.tolist(), strict=True)
-    texts = [
-        [*tokenizer.encode(reader.decode(tokens[first : last - 1].tolist())), tokenizer.end_of_text]
-        for first, last in spans
-    ]
+    texts = [[*tokenizer.encode(text), tokenizer.end_of_text] for text in data.texts()]
     ends = np.cumsum([len(text) for text in texts])
     return Split(np.concatenate(texts).astype(np.int64), ends, False, tokenizer.end_of_text)
 
@@ -141,9 +141,15 @@ def _stream_windows(split: Split, size: int, stride: int) -> Found:
 
 def _document_windows(split: Split, size: int, stride: int) -> Found:
     for document, tokens in enumerate(_documents(split)):
-        tokens = np.concatenate([[split.end_of_text], tokens[:-1]])
-        for begin, end, n_scored in spans(len(tokens) - 1, size, stride):
-            yield Request(tokens[begin : end + 1], (n_scored,)), [document]
+        for request in rolling(tokens[:-1], split.end_of_text, size, stride):
+            yield request, [document]
+
+
+def rolling(tokens: np.ndarray, prefix: int, size: int, stride: int) -> Iterator[Request]:
+    """Yield the windows that score each token of a text, (n,), which begins after the token `prefix`."""
+    tokens = np.concatenate([[prefix], tokens]).astype(np.int64)
+    for begin, end, n_scored in spans(len(tokens) - 1, size, stride):
+        yield Request(tokens[begin : end + 1], (n_scored,))
 
 
 def _pair_windows(split: Split, size: int) -> Found:
@@ -162,10 +168,8 @@ def _documents(split: Split) -> Iterator[np.ndarray]:
         first = last
 
 
-def by_document(parts: list[Part], log_likelihoods: np.ndarray) -> Scored:
-    """Add up the parts' log-likelihoods, (n_parts,) in nats, by document; documents without a scored token are left out."""
+def by_document(parts: list[Part], log_likelihoods: np.ndarray, n_documents: int) -> Scored:
+    """Add up the parts' log-likelihoods, (n_parts,) in nats, by document; 0 for those of which nothing is scored."""
     documents = np.array([part.document for part in parts])
     values = (-log_likelihoods, [part.n_tokens for part in parts], [part.n_bytes for part in parts])
-    sums = [np.bincount(documents, value) for value in values]
-    has_any = sums[1] > 0
-    return Scored(*(each[has_any] for each in sums))
+    return Scored(*(np.bincount(documents, value, n_documents) for value in values))

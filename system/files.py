@@ -12,6 +12,7 @@ from typing import Any
 
 from system.errors import UserError
 
+OTHER_FOLDER = "choose another --out_dir"
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -70,11 +71,11 @@ def file_hash(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def only_writer(folder: Path, busy: str) -> Iterator[None]:
+def only_writer(folder: Path, busy: str, fix: str = OTHER_FOLDER) -> Iterator[None]:
     """Lock the folder, so that no other process writes to it in the block.
 
     Makes the folder; removes it again if it was new and the block left it empty. Raises UserError: `busy` if another
-    process holds the folder, or the reason why it cannot be made or read.
+    process holds the folder, or the reason why it cannot be made or read, with the fix.
     """
     is_new = not os.path.exists(folder)  # Path.exists raises where the path may not be looked up
     with contextlib.ExitStack() as stack:
@@ -84,7 +85,7 @@ def only_writer(folder: Path, busy: str) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(busy) from None
         except OSError as error:
-            raise cannot_write(folder, error) from None
+            raise cannot_write(folder, error, fix) from None
         try:
             yield
         finally:
@@ -93,9 +94,9 @@ def only_writer(folder: Path, busy: str) -> Iterator[None]:
                     folder.rmdir()
 
 
-def cannot_write(path: Path, error: OSError) -> UserError:
+def cannot_write(path: Path, error: OSError, fix: str = OTHER_FOLDER) -> UserError:
     """Return the error for an output folder, or a file in it, that cannot be written."""
-    return UserError(f"cannot write to {path} ({error.strerror})", fix_for(error, "choose another --out_dir"))
+    return UserError(f"cannot write to {path} ({error.strerror})", fix_for(error, fix))
 
 
 def fix_for(error: OSError, otherwise: str = "fix that") -> str:

@@ -5,10 +5,11 @@ torchrun starts the processes, or srun as docs/slurm.md says.
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -21,6 +22,7 @@ from system.signals import deadly_interrupts
 
 # The environment variables that torchrun sets, and their values for one process alone.
 RANK_VARIABLES = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+T = TypeVar("T")
 _left_groups: list[object] = []  # see World.stop
 
 
@@ -84,6 +86,18 @@ class World:
             raise error
         if n_failed:
             raise UserError(f"{int(n_failed)} other process(es) cannot start: see their error lines")
+
+    def main_first(self, do: Callable[[], T]) -> T:
+        """Call `do` in the main process, then in the others, which find what it downloaded; return each one's result.
+
+        Raises UserError in all if `do` does in one. It must not communicate.
+        """
+        found = []
+        for is_turn in (self.is_main, not self.is_main):
+            with self.all_or_none():
+                if is_turn:
+                    found.append(do())
+        return found[0]
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """Return the model in DDP, which averages gradients over the processes during backward; alone, the model itself.

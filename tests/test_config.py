@@ -18,7 +18,7 @@ from system.command_line import parse_config
 from system.errors import UserError
 from system.settings import SettingError, did_you_mean, flat_fields
 from tools.bench.config import BenchConfig
-from tools.evaluate import EvaluateConfig as EvaluateModelConfig
+from tools.evaluate.config import EvaluateConfig as EvaluateModelConfig
 from tools.exact_match import MatchConfig
 from tools.export_hf import ExportConfig
 from tools.faults.__main__ import FaultsConfig

@@ -1,9 +1,8 @@
 """tools.evaluate: losses against a forward pass for each token, tasks against their definition, and what a stop leaves."""
 
+import copy
 import json
 import math
-import random
-import re
 import shutil
 import zlib
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import elsewhere, records
+from conftest import ALONE
 from references import enlarge
 
 from corpus.articles import documents, read_batches
@@ -21,17 +20,15 @@ from corpus.bpe import train_bpe
 from corpus.dataset import TokenDataset
 from corpus.sources import find_source
 from corpus.tokenizer import byte_tokenizer
-from evaluation import bootstrap, contamination, likelihood, scoring, tasks, windows
+from evaluation import article_tasks, bootstrap, contamination, likelihood, scoring, tasks, windows
+from evaluation.article_tasks import lead_of
+from evaluation.items import Item, Task
+from evaluation.journal import Journal
 from evaluation.likelihood import Request, score
-from evaluation.tasks import Item, Task, lead_of, outcome, read_task, requests_of
+from evaluation.task_sources import find_tasks, read_task
+from evaluation.tasks import outcome, requests_of
 from model import GPT, GPTConfig
 from system.errors import UserError
-from system.world import World
-from tools.evaluate import EvaluateConfig, evaluate
-from train import train
-from training.config import TrainConfig
-
-HERE = World(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +89,7 @@ def test_each_token_is_scored_once_with_its_context(
     split = replace(split, tokens=split.tokens[: split.ends[1]], ends=split.ends[:2])
     found = windows.windows(split, 24, kind, stride, tokenizer.token_byte_lengths())
     requests, parts = [request for request, _ in found], [part for _, own in found for part in own]
-    scored = windows.by_document(parts, np.concatenate(score(model, requests, torch.float32))[:, 0])
+    scored = windows.by_document(parts, np.concatenate(score(model, requests, torch.float32))[:, 0], 2)
     first, whole = int(split.ends[0]), split.tokens
     texts = [[], []] if kind == "stream" else [whole[: first - 1], whole[first:-1]]
     nats, counts = [0.0, 0.0], [0, 0]
@@ -136,11 +133,11 @@ def test_a_journal_saves_what_is_done(model: GPT, tmp_path: Path, monkeypatch: p
     journal, calls = tmp_path / "x.partial.jsonl", 0
 
     def whole(name: str = "x") -> np.ndarray:
-        return scoring.score(model, requests, torch.float32, HERE, journal, name, "scoring")
+        return scoring.score(model, requests, torch.float32, ALONE, "scoring", Journal(journal), name)
 
     right = whole()
     assert right == pytest.approx(np.concatenate(score(model, requests, torch.float32)))
-    journal.unlink()
+    Journal(journal).delete()
 
     def counted(*args: Any) -> list[np.ndarray]:
         nonlocal calls
@@ -153,7 +150,7 @@ def test_a_journal_saves_what_is_done(model: GPT, tmp_path: Path, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         whole()
     with open(journal, "a") as file:
-        file.write('{"5": [[1, ')  # cut off by a kill
+        file.write('{"key": "x", "rows": {"5": [[1, ')  # cut off by a kill
     n_before, calls = calls, 10
     assert (whole() == right).all()
     n_all = len(list(likelihood.batches([len(request.tokens) for request in requests], 50)))
@@ -161,6 +158,44 @@ def test_a_journal_saves_what_is_done(model: GPT, tmp_path: Path, monkeypatch: p
     calls = 10
     assert (whole("another model") == right).all()  # whose results are not those of the journal
     assert calls - 10 == n_all
+
+
+def test_only_the_same_evaluation_is_not_repeated(model: GPT) -> None:
+    """What is known under a key is not computed again, so everything that changes a score must change the key."""
+    requests = [Request(np.array([1, 2, 3]), (1, 1))]
+    other_weights = copy.deepcopy(model)
+    with torch.no_grad():
+        other_weights.transformer.wte.weight.mul_(1.001)
+    keys = [
+        scoring.key_of("x", model, requests, torch.float32),
+        scoring.key_of("y", model, requests, torch.float32),
+        scoring.key_of("x", other_weights, requests, torch.float32),
+        scoring.key_of("x", model, [Request(np.array([1, 2, 4]), (1, 1))], torch.float32),
+        scoring.key_of("x", model, [Request(np.array([1, 2, 3]), (2,))], torch.float32),
+        scoring.key_of("x", model, requests * 2, torch.float32),
+        scoring.key_of("x", model, requests, torch.bfloat16),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == scoring.key_of("x", copy.deepcopy(model), list(requests), torch.float32)
+
+
+def test_a_journal_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = Journal(tmp_path / "gone" / "x.partial.jsonl")
+    for number in range(2):
+        journal.add("x", {number: np.zeros((1, 2))})
+    [line] = capsys.readouterr().out.splitlines()
+    assert line == (
+        f"cannot write {journal.path} (No such file or directory): what is scored from here on is lost in a stop"
+    )
+
+
+def test_tokens_that_the_tokenizer_does_not_have(data_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data_dir, folder)
+    [path] = folder.glob("val*.bin")
+    path.write_bytes(b"\x01\x03" + path.read_bytes()[2:])
+    with pytest.raises(UserError, match=r"val.* is corrupt \(the tokenizer has no such token\)"):
+        windows.read_split(TokenDataset(folder, "val"), byte_tokenizer())
 
 
 FORMATS: list[tuple[dict[str, Any], Item]] = [
@@ -187,14 +222,19 @@ def test_rows_become_items(row: dict[str, Any], item: Item, tmp_path: Path) -> N
     ("line", "message"),
     [
         ("", "{path} is empty: it must have an item in each line"),
-        ('{"q": 1}', "{path}:1 is no item of a task: it has q, but needs activity_label, "),
-        ("[1]", "{path}:1 is no item of a task: it is a list, but needs activity_label, "),
+        ('{"q": 1}', "{path}:1 is not an item of a task: it has q, but needs activity_label, "),
+        ("[1]", "{path}:1 is not an item of a task: it is [1], but needs activity_label, "),
+        ('{"title": "Rome", "text": "Rome is"}', "{path}:1 is an article, not an item of a task: prepare a folder from the articles, and use"),
+        ('{"text": "a b"}\n{"prompt": "x"}', "{path}:2 is not an item of a task: it has prompt, but needs text, as the first line has"),
+        ('{"text": "a b"}\n3', "{path}:2 is not an item of a task: it is 3, but needs text, as the first line has"),
         ('{"prompt": "x", "choices": ["a"], "answer": 1}', "{path}:1: the right choice is 1, of 1: count from 0"),
-        ('{"prompt": "x", "choices": "ab", "answer": 1}', "{path}:1 is no item of a task (TypeError: the choices are no list): it needs prompt, choices, answer"),
-        ('{"prompt": "x", "choices": ["a"], "answer": "b"}', "{path}:1 is no item of a task: contexts and choices must be text, the answer a number"),
-        ('{"prompt": 3, "completion": "a"}', "{path}:1 is no item of a task: contexts and choices must be text, the answer a number"),
+        ('{"prompt": "x", "choices": "ab", "answer": 1}', "{path}:1: choices is 'ab': it must be a list of texts"),
+        ('{"prompt": "x", "choices": ["a"], "answer": "b"}', "{path}:1: answer is 'b': it must be a whole number from 0"),
+        ('{"prompt": "x", "choices": ["a", "b"], "answer": true}', "{path}:1: answer is True: it must be a whole number from 0"),
+        ('{"prompt": "x", "choices": ["a", "b"], "answer": -1}', "{path}:1: answer is -1: it must be a whole number from 0"),
+        ('{"prompt": 3, "completion": "a"}', "{path}:1: prompt is 3: it must be a text"),
         ('{"prompt": "x", "completion": " "}', "{path}:1: a choice is empty: write one, or delete the item"),
-        ('{"text": 7}', "{path}:1 is no item of a task (AttributeError: 'int' object has no attribute 'rpartition'): it needs text"),
+        ('{"text": 7}', "{path}:1: text is 7: it must be a text"),
     ],
 )  # fmt: skip
 def test_a_row_that_is_no_item_is_shown(line: str, message: str, tmp_path: Path) -> None:
@@ -203,6 +243,17 @@ def test_a_row_that_is_no_item_is_shown(line: str, message: str, tmp_path: Path)
     with pytest.raises(UserError) as caught:
         read_task(str(path))
     assert str(caught.value).startswith(message.format(path=path))
+
+
+def test_two_tasks_of_one_name(tmp_path: Path) -> None:
+    paths = [tmp_path / "a" / "x.jsonl", tmp_path / "b" / "x.jsonl"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text('{"text": "a b"}')
+    with pytest.raises(UserError, match=r"a/x.jsonl and .*b/x.jsonl: both are named x: rename a file"):
+        find_tasks([str(path) for path in paths], None)
+    with pytest.raises(UserError, match="task leads: no articles: name a folder of prepared articles"):
+        find_tasks(["leads"], None)
 
 
 def test_a_task_that_is_not_there() -> None:
@@ -241,7 +292,8 @@ def test_a_context_ends_before_its_spaces_and_is_cut_on_the_left() -> None:
     task = Task(
         "x", "choice", [Item("ab ", ("c", "de"), 1, (1, 2)), Item("", ("c",)), Item("x" * 30, (" y",))]
     )
-    found = requests_of(task, tokenizer, 10)
+    found, n_cut = requests_of(task, tokenizer, 10)
+    assert n_cut == 1
     texts = [
         (tokenizer.decode([token for token in one.tokens.tolist() if token < 256]), one.parts)
         for one in found
@@ -272,10 +324,12 @@ def test_items_that_the_training_text_has(data_dir: Path, monkeypatch: pytest.Mo
     ends = data.pair_ends[:6].tolist()
     texts = [byte_tokenizer().decode(data.read(end - 60, 59).tolist()) for end in ends]
     known = [Item(text[:30], (text[30:45],)) for text in texts]
-    short = [Item("the", (" ri",)), Item("zqx", ("v",))]
+    middle = [Item(texts[0][:5], (texts[0][5:11],)), Item(texts[0][:5], ("#" * 6,))]  # shorter than a run
+    short = [Item(" ri", ("ver ",)), Item("zqx", ("v",))]
     new = [Item("#".join(text[place : place + 3] for place in range(0, 27, 3)), ("#",)) for text in texts]
-    found = contamination.contaminated(Task("x", "completion", known + short + new), data, False)
-    assert found.tolist() == [True] * 6 + [True, False] + [False] * 6
+    found = contamination.contaminated(Task("x", "completion", known + middle + short + new), data, ALONE)
+    assert found.seen.tolist() == [True] * 6 + [True, False] + [False] * 8
+    assert found.too_short.tolist() == [False] * 8 + [True] * 2 + [False] * 6
 
 
 def test_answers_by_likelihood_and_per_character() -> None:
@@ -297,7 +351,7 @@ def test_articles_give_leads_and_last_words() -> None:
     articles += ["no title", "Empty\n\n", "Odd\n\nIt has no name in it. So.", "Open\n\nOpen has no stop\n"]
     assert lead_of(articles[0]) == ("Seine", "Seine is known as number 0.")
     assert lead_of(articles[5]) is lead_of(articles[8]) is None
-    leads = tasks.leads(articles)
+    leads = article_tasks.leads(articles)
     assert [item.context for item in leads] == [
         "Seine\n\n",
         "Lake Ob\n\n",
@@ -309,8 +363,8 @@ def test_articles_give_leads_and_last_words() -> None:
         assert len(set(item.choices)) == 4
         assert all(title in text for text in item.choices)
     assert leads[0].choices[leads[0].answer] == "Seine is known as number 0."
-    assert not tasks.leads(articles[:3])
-    words = tasks.last_words(articles)
+    assert not article_tasks.leads(articles[:3])
+    words = article_tasks.last_words(articles)
     assert words[0] == Item("Seine\n\nSeine is known as number", (" 0",))
 
 
@@ -348,89 +402,3 @@ def test_intervals_hold() -> None:
         low, high = bootstrap.bits_per_byte_interval(nats[drawn], n_bytes[drawn])
         held += low <= true <= high
     assert 930 <= held <= 970
-
-
-@pytest.fixture
-def few_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "LEAST_DOCUMENTS", 2)
-
-
-def evaluated(capsys: pytest.CaptureFixture[str], **settings: Any) -> list[str]:
-    capsys.readouterr()
-    evaluate(EvaluateConfig(device="cpu", precision="float32", **settings), HERE)
-    return capsys.readouterr().out.splitlines()
-
-
-def results(config: TrainConfig) -> dict[str, Any]:
-    [path] = (Path(config.out_dir) / "evaluation").iterdir()
-    return json.loads(path.read_text())
-
-
-@pytest.mark.usefixtures("few_documents")
-def test_the_bits_per_byte_are_those_of_training(
-    config: TrainConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = replace(config, max_steps=4, eval_interval=4, eval_windows=7)
-    train(config)
-    trained = records(config)[-1]["val_bits_per_byte"]
-    lines = evaluated(capsys, checkpoint=config.out_dir, eval_windows=7, quantize="int8", kernel="torch")
-    name, loss, fast, small = lines
-    assert re.fullmatch(rf"{config.out_dir}: [\d,]+ parameters, float32", name)
-    number = r"(\d+\.\d{4})"
-    form = rf"  {config.data_dir}, validation: {number} bits per byte \({number} to {number}\), {number} nats per token, perplexity [\d.]+"
-    n_tokens = 7 * config.model.block_size
-    found = re.fullmatch(rf"{form}, over \d+ documents, {n_tokens:,} tokens, [\d,]+ bytes", loss)
-    assert found
-    assert float(found[1]) == pytest.approx(trained, abs=1e-4)
-    assert float(found[2]) < float(found[1]) < float(found[3])
-    assert fast == f"{config.out_dir}, int8, kernel torch: {name.split(': ')[1]}"
-    found = re.fullmatch(rf"{form}, ([+-]{number}) bits per byte \([+-]{number} to [+-]{number}\)", small)
-    assert found
-    assert float(found[1]) - trained == pytest.approx(float(found[5]), abs=2e-4)
-    values = results(config)[f"{config.out_dir}, float32"][f"{config.data_dir}, validation, eval_windows=7"]
-    assert values["bits_per_byte"] == pytest.approx(trained, rel=1e-5)
-
-
-@pytest.mark.usefixtures("few_documents")
-def test_checkpoints_side_by_side(
-    config: TrainConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    config = replace(config, model=replace(config.model, block_size=64), max_steps=2)
-    other = elsewhere(config, "other", max_steps=12)
-    train(config)
-    train(other)
-    chooser = random.Random(1)
-    path = tmp_path / "swag.jsonl"
-    rows = [
-        {"prompt": "the river", "choices": [chooser.choice("abc") * k for k in (3, 1)], "answer": 1}
-        for _ in range(9)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    both = f"{config.out_dir},{other.out_dir}"
-    lines = evaluated(capsys, checkpoint=both, tasks=f" {path},", windows="document", n_items=8)
-    assert len(lines) == 6
-    assert lines[1].startswith(f"  {config.data_dir}, validation: ")
-    share = r"-?[\d.]+ ± [\d.]+ %"
-    assert re.fullmatch(rf"  swag: {share} right, {share} by likelihood per character, of 8 items", lines[2])
-    assert re.fullmatch(rf"  swag: {share} right, {share} by likelihood per character, [+-]{share}", lines[5])
-    content = results(config), results(other)
-    names = [
-        f"{config.data_dir}, validation, windows=document, n_items=8",
-        "swag, windows=document, n_items=8",
-    ]
-    values = [next(iter(one.values())) for one in content]
-    difference = values[1][names[0]]["bits_per_byte"] - values[0][names[0]]["bits_per_byte"]
-    assert f", {difference:+.4f} bits per byte (" in lines[4]
-    assert difference < 0
-    assert values[0][names[1]]["items"] == 8
-    folder = Path(config.out_dir) / "evaluation"
-    [file] = folder.iterdir()  # no journal
-    file.write_text("{")
-    with pytest.raises(UserError, match=r"cannot read .*\.json \(.*\): delete it$"):
-        evaluated(capsys, checkpoint=config.out_dir, tasks=str(path))
-    shutil.rmtree(folder)
-    folder.touch()
-    with pytest.raises(
-        UserError, match=r"evaluation .File exists., where the results go: make it a folder that you may "
-    ):
-        evaluated(capsys, checkpoint=config.out_dir, tasks=str(path))

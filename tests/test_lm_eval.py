@@ -16,7 +16,8 @@ from conftest import WORDS, elsewhere
 from checkpointing import pretrained
 from evaluation import windows
 from evaluation.likelihood import score
-from evaluation.tasks import outcome, read_task, requests_of
+from evaluation.task_sources import read_task
+from evaluation.tasks import outcome, requests_of
 from model import GPTConfig
 from tools.export_hf import ExportConfig, export
 from train import train
@@ -99,7 +100,7 @@ def harness(model: Any, folder: Path, task: str) -> dict[str, Any]:
 def test_lm_eval_finds_the_same(
     trained: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("lm_eval", reason="pip install lm-eval")
+    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     from lm_eval.models.huggingface import HFLM
@@ -116,7 +117,7 @@ def test_lm_eval_finds_the_same(
     (tmp_path / "functions.py").write_text("from lm_eval.tasks.hellaswag.utils import process_docs\n")
     (tmp_path / "swag.yaml").write_text(HELLASWAG.format(path=path))
     task = read_task(str(path))
-    own = np.concatenate(score(model, requests_of(task, tokenizer, 96), dtype))
+    own = np.concatenate(score(model, requests_of(task, tokenizer, 96)[0], dtype))
     found = outcome(task, own)
     for other in (adapter, theirs):
         result = harness(other, tmp_path, "swag")
@@ -133,10 +134,9 @@ def test_lm_eval_finds_the_same(
     split = windows.read_split(data, tokenizer)
     each = windows.windows(split, 96, "document", 96, tokenizer.token_byte_lengths())
     requests, parts = [request for request, _ in each], [part for _, own_parts in each for part in own_parts]
-    loss = windows.by_document(parts, np.concatenate(score(model, requests, dtype))[:, 0])
-    starts = zip(data.pair_starts.tolist(), data.pair_ends.tolist(), strict=True)
-    texts = [tokenizer.decode(data.read(first, last - 1 - first).tolist()) for first, last in starts]
-    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    loss = windows.by_document(parts, np.concatenate(score(model, requests, dtype))[:, 0], len(split.ends))
+    lines = [json.dumps({"text": text}) + "\n" for text in data.texts()]
+    (tmp_path / "texts.jsonl").write_text("".join(lines))
     (tmp_path / "texts.yaml").write_text(ROLLING.format(path=tmp_path / "texts.jsonl"))
     for other in (adapter, theirs):
         result = harness(other, tmp_path, "texts")["results"]["texts"]

@@ -1,9 +1,9 @@
 """Run EleutherAI's lm-evaluation-harness on our checkpoints: its own command, which then knows the model "wikigpt".
 
-    pip install lm-eval
-    python -m tools.lm_eval run --model=wikigpt --model_args=checkpoint=out/demo --tasks=hellaswag
+    pip install -r requirements-lm-eval.txt
+    python -m tools.lm_eval run --model=wikigpt --model_args=checkpoint=out/demo --device=cpu --tasks=hellaswag
 
-All arguments are the harness's; `python -m tools.lm_eval run --help` lists them.
+All arguments are the harness's, whose device is cuda:0 by default; `python -m tools.lm_eval run --help` lists them.
 """
 
 import sys
@@ -15,7 +15,9 @@ def main() -> None:
     try:
         from lm_eval.__main__ import cli_evaluate
     except ImportError as error:
-        raise UserError(f"{error.name} is not installed", "run `pip install lm-eval`") from None
+        raise UserError(
+            f"{error.name} is not installed", "run `pip install -r requirements-lm-eval.txt`"
+        ) from None
     import evaluation.harness  # noqa: F401  # registers the model
 
     if len(sys.argv) == 1:
