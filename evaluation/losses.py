@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ class Losses:
     n_tokens: int
     n_bytes: int
     seconds: float = 0.0  # that the evaluation took
+    tasks: dict[str, float] = field(default_factory=dict)  # shares of right answers, by task
 
 
 def language_model_loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -81,9 +81,9 @@ class Answers:
 
     @property
     def unseen(self) -> np.ndarray | None:
-        """Whether the answers to the items that are not seen in training are right; None: not checked, or all are."""
-        right = self.outcome.right[~self.check.seen] if self.check else np.empty(0)
-        return right if len(right) else None
+        """Whether the answers to the items that the training text does not have are right; None: not checked, or no such item."""
+        is_new = ~(self.check.seen | self.check.too_short) if self.check else np.empty(0, dtype=bool)
+        return self.outcome.right[is_new] if is_new.any() else None
 
     def difference(self, reference: "Answers") -> tuple[float, float]:
         """Return how much the accuracy is above another model's on the same items, and the standard error of that."""
@@ -107,7 +107,7 @@ class Answers:
         if self.check:
             values["items_seen_in_training"] = int(self.check.seen.sum())
             values["items_too_short_to_tell"] = int(self.check.too_short.sum())
-            values["accuracy_of_others"] = None if self.unseen is None else float(self.unseen.mean())
+            values["accuracy_of_unseen"] = None if self.unseen is None else float(self.unseen.mean())
         if reference:
             values["difference"], values["difference_error"] = self.difference(reference)
         return values

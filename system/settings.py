@@ -85,6 +85,11 @@ def _expanded(key: str, text: str, starts: str) -> str:
     return text
 
 
+def listed(text: str) -> list[str]:
+    """Return the words of a setting that has several, with commas between them."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def flat_fields(config: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yield (key, value, type) of each field, those of nested dataclasses under their own names."""
     hints = get_type_hints(type(config))

@@ -25,8 +25,9 @@ from evaluation.article_tasks import lead_of
 from evaluation.items import Item, Task
 from evaluation.journal import Journal
 from evaluation.likelihood import Request, score
+from evaluation.measures import Answers
 from evaluation.task_sources import find_tasks, read_task
-from evaluation.tasks import outcome, requests_of
+from evaluation.tasks import Outcome, outcome, requests_of
 from model import GPT, GPTConfig
 from system.errors import UserError
 
@@ -324,12 +325,27 @@ def test_items_that_the_training_text_has(data_dir: Path, monkeypatch: pytest.Mo
     ends = data.pair_ends[:6].tolist()
     texts = [byte_tokenizer().decode(data.read(end - 60, 59).tolist()) for end in ends]
     known = [Item(text[:30], (text[30:45],)) for text in texts]
-    middle = [Item(texts[0][:5], (texts[0][5:11],)), Item(texts[0][:5], ("#" * 6,))]  # shorter than a run
+    middle = [Item(text[:5], (text[5:11],)) for text in texts]  # shorter than a run
+    middle += [Item(texts[0][:5], ("#" * 6,))]
     short = [Item(" ri", ("ver ",)), Item("zqx", ("v",))]
     new = [Item("#".join(text[place : place + 3] for place in range(0, 27, 3)), ("#",)) for text in texts]
     found = contamination.contaminated(Task("x", "completion", known + middle + short + new), data, ALONE)
-    assert found.seen.tolist() == [True] * 6 + [True, False] + [False] * 8
-    assert found.too_short.tolist() == [False] * 8 + [True] * 2 + [False] * 6
+    assert found.seen.tolist() == [True] * 12 + [False] * 9
+    assert found.too_short.tolist() == [False] * 13 + [True] * 2 + [False] * 6
+
+
+def test_the_accuracy_of_items_that_the_training_text_does_not_have() -> None:
+    right = np.array([True, False, True, True, False])
+    check = contamination.Seen(np.array([True, False, False, False, False]), np.arange(5) == 2)
+    found = Answers(Outcome(right, None, np.zeros(5)), check)
+    assert found.to_dict(None)["accuracy_of_unseen"] == pytest.approx(1 / 3)
+    assert (
+        ", 1 items seen in training, 1 too short to tell, 33.3 ± 33.3 % right of those not seen, "
+        in found.line(None)
+    )
+    none = Answers(Outcome(right, None, np.zeros(5)), contamination.Seen(right, ~right))
+    assert none.to_dict(None)["accuracy_of_unseen"] is None
+    assert "not seen" not in none.line(None)
 
 
 def test_answers_by_likelihood_and_per_character() -> None:

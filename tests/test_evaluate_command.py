@@ -112,6 +112,8 @@ def test_checkpoints_side_by_side(
         values[1][names[1]]["accuracy"] - values[0][names[1]]["accuracy"]
     )
     assert values[0][names[1]]["items"] == 8
+    data = TokenDataset(config.data_dir, "val")
+    assert values[0][names[0]]["tokens"] == data.n_tokens - len(data.pair_ends)  # without end-of-text tokens
     folder = Path(config.out_dir) / "evaluation"
     [file] = folder.iterdir()  # no journal
     file.write_text("{")
@@ -188,7 +190,7 @@ def test_items_that_were_read_in_training_are_counted_apart(
     assert ", 1 items seen in training, 1 too short to tell, 0.0 ± 0.0 % right of those not seen" in lines[2]
     found = results(trained)[f"{trained.out_dir}, float32"]["known"]
     assert (found["items_seen_in_training"], found["items_too_short_to_tell"]) == (1, 1)
-    assert found["accuracy_of_others"] == 0
+    assert found["accuracy_of_unseen"] == 0
 
 
 def test_a_stop_costs_what_was_not_scored_yet(

@@ -18,7 +18,7 @@ from conftest import arguments, completed
 from checkpointing.checkpoint import Progress
 from system.errors import UserError
 from tools.faults.commands import Command
-from training import wandb_run
+from training import tracker, wandb_run
 from training.config import TrainConfig
 from training.guard import Verdict
 from training.log import RunLog, read_metrics
@@ -146,7 +146,7 @@ def test_hanging_costs_limited_time(
 ) -> None:
     released = threading.Event()
     wandb.instead[name] = lambda: released.wait(60) and None
-    monkeypatch.setattr(wandb_run, "FINISH_SECONDS", -4.5)
+    monkeypatch.setattr(tracker, "FINISH_SECONDS", -4.5)
     began = time.monotonic()
     log_steps(config, "online")
     assert time.monotonic() - began < 20
@@ -229,8 +229,8 @@ def test_package_that_does_not_import_is_reported(
 TRAIN = """
 import json, os, sys, time, train
 from system.errors import run_command
-from training import wandb_run
-wandb_run.START_SECONDS = 3.0
+from training import tracker, wandb_run
+tracker.START_SECONDS = 3.0
 def train_all():
     for words in json.loads(sys.argv[1]):
         time.sleep(1)  # wandb names its folders by the second

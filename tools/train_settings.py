@@ -8,6 +8,8 @@ from system.errors import UserError
 from system.settings import did_you_mean, flat_fields
 from training.config import TrainConfig
 
+QUIET = {"wandb": "disabled", "tensorboard": False, "eval_tasks": ""}  # settings of a run that is only timed
+
 
 def split_settings(argv: Sequence[str], own: Any) -> tuple[list[str], list[str]]:
     """Return the words of a tool's own settings, which are the fields of the dataclass `own`, and those of train.py.

@@ -13,7 +13,7 @@ from model_config import Attention, GPTConfig
 from system.command_line import parse_config
 from system.errors import UserError
 from system.precision import Precision
-from system.settings import PathText, SettingError, checked, did_you_mean, flat_fields
+from system.settings import PathsText, PathText, SettingError, checked, did_you_mean, flat_fields
 from training.other_names import OTHER_NAMES
 
 __all__ = [
@@ -88,6 +88,9 @@ class TrainConfig:
     )
     eval_interval: int = 250  # steps between evaluations
     eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced; 0: all
+    eval_tasks: PathsText = (
+        ""  # tasks to solve at each evaluation, as tools.evaluate has them, with commas between
+    )
     checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated
     checkpoint_minutes: float = 0.0  # also save after this many minutes, without evaluating; 0: never
     keep_checkpoints: int = 2  # newest checkpoints to keep, besides the best; 0: all
@@ -102,6 +105,7 @@ class TrainConfig:
     compile: bool | Literal["auto"] = "auto"  # use torch.compile; auto: where it works and, on CPUs, pays
     wandb: Literal["online", "offline", "disabled"] = "disabled"  # log to Weights & Biases
     wandb_project: str = "wikigpt"  # Weights & Biases project
+    tensorboard: bool = False  # write TensorBoard's event files into out_dir
     extend: bool = False  # allow a larger max_steps than the run in out_dir has
     init_from: PathText = ""  # start with these weights: a checkpoint, a Hugging Face folder or a hub name
     branch_from: PathText = ""  # start a new run in out_dir from this checkpoint, with its optimizer state
@@ -154,7 +158,7 @@ class TrainConfig:
 # How a run is executed, not what it computes: these may change when it is resumed. All other fields are its identity.
 OPERATIONAL = frozenset(
     """data_dir out_dir max_minutes micro_batch_size eval_interval eval_windows checkpoint_interval checkpoint_minutes keep_checkpoints
-    log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project extend
+    log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project tensorboard eval_tasks extend
     branch_from overwrite""".split()
 )
 

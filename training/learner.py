@@ -1,7 +1,7 @@
 """The learner: the model, wrapped for several processes, its optimizer, and how they compute on this device."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import torch
@@ -17,6 +17,7 @@ from training.choices import choose_attention, choose_compile
 from training.micro_batch import choose_micro_batch_size, memory_for, share_batch
 from training.optim import make_optimizer
 from training.run import Run
+from training.task_scores import TaskScores
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def build_learner(run: Run, world: World) -> Learner:
 def make_validation(
     run: Run, learner: Learner, world: World, objective: Objective, reject_data: Callable[[str], NoReturn]
 ) -> Callable[[], Losses]:
-    """Return the function that evaluates the model on the run's validation windows, with all processes.
+    """Return the function that evaluates the model on the run's validation windows and tasks, with all processes.
 
     If it finds a corrupt shard, it calls `reject_data` with the damage, in all of them.
     """
@@ -91,11 +92,13 @@ def make_validation(
     starts = data.val.validation_starts(config.model.block_size, config.eval_windows or None)
     token_bytes, micro_batch_size = data.tokenizer.token_byte_lengths(), learner.micro_batch_size
     how = (starts, micro_batch_size, token_bytes, world, learner.dtype, objective, learner.is_compiled)
+    tasks = TaskScores(run.tasks, data.tokenizer, config.model.block_size)
 
     def validate() -> Losses:
         try:
-            return evaluate(learner.model, data.val, *how)
+            losses = evaluate(learner.model, data.val, *how)
         except CorruptShard as error:
             reject_data(error.problem)
+        return replace(losses, tasks=tasks.of(learner.model, world, learner.dtype))
 
     return validate

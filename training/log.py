@@ -1,4 +1,4 @@
-"""The log of a run: printed lines, metrics.jsonl with one record a step, and Weights & Biases."""
+"""The log of a run: printed lines, metrics.jsonl with one record a step, and trackers such as Weights & Biases."""
 
 import json
 import math
@@ -26,7 +26,9 @@ from training.learner import Learner
 from training.optim import learning_rate
 from training.plot import METRICS, PLOT, plot_losses, read_metrics
 from training.run import Run, write_config
-from training.wandb_run import WandbRun
+from training.tensorboard_run import open_tensorboard
+from training.tracker import Tracker
+from training.wandb_run import open_wandb
 
 
 @contextmanager
@@ -112,7 +114,7 @@ class RunLog:
         self.newest = 0  # the last step that has a record
         self.unwritten = ""  # records that the disk did not take
         self.disk_error: OSError | None = None
-        self.wandb_run: WandbRun | None = None
+        self.trackers: list[Tracker] = []
         self.bar = bar(active=False)
         self.announcements = ExitStack()
         self.clock, self.clock_step = time.perf_counter(), 0
@@ -134,13 +136,20 @@ class RunLog:
                 replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
             except OSError as error:
                 raise self.cannot_write(error) from None
-            if self.config.wandb != "disabled":
-                with announced("starting Weights & Biases"):
-                    self.wandb_run = WandbRun(self.config, about, self.say, may_raise=not on_record)
+            self.open_trackers(progress.step, about, may_raise=not on_record)
             self.bar = bar(
                 active=True, desc="training", total=self.config.max_steps, initial=progress.step, unit="step"
             )
         self.restart_clock(progress.step)
+
+    def open_trackers(self, step: int, about: dict[str, Any], may_raise: bool) -> None:
+        """Open what else takes the figures; raise UserError if something is missing and `may_raise`."""
+        if self.config.wandb != "disabled":
+            with announced("starting Weights & Biases"):
+                self.trackers.append(open_wandb(self.config, about, self.say, may_raise))
+        if self.config.tensorboard:
+            with announced("starting TensorBoard"):
+                self.trackers.append(open_tensorboard(self.config, about, step, self.say, may_raise))
 
     def say(self, line: str) -> None:
         """Print a line at once, even if the output goes to a file."""
@@ -210,14 +219,14 @@ class RunLog:
     def evaluated(self, progress: Progress, losses: Losses) -> None:
         """Print and record an evaluation."""
         is_best = progress.val_loss == progress.best_val_loss
+        shares = "".join(f"{name} {share:.1%} | " for name, share in losses.tasks.items())
         self.say_step(
             progress.step,
-            f"validation loss {losses.nats_per_token:.4f} | {losses.bits_per_byte:.4f} bits per byte | "
+            f"validation loss {losses.nats_per_token:.4f} | {losses.bits_per_byte:.4f} bits per byte | {shares}"
             f"{losses.n_tokens:,} tokens in {losses.seconds:.1f} s{' | best so far' if is_best else ''}",
         )
-        self.add(
-            progress.step, {"val_loss": losses.nats_per_token, "val_bits_per_byte": losses.bits_per_byte}
-        )
+        figures = {"val_loss": losses.nats_per_token, "val_bits_per_byte": losses.bits_per_byte}
+        self.add(progress.step, figures | {f"task_{name}": share for name, share in losses.tasks.items()})
         if progress.step + 1 == self.first_step:
             self.announce_first_step()
 
@@ -242,9 +251,9 @@ class RunLog:
         if self.record and self.record["step"] != step:
             self.write_record()
         self.record = {"step": step, **self.record, **values}
-        if self.wandb_run:
-            known = {key: value for key, value in values.items() if value is not None}
-            self.wandb_run.log({"step": step, **known})
+        known = {key: value for key, value in values.items() if value is not None}
+        for tracker in self.trackers:
+            tracker.log({"step": step, **known})
 
     def write_record(self) -> None:
         """Append the current record to metrics.jsonl, and wait until it is on the disk.
@@ -282,7 +291,7 @@ class RunLog:
     def __exit__(
         self, exception: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Write what can be written, and finish the Weights & Biases run, as failed if an exception ends the block.
+        """Write what can be written, and finish the trackers, as of a failed run if an exception ends the block.
 
         After a second Ctrl-C nothing is written, as it may have interrupted a write.
         """
@@ -290,10 +299,10 @@ class RunLog:
         self.bar.close()
         if exception is not KeyboardInterrupt:
             self.write_record()
-        if self.wandb_run:
-            if isinstance(error, UserError):
-                self.say(f"stopping: {error}")  # finishing may take longer than this process has
-            self.wandb_run.finish(exception)
+        if self.trackers and isinstance(error, UserError):
+            self.say(f"stopping: {error}")  # finishing may take longer than this process has
+        for tracker in self.trackers:
+            tracker.finish(exception)
 
 
 def outcome(run: Run, progress: Progress, stopped_by: str) -> str:

@@ -16,6 +16,7 @@ from training.learner import Learner
 from training.optim import clip_gradients, gradient_norm, update
 from training.run import Run
 from training.shard_check import ShardCheck
+from training.task_scores import TaskScores
 
 WARM_UP_STEPS = 2  # not counted: they compile, allocate memory and lay out DDP's buckets
 FEWEST_STEPS = 3  # to count, however long they take
@@ -66,10 +67,10 @@ def take_step(run: Run, learner: Learner, progress: Progress, world: World, obje
 
 
 def time_evaluation(run: Run, learner: Learner, world: World, objective: Objective) -> float:
-    """Return about how many seconds an evaluation takes: one forward pass is timed, after one that may compile."""
+    """Return about how many seconds an evaluation takes, by the tokens that it reads: one forward pass is timed, after one that may compile."""
     config = run.config
     n_windows = len(run.data.val.validation_starts(config.model.block_size, config.eval_windows or None))
-    n_passes = math.ceil(math.ceil(n_windows / world.size) / learner.micro_batch_size)
+    n_passes: float = math.ceil(math.ceil(n_windows / world.size) / learner.micro_batch_size)
     learner.model.eval()
     with _own_random_numbers(world.device), torch.inference_mode():
         for _ in range(2):
@@ -79,7 +80,10 @@ def time_evaluation(run: Run, learner: Learner, world: World, objective: Objecti
                 objective(learner.model, batch)
             wait_for(world.device)
     learner.model.train()
-    return n_passes * (time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    tokens_per_pass = world.size * learner.micro_batch_size * config.model.block_size
+    n_passes += TaskScores(run.tasks, run.data.tokenizer, config.model.block_size).n_tokens / tokens_per_pass
+    return n_passes * seconds
 
 
 @contextmanager

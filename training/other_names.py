@@ -63,7 +63,7 @@ OTHER_NAMES = {
     "overwrite_output_dir": "overwrite",
     "per_device_eval_batch_size": _MICRO_BATCH,
     "per_device_train_batch_size": _MICRO_BATCH,
-    "report_to": "wandb, which is online, offline or disabled",
+    "report_to": "wandb, which is online, offline or disabled, or tensorboard",
     "resume_from_checkpoint": _RESUMES,
     "run_name": "not needed: a run is named after its out_dir",
     "save_steps": "checkpoint_interval",

@@ -24,6 +24,7 @@ RUN_FILES = (
     r"step_\d+(\.tmp|\.suspect)?",
     r"autopsy_step_\d+",
     "wandb",
+    "tensorboard",
     "evaluation",  # of tools.evaluate
     PLOT,
     METRICS,

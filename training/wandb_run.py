@@ -1,69 +1,25 @@
-"""Weights & Biases: the run's figures there too, without ever ending the training or making it wait."""
+"""Weights & Biases: the run's figures there too."""
 
 import os
-import queue
 import shlex
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from system.errors import UserError
 from system.network import reachable
+from training import tracker
 from training.config import TrainConfig
+from training.tracker import Tracker, given_up, one_line
 
-START_SECONDS, FINISH_SECONDS = 30.0, 60.0  # that wandb itself waits for its server
-HANGS_AFTER = 5.0  # seconds more before we stop waiting for wandb
+NAME = "WANDB"  # in the log
 
 
-class WandbRun:
-    """A run there. A thread talks to wandb, whose process can hang: then only figures are lost, and the log says so once."""
-
-    def __init__(
-        self, config: TrainConfig, about: dict[str, Any], say: Callable[[str], None], may_raise: bool
-    ) -> None:
-        """Open the run; `say` prints a line. Raises UserError if `may_raise`, else prints it."""
-        self.say = say
-        self.error: UserError | None = None
-        self.waiting: queue.SimpleQueue[dict[str, float] | int] = queue.SimpleQueue()
-        self.started = threading.Event()
-        self.thread = threading.Thread(target=self.work, args=(config, about), daemon=True)
-        self.thread.start()
-        if not self.started.wait(2 * START_SECONDS + HANGS_AFTER):  # online, then offline
-            say("WANDB does not start, training continues without it; metrics.jsonl has all figures")
-        if self.error and may_raise:
-            raise self.error
-        if self.error:  # a run that resumes by itself, perhaps on another machine
-            say(failed(self.error))
-
-    def log(self, values: dict[str, float]) -> None:
-        """Hand over the figures of a step, its number among them."""
-        if self.thread.is_alive():
-            self.waiting.put(values)
-
-    def finish(self, exception: type[BaseException] | None) -> None:
-        """Let wandb send what it has, for a limited time; after an exception the run is marked as failed, and time is short."""
-        self.waiting.put(0 if exception is None else 1)
-        patience = HANGS_AFTER + (FINISH_SECONDS if exception is None else 0)
-        self.thread.join(0.5 if exception is KeyboardInterrupt else patience)
-        if self.thread.is_alive():
-            self.say("WANDB does not finish, not waiting for it any longer; metrics.jsonl has all figures")
-
-    def work(self, config: TrainConfig, about: dict[str, Any]) -> None:
-        """Open the run, and pass on what is handed over, until the exit code."""
-        try:
-            run = start_wandb(config, about, self.say)
-            self.started.set()
-            if run:
-                while not isinstance(item := self.waiting.get(), int):
-                    run.log(item)
-                run.finish(exit_code=item)
-        except UserError as error:
-            self.error = error
-        except BaseException as error:  # of any kind: a package that does not import, a broken pipe, an exit
-            self.say(failed(error))
-        finally:
-            self.started.set()
+def open_wandb(
+    config: TrainConfig, about: dict[str, Any], say: Callable[[str], None], may_raise: bool
+) -> Tracker:
+    """Open the run there. Raises UserError if `may_raise`."""
+    return Tracker(NAME, lambda: start_wandb(config, about, say), say, may_raise)
 
 
 def start_wandb(config: TrainConfig, about: dict[str, Any], say: Callable[[str], None]) -> Any:
@@ -92,7 +48,7 @@ def online(wandb: Any, config: TrainConfig, about: dict[str, Any], say: Callable
         raise UserError(f"{found}; --wandb=offline needs no connection") from None
     except (
         Exception
-    ) as error:  # of any kind, as in `work`: a failure there must not become one of the training
+    ) as error:  # of any kind, as in `Tracker.work`: a failure there must not become one of the training
         obstacle = one_line(error)
     later = f"`wandb sync {shlex.quote(config.out_dir)}/wandb/offline-run-*` sends it later"
     say(f"WANDB is offline ({obstacle}): {later}")
@@ -106,7 +62,7 @@ def offline(wandb: Any, config: TrainConfig, about: dict[str, Any], say: Callabl
             wandb.teardown()  # of what was started, which still holds the run's id
         return opened(wandb, "offline", config, about)
     except Exception as error:  # as above
-        say(failed(error))
+        say(given_up(NAME, error))
         return None
 
 
@@ -120,19 +76,9 @@ def opened(wandb: Any, mode: str, config: TrainConfig, about: dict[str, Any]) ->
         mode=mode,
         dir=config.out_dir,
         config=about["config"],
-        settings=wandb.Settings(init_timeout=START_SECONDS, finish_timeout=FINISH_SECONDS),
+        settings=wandb.Settings(init_timeout=tracker.START_SECONDS, finish_timeout=tracker.FINISH_SECONDS),
     )
     # Steps are their own axis: wandb's counter only rises, while a resumed run goes back to its checkpoint.
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
     return run
-
-
-def failed(error: BaseException) -> str:
-    """Return the line that says that Weights & Biases is given up."""
-    return f"WANDB failed ({one_line(error)}), training continues without it; metrics.jsonl has all figures"
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's message on one line, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -20,6 +20,7 @@ from system.progress import announced_on_stderr
 from tools.ablate.config import AblateCommand, Choice
 from tools.ablate.table import Outcome, Reading
 from tools.bench.fresh import ROOT, environment, last_line
+from tools.train_settings import QUIET
 from training.budget import with_steps
 from training.config import TrainConfig, parse_train_config
 from training.plot import METRICS, read_metrics
@@ -27,7 +28,7 @@ from training.run import CONFIG
 
 TOLERANCE = 0.01  # tokens that differ by no more are read as equal
 NEVER = 10**9  # steps: each run is evaluated and saved at its end, which its time decides
-ALWAYS = {"eval_interval": NEVER, "checkpoint_interval": NEVER, "checkpoint_minutes": 0, "wandb": "disabled"}
+ALWAYS = {"eval_interval": NEVER, "checkpoint_interval": NEVER, "checkpoint_minutes": 0, **QUIET}
 
 
 class Failed(Exception):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from system.errors import UserError
+from tools.train_settings import QUIET
 
 ROOT = Path(__file__).parents[2]
 NUMBER = r"(\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?)"
@@ -56,7 +57,7 @@ def fresh_speed(words: Sequence[str], seconds: float) -> tuple[float, str]:
 def startup_seconds(words: Sequence[str], out_dir: Path) -> float:
     """Return the seconds from the start of a train.py process to the end of its first step. Then it is killed."""
     # Evaluating after the first step makes its line come at once, not a step late.
-    settings = {"out_dir": out_dir, "eval_interval": 1, "eval_windows": 1, "wandb": "disabled"}
+    settings = {"out_dir": out_dir, "eval_interval": 1, "eval_windows": 1, **QUIET}
     settings |= {"max_minutes": 0}  # which would time other steps first
     command = [
         sys.executable,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sampling.config import Kernel, Quantize
 from system.precision import Precision
-from system.settings import PathText, checked
+from system.settings import PathsText, PathText, checked, listed
 
 
 @checked
@@ -14,7 +14,7 @@ from system.settings import PathText, checked
 class EvaluateConfig:
     """What to measure. Raises ValueError on invalid values."""
 
-    checkpoint: PathText = "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name; or several, with commas
+    checkpoint: PathsText = "out/demo"  # run (its best checkpoint), step_... or Hugging Face folder, or hub name; or several, with commas
     data_dir: PathText = (
         ""  # whose validation split is scored; empty: the one the first checkpoint was trained on
     )
@@ -23,7 +23,7 @@ class EvaluateConfig:
     )
     stride: int = 0  # tokens that a window scores; the others are context. 0: block_size
     eval_windows: int = 0  # only so many windows, evenly spaced, as in training; 0: all
-    tasks: str = ""  # with commas: JSONL files; hellaswag or lambada, from the hub; leads or last_words, of the articles
+    tasks: PathsText = ""  # with commas: JSONL files; hellaswag or lambada, from the hub; leads or last_words, of the articles
     n_items: int = 0  # of each task, the first; 0: all
     n_shots: int = 0  # solved items before each
     contamination: bool = False  # also say which items the training text of data_dir has
@@ -53,4 +53,4 @@ class EvaluateConfig:
     @property
     def all_tasks(self) -> list[str]:
         """The tasks, in their order."""
-        return [spec.strip() for spec in self.tasks.split(",") if spec.strip()]
+        return listed(self.tasks)
