@@ -5,13 +5,16 @@ Needs the package lm_eval, which `make test-long` installs.
 
 import json
 import random
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import WORDS, elsewhere
+from safetensors.torch import load_file, save_file
 
 from checkpointing import pretrained
 from evaluation import windows
@@ -19,6 +22,8 @@ from evaluation.likelihood import score
 from evaluation.task_sources import read_task
 from evaluation.tasks import outcome, requests_of
 from model import GPTConfig
+from system.errors import UserError
+from tools import lm_eval
 from tools.export_hf import ExportConfig, export
 from train import train
 from training.config import TrainConfig
@@ -141,3 +146,100 @@ def test_lm_eval_finds_the_same(
     for other in (adapter, theirs):
         result = harness(other, tmp_path, "texts")["results"]["texts"]
         assert result["bits_per_byte,none"] == pytest.approx(loss.bits_per_byte, abs=1e-5)
+
+
+WRITTEN = """
+task: written
+dataset_path: json
+dataset_kwargs: {{data_files: {{validation: {path}}}}}
+output_type: generate_until
+validation_split: validation
+doc_to_text: "{{{{text}}}}"
+doc_to_target: ""
+generation_kwargs: {{until: ["f", "#"], max_gen_toks: 20, do_sample: false}}
+metric_list: [{{metric: bypass}}]
+"""
+
+
+@pytest.mark.filterwarnings("ignore")  # of lm_eval and what it imports
+def test_lm_eval_writes_the_same(
+    trained: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Greedy texts up to a stop string, after prompts that fit and prompts that are cut."""
+    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    from lm_eval.models.huggingface import HFLM
+
+    from evaluation.harness import WikiGPT
+
+    exported = tmp_path / "exported"
+    export(ExportConfig(trained.out_dir, str(exported)))
+    weights = load_file(exported / "model.safetensors")
+    generator = torch.Generator().manual_seed(1)
+    for weight in weights.values():  # so little trained, it would write the same letter again and again
+        weight += 0.3 * torch.randn(weight.shape, generator=generator)
+    save_file(weights, exported / "model.safetensors", {"format": "pt"})
+    theirs = HFLM(str(exported), device="cpu", dtype="float32", batch_size=1)
+    texts = [" ".join(WORDS[n : n + 3 + 3 * n]) for n in range(8)]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    (tmp_path / "written.yaml").write_text(WRITTEN.format(path=tmp_path / "texts.jsonl"))
+    found = []
+    for model in (WikiGPT(str(exported), "float32", "cpu"), theirs):
+        samples = sorted(
+            harness(model, tmp_path, "written")["samples"]["written"], key=lambda sample: sample["doc_id"]
+        )
+        found.append([sample["resps"][0][0] for sample in samples])
+    assert found[0] == found[1]
+    assert len(set(found[0])) > 2
+    assert not any("f" in text or "#" in text for text in found[0])
+    assert len(set(map(len, found[0]))) > 1  # some end at the stop string
+
+
+def test_the_model_says_what_is_wrong(trained: TrainConfig) -> None:
+    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
+    from evaluation.harness import WikiGPT, sampling_of
+
+    with pytest.raises(
+        UserError, match=r"model_args: dtype is unknown: it may have checkpoint=... and precision="
+    ):
+        WikiGPT(trained.out_dir, dtype="float32")
+    with pytest.raises(UserError, match="model_args: no checkpoint: set --model_args=checkpoint=out/demo"):
+        WikiGPT()
+    with pytest.raises(UserError, match="model_args: precision=half: it must be one of auto, "):
+        WikiGPT(trained.out_dir, "half")  # type: ignore[arg-type]
+    model = WikiGPT(trained.out_dir, "float32", "cpu", batch_size=1)
+    with pytest.raises(
+        UserError, match="max_gen_toks=96: leaves no place for a prompt in block_size=96: set it"
+    ):
+        model._written("x", {"max_gen_toks": 96})
+    with pytest.raises(
+        UserError, match="'y' has 97 tokens, the model's block_size is 96: shorten or delete it"
+    ):
+        model._loglikelihood_tokens([(("x", "y"), [1], [2] * 97)])
+    with pytest.raises(UserError, match="'' has no token of its own after its context: change or delete it"):
+        model._loglikelihood_tokens([(("x", ""), [1], [])])
+    assert (
+        sampling_of({}, 5).temperature
+        == sampling_of({"do_sample": False, "temperature": 2}, 5).temperature
+        == 0
+    )
+    settings = sampling_of({"do_sample": True, "top_p": 0.5, "top_k": 3}, 5)
+    assert (settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens) == (1.0, 0.5, 3, 5)
+    with pytest.raises(UserError, match=r"generation settings: top_p=2.0: must be in"):
+        sampling_of({"temperature": 1.0, "top_p": 2.0}, 5)
+
+
+def test_the_command(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    train(config)
+    (tmp_path / "texts.jsonl").write_text('{"text": "the river"}\n')
+    (tmp_path / "texts.yaml").write_text(ROLLING.format(path=tmp_path / "texts.jsonl"))
+    words = ["run", "--model=wikigpt", "--device=cpu", "--tasks=texts", f"--include_path={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", ["lm_eval", *words, f"--model_args=checkpoint={config.out_dir}"])
+    lm_eval.main()
+    assert "bits_per_byte" in capsys.readouterr().out
