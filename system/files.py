@@ -99,6 +99,17 @@ def cannot_write(path: Path, error: OSError, fix: str = OTHER_FOLDER) -> UserErr
     return UserError(f"cannot write to {path} ({error.strerror})", fix_for(error, fix))
 
 
+def check_writable(out: Path, example: str) -> None:
+    """Raise UserError if the file of `--out` cannot be written, as far as that is known before; `example` is a name for it."""
+    fix = "choose another --out"
+    if out.is_dir():
+        raise UserError(f"out={out}: is a folder", f"add the name of a file, such as {example}")
+    if not out.parent.is_dir():
+        raise UserError(f"out={out}: no folder {out.parent}", f"make it, or {fix}")
+    if not os.access(out.parent, os.W_OK):
+        raise UserError(f"out={out}: the folder may not be written to", fix)
+
+
 def fix_for(error: OSError, otherwise: str = "fix that") -> str:
     """Return what to do about an error in writing: "make room" if the disk is full."""
     return "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else otherwise

@@ -18,6 +18,7 @@ from system.command_line import parse_config
 from system.errors import UserError
 from system.settings import SettingError, did_you_mean, flat_fields
 from tools.bench.config import BenchConfig
+from tools.compare.config import CompareConfig
 from tools.evaluate.config import EvaluateConfig as EvaluateModelConfig
 from tools.exact_match import MatchConfig
 from tools.export_hf import ExportConfig
@@ -213,8 +214,9 @@ COMMANDS = [
     EvaluateConfig,
     EvaluateModelConfig,
     StatedFactsConfig,
+    CompareConfig,
 ]
-PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file text_file source tokenizer pairs run out model tasks eval_tasks".split()
+PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file text_file source tokenizer pairs run out model tasks eval_tasks reference".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
 NO_PATHS = "device host wandb_project prompt text stop dataset subset only parts versus sampling".split()
 

@@ -140,6 +140,7 @@ MISTAKES = {
     "book.measure": "x",
     "tools.ablate": "--x",
     "tools.bench": "--x",
+    "tools.compare": "--x",
     "tools.evaluate": "--x",
     "tools.exact_match": "x",
     "tools.export_hf": "x",

@@ -7,7 +7,6 @@ To type texts into a page at http://127.0.0.1:8000 instead:
     python -m apps.explain serve --checkpoint=out/demo
 """
 
-import os
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from system.errors import UserError, run_command, say
 
 # isort: split
 from apps.explain.config import ExplainConfig, ServeConfig
-from system.files import fix_for, replace_file
+from system.files import check_writable, fix_for, replace_file
 from system.progress import announced_on_stderr
 from system.settings import did_you_mean
 
@@ -27,7 +26,7 @@ def explain(argv: Sequence[str]) -> None:
     """Write a text's page to a file."""
     config = parse_config(ExplainConfig(), argv, __doc__ or "", main_setting="text")
     text, out = read_text(config), Path(config.out)
-    check_writable(out)  # before minutes of work
+    check_writable(out, "explain.html")  # before minutes of work
     with announced_on_stderr(f"loading {config.checkpoint}"):
         from apps.explain.explainer import Explainer
         from apps.explain.page import html
@@ -59,17 +58,6 @@ def read_text(config: ExplainConfig) -> str:
         raise UserError(problem, "convert it to UTF-8") from None
     except OSError as error:
         raise UserError(f"text_file={config.text_file}: {error.strerror}", "use a text file") from None
-
-
-def check_writable(out: Path) -> None:
-    """Raise UserError if a file cannot be written, as far as that is known before."""
-    fix = "choose another --out"
-    if out.is_dir():
-        raise UserError(f"out={out}: is a folder", "add the name of a file, such as explain.html")
-    if not out.parent.is_dir():
-        raise UserError(f"out={out}: no folder {out.parent}", f"make it, or {fix}")
-    if not os.access(out.parent, os.W_OK):
-        raise UserError(f"out={out}: the folder may not be written to", fix)
 
 
 def serve(argv: Sequence[str]) -> None:
