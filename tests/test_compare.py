@@ -331,6 +331,17 @@ return [...document.querySelectorAll('.plot')].map(plot => [
 """
 
 
+def test_what_only_evaluations_record_is_not_smoothed() -> None:
+    assert page.figure("mfu") == {"key": "mfu", "title": "mfu", "noisy": True}
+    title = "Task leads (share of right answers)"
+    assert page.figure("task_leads") == {"key": "task_leads", "title": title, "noisy": False}
+    assert [page.figure(key)["noisy"] for key in ("loss", "val_loss", "learning_rate")] == [
+        True,
+        False,
+        False,
+    ]
+
+
 def figures(browser: Any) -> dict[str, tuple[int, str, str]]:
     """Return of each figure how many lines it has, and of its x axis the type and the title."""
     return {key: (n, kind, title) for key, n, kind, title in browser.execute_script(SUMMARY)}

@@ -31,6 +31,7 @@ NOISY = (
     "tokens_per_second",
     "grad_norm",
 )  # which are smoothed, as are figures with names of their own
+TASK = "task_"  # with which the names of eval_tasks' shares begin
 NO_FIGURES = {"step", "skipped"}
 DIGITS = 6  # significant, of the numbers in the page
 
@@ -43,13 +44,10 @@ def content(
         key for run in runs for record in run.records for key, value in record.items() if is_number(value)
     }
     others = sorted(keys - TITLES.keys() - NO_FIGURES)
-    figures: list[dict[str, Any]] = [
-        {"key": key, "title": TITLES.get(key, key), "noisy": key in NOISY or key in others}
-        for key in [*(key for key in TITLES if key in keys), *others]
-    ]
+    figures = [figure(key) for key in [*(key for key in TITLES if key in keys), *others]]
     rows = [table.row(run, verdict, now) for run, verdict in zip(runs, found, strict=True)]
     return {
-        "runs": [curves(run, [figure["key"] for figure in figures]) for run in runs],
+        "runs": [curves(run, [one["key"] for one in figures]) for run in runs],
         "figures": figures,
         "tables": environment()
         .get_template("tables.html")
@@ -66,6 +64,13 @@ def content(
             written=written,
         ),
     }  # fmt: skip
+
+
+def figure(key: str) -> dict[str, Any]:
+    """Return the title of a figure, and whether its values are smoothed, as those of each evaluation are not."""
+    is_task = key.startswith(TASK)
+    title = f"Task {key.removeprefix(TASK)} (share of right answers)" if is_task else TITLES.get(key, key)
+    return {"key": key, "title": title, "noisy": key in NOISY or (key not in TITLES and not is_task)}
 
 
 def curves(run: TrainedRun, keys: Sequence[str]) -> dict[str, Any]:
