@@ -24,21 +24,25 @@ class Seen(NamedTuple):
     too_short: np.ndarray  # to tell, of which none is seen
 
 
-def contaminated(task: Task, data: TokenDataset, world: World) -> Seen:
-    """Return which items share LONGEST tokens in a row with the split; a shorter item must be there as a whole.
+def contaminated(tasks: Sequence[Task], data: TokenDataset, world: World) -> list[Seen]:
+    """Return for each task which items share LONGEST tokens in a row with the split; a shorter item must be there as a whole.
 
     An item is its context with the right answer. Its first and its last token are left out: in the training text, other
-    text beside them may have made them part of other tokens. The processes share the split.
+    text beside them may have made them part of other tokens. The processes share the split, which is read once.
     """
     tokenizer = data.tokenizer()
-    texts = [item.context + item.choices[item.answer] for item in task.items]
-    items = [np.array(tokenizer.encode(text)[1:-1], dtype=np.int64) for text in texts]
-    runs = [_hashes(tokens, min(LONGEST, len(tokens))) for tokens in items]
-    too_short = np.array([len(tokens) < SHORTEST for tokens in items])
-    lengths = sorted({min(LONGEST, len(tokens)) for tokens in items if len(tokens) >= SHORTEST})
-    found = _found(np.unique(np.concatenate(runs)), lengths, data, world)
-    seen = np.array([np.isin(own, found).any() for own in runs])
-    return Seen(seen & ~too_short, too_short)
+    texts = [[item.context + item.choices[item.answer] for item in task.items] for task in tasks]
+    items = [[np.array(tokenizer.encode(text)[1:-1], dtype=np.int64) for text in own] for own in texts]
+    runs = [[_hashes(tokens, min(LONGEST, len(tokens))) for tokens in own] for own in items]
+    lengths = {min(LONGEST, len(tokens)) for own in items for tokens in own if len(tokens) >= SHORTEST}
+    wanted = np.unique(np.concatenate([hashes for own in runs for hashes in own]))
+    found = _found(wanted, sorted(lengths), data, world)
+    checked = []
+    for own_items, own_runs in zip(items, runs, strict=True):
+        too_short = np.array([len(tokens) < SHORTEST for tokens in own_items])
+        seen = np.array([np.isin(hashes, found).any() for hashes in own_runs])
+        checked.append(Seen(seen & ~too_short, too_short))
+    return checked
 
 
 def _found(wanted: np.ndarray, lengths: Sequence[int], data: TokenDataset, world: World) -> np.ndarray:

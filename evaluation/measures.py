@@ -1,5 +1,6 @@
 """What is measured of a model: its loss on a split, with an interval, and its answers to a task, each as one line of text and as JSON."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ class Loss:
 
     scored: Scored
     note: str = ""  # on what was not scored
+    tokenizer: str = ""  # its hash
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -36,11 +38,15 @@ class Loss:
         return bits_per_byte_interval(scored.nats[scored.is_scored], scored.n_bytes[scored.is_scored])
 
     def difference(self, reference: "Loss") -> tuple[float, Interval | None]:
-        """Return by how many bits per byte this loss is above another model's on the same documents, with the interval."""
+        """Return by how many bits per byte this loss is above another model's, on the documents of which both scored the same text, with the interval."""
         ours, theirs = self.scored, reference.scored
-        common = ours.is_scored & theirs.is_scored
-        interval = bits_per_byte_interval(ours.nats[common] - theirs.nats[common], ours.n_bytes[common])
-        return ours.bits_per_byte - theirs.bits_per_byte, interval
+        # A pair that one model had to cut is not the same text; nor is a first document whose first token is not scored.
+        same = ours.is_scored & theirs.is_scored & (ours.n_bytes == theirs.n_bytes)
+        if self.tokenizer == reference.tokenizer:  # one may have lost its end-of-text token, which has no byte
+            same &= ours.n_tokens == theirs.n_tokens
+        nats, n_bytes = (ours.nats - theirs.nats)[same], ours.n_bytes[same]
+        difference = nats.sum() / math.log(2) / n_bytes.sum() if same.any() else math.nan
+        return difference, bits_per_byte_interval(nats, n_bytes)
 
     def to_dict(self, reference: "Loss | None") -> dict[str, Any]:
         """Return the values by their names, for JSON, with the difference from the reference."""
@@ -65,9 +71,10 @@ class Loss:
         text += f", {scored.nats_per_token:.4f} nats per token, perplexity {scored.perplexity:.2f}"
         if reference:
             difference, interval = self.difference(reference)
-            return f"{text}, {difference:+.4f} bits per byte{between(interval, '+')}"
-        counts = f"{scored.n_tokens.sum():,.0f} tokens, {scored.n_bytes.sum():,.0f} bytes"
-        text = f"{text}, over {scored.is_scored.sum():,} documents, {counts}"
+            text += f", {difference:+.4f} bits per byte{between(interval, '+')}"
+        else:
+            counts = f"{scored.n_tokens.sum():,.0f} tokens, {scored.n_bytes.sum():,.0f} bytes"
+            text += f", over {scored.is_scored.sum():,} documents, {counts}"
         return f"{text}, {self.note}" if self.note else text
 
 

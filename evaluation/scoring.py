@@ -29,10 +29,10 @@ def score(
 ) -> np.ndarray:
     """Return the log-likelihood of each part of each request, in nats, and whether it is the greedy choice: (n_parts, 2) float64.
 
-    The processes share the requests, and all return the same. What the main process's journal has of the same requests,
-    weights and label is not computed again.
+    The processes share the requests, and all return the same. What the main process's journal has of the same requests under
+    the same label is not computed again: the label must tell this model and its precision from all others.
     """
-    key = key_of(label, model, requests, dtype) if journal else ""
+    key = key_of(label, requests) if journal else ""
     done = dict(journal.known(key)) if journal else {}
     is_done = world.sum(_flags(done, len(requests))).cpu() > 0
     left = [number for number in range(len(requests)) if not is_done[number]]
@@ -68,11 +68,17 @@ def _shared(own: Rows, numbers: Iterable[int], requests: Sequence[Request], worl
     return dict(zip(numbers, np.split(together, np.cumsum([len(row) for row in rows])[:-1]), strict=True))
 
 
-def key_of(label: str, model: GPT, requests: Sequence[Request], dtype: torch.dtype) -> str:
-    """Return what tells one evaluation from another: a hash over all of this, and a sample of the weights."""
-    digest = hashlib.sha256(f"{label} {dtype}".encode())
-    for name, weights in model.weights().items():
-        digest.update(name.encode() + weights.flatten()[::WEIGHTS_STEP].float().cpu().numpy().tobytes())
+def key_of(label: str, requests: Sequence[Request]) -> str:
+    """Return what tells one evaluation from another, by the label of the model and all that it is asked."""
+    digest = hashlib.sha256(label.encode())
     for tokens, parts in requests:
         digest.update(repr(parts).encode() + tokens.astype("<i8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def fingerprint(model: GPT) -> str:
+    """Return a hash over a sample of each of the weights, for the label of a model."""
+    digest = hashlib.sha256()
+    for name, weights in model.weights().items():
+        digest.update(name.encode() + weights.flatten()[::WEIGHTS_STEP].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

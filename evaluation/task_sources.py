@@ -1,6 +1,7 @@
 """Where tasks come from: JSON lines, the hub, or the articles of a validation split."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ def read_task(spec: str) -> Task:
         items.append(read_item(form, row, place))
     if form is None:
         raise UserError(f"{spec} is empty", "it must have an item in each line")
-    return Task(os.path.basename(spec).partition(".")[0], form.kind, items)
+    return Task(re.sub(r"\.jsonl(\.\w+)?$", "", os.path.basename(spec)), form.kind, items)
 
 
 def file_rows(path: str) -> Iterable[tuple[Any, str]]:

@@ -5,12 +5,12 @@ Without examples before them, items are scored as EleutherAI's lm-evaluation-har
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from corpus.tokenizer import Tokenizer
-from evaluation.items import Task
+from evaluation.items import Item, Task
 from evaluation.likelihood import Request
 from system.errors import UserError
 
@@ -27,33 +27,41 @@ def with_examples(task: Task, n_shots: int) -> Task:
         others = [task.items[index + (index >= number)] for index in drawn]
         solved = "".join(f"{other.context}{other.choices[other.answer]}\n\n" for other in others)
         items.append(item._replace(context=solved + item.context))
-    return Task(task.name, task.kind, items)
+    return replace(task, items=items)
 
 
 def requests_of(task: Task, tokenizer: Tokenizer, block_size: int) -> tuple[list[Request], int]:
     """Return a request for each choice of each item, and how many of them had to be cut on the left."""
     requests, n_cut = [], 0
     for number, item in enumerate(task.items, 1):
-        for text in item.choices:
+        before, choices = encoded(item, tokenizer)
+        for text, after in zip(item.choices, choices, strict=True):
             place = f"{task.name}, item {number}: {text!r:.40}"
-            before, after = encoded(item.context, text, tokenizer)
             requests.append(request(before, after, block_size, place))
             n_cut += len(before) + len(after) > block_size + 1
     return requests, n_cut
 
 
-def encoded(context: str, text: str, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Return the tokens of a context and of a text after it; spaces at the context's end belong to the text.
+def fitting(task: Task, tokenizer: Tokenizer, block_size: int) -> Task:
+    """Return the task without the items of which a choice is longer than block_size."""
+    fits = [
+        item for item in task.items if max(len(after) for after in encoded(item, tokenizer)[1]) <= block_size
+    ]
+    return replace(task, items=fits)
 
-    An empty context is an end-of-text token. The text's tokens are those of both together, behind as many as the context
+
+def encoded(item: Item, tokenizer: Tokenizer) -> tuple[list[int], list[list[int]]]:
+    """Return the tokens of an item's context and of each choice after it; spaces at the context's end belong to the choices.
+
+    An empty context is an end-of-text token. A choice's tokens are those of both together, behind as many as the context
     alone has, although they may begin otherwise: this is what the harness does.
     """
-    stripped = context.rstrip()
-    text, context = context[len(stripped) :] + text, stripped
+    context = item.context.rstrip()
+    texts = [item.context[len(context) :] + text for text in item.choices]
     if not context:
-        return [tokenizer.end_of_text], tokenizer.encode(text)
+        return [tokenizer.end_of_text], [tokenizer.encode(text) for text in texts]
     before = tokenizer.encode(context)
-    return before, tokenizer.encode(context + text)[len(before) :]
+    return before, [tokenizer.encode(context + text)[len(before) :] for text in texts]
 
 
 def request(before: Sequence[int], after: Sequence[int], block_size: int, place: str) -> Request:

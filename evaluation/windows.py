@@ -94,11 +94,16 @@ def read_split(data: TokenDataset, tokenizer: Tokenizer) -> Split:
     if tokenizer.hash == own["hash"]:
         return Split(tokens, data.pair_ends, data.manifest.has_pairs, tokenizer.end_of_text)
     if data.manifest.has_pairs:
-        problem = f"data_dir={data.data_dir} has pairs, prepared with another tokenizer than the model's"
-        raise UserError(problem, "prepare it with --tokenizer= and the model's checkpoint")
+        raise other_tokens(data, "the model")
     texts = [[*tokenizer.encode(text), tokenizer.end_of_text] for text in data.texts()]
     ends = np.cumsum([len(text) for text in texts])
     return Split(np.concatenate(texts).astype(np.int64), ends, False, tokenizer.end_of_text)
+
+
+def other_tokens(data: TokenDataset, model: str) -> UserError:
+    """Return the error for pairs in other tokens than a model's: where their completions begin is not known in those."""
+    problem = f"data_dir={data.data_dir} has pairs, prepared with another tokenizer than that of {model}"
+    return UserError(problem, "prepare it with --tokenizer= and the model's checkpoint")
 
 
 def windows(

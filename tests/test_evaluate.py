@@ -30,6 +30,7 @@ from evaluation.task_sources import find_tasks, read_task
 from evaluation.tasks import Outcome, outcome, requests_of
 from model import GPT, GPTConfig
 from system.errors import UserError
+from tools.evaluate.measuring import Subject
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_a_journal_saves_what_is_done(model: GPT, tmp_path: Path, monkeypatch: p
 
     right = whole()
     assert right == pytest.approx(np.concatenate(score(model, requests, torch.float32)))
-    Journal(journal).delete()
+    journal.unlink()
 
     def counted(*args: Any) -> list[np.ndarray]:
         nonlocal calls
@@ -164,20 +165,43 @@ def test_a_journal_saves_what_is_done(model: GPT, tmp_path: Path, monkeypatch: p
 def test_only_the_same_evaluation_is_not_repeated(model: GPT) -> None:
     """What is known under a key is not computed again, so everything that changes a score must change the key."""
     requests = [Request(np.array([1, 2, 3]), (1, 1))]
-    other_weights = copy.deepcopy(model)
-    with torch.no_grad():
-        other_weights.transformer.wte.weight.mul_(1.001)
     keys = [
-        scoring.key_of("x", model, requests, torch.float32),
-        scoring.key_of("y", model, requests, torch.float32),
-        scoring.key_of("x", other_weights, requests, torch.float32),
-        scoring.key_of("x", model, [Request(np.array([1, 2, 4]), (1, 1))], torch.float32),
-        scoring.key_of("x", model, [Request(np.array([1, 2, 3]), (2,))], torch.float32),
-        scoring.key_of("x", model, requests * 2, torch.float32),
-        scoring.key_of("x", model, requests, torch.bfloat16),
+        scoring.key_of("x", requests),
+        scoring.key_of("y", requests),
+        scoring.key_of("x", [Request(np.array([1, 2, 4]), (1, 1))]),
+        scoring.key_of("x", [Request(np.array([1, 2, 3]), (2,))]),
+        scoring.key_of("x", requests * 2),
     ]
     assert len(set(keys)) == len(keys)
-    assert keys[0] == scoring.key_of("x", copy.deepcopy(model), list(requests), torch.float32)
+    assert keys[0] == scoring.key_of("x", list(requests))
+    changed = copy.deepcopy(model)
+    assert scoring.fingerprint(changed) == scoring.fingerprint(model)
+    with torch.no_grad():
+        changed.transformer.h[1].mlp.c_proj.weight.mul_(1.001)
+    assert scoring.fingerprint(changed) != scoring.fingerprint(model)
+    subject = Subject(
+        "x", model, byte_tokenizer(), torch.float32, Path(), 1, "float32", scoring.fingerprint(model)
+    )
+    others = [{"name": "y"}, {"precision": "tf32"}, {"fingerprint": scoring.fingerprint(changed)}]
+    assert len({subject.label, *(replace(subject, **other).label for other in others)}) == 4  # type: ignore[arg-type]
+
+
+def test_a_damaged_journal_keeps_what_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.partial.jsonl"
+    Journal(path).add("a", {3: np.array([[1.0, 0.0]])})
+    with path.open("ab") as file:
+        file.write(b'{"key": ["a"], "rows": {}}\n{"key": "a", "rows": {"4": [[\xff')
+    journal = Journal(path)
+    journal.add("b", {5: np.array([[2.0, 1.0]])})
+    found = Journal(path)
+    assert {key: list(rows) for key, rows in found.scores.items()} == {"a": [3], "b": [5]}
+    assert found.known("b")[5].tolist() == [[2.0, 1.0]]
+    found.forget()  # what this evaluation used, not what another left
+    assert list(Journal(path).scores) == ["a"]
+    found = Journal(path)
+    found.known("a")
+    found.forget()
+    assert not path.exists()
 
 
 def test_a_journal_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,7 +353,9 @@ def test_items_that_the_training_text_has(data_dir: Path, monkeypatch: pytest.Mo
     middle += [Item(texts[0][:5], ("#" * 6,))]
     short = [Item(" ri", ("ver ",)), Item("zqx", ("v",))]
     new = [Item("#".join(text[place : place + 3] for place in range(0, 27, 3)), ("#",)) for text in texts]
-    found = contamination.contaminated(Task("x", "completion", known + middle + short + new), data, ALONE)
+    found = contamination.contaminated(
+        [Task("y", "completion", short), Task("x", "completion", known + middle + short + new)], data, ALONE
+    )[1]
     assert found.seen.tolist() == [True] * 12 + [False] * 9
     assert found.too_short.tolist() == [False] * 13 + [True] * 2 + [False] * 6
 

@@ -1,6 +1,7 @@
 """The command tools.evaluate: what it prints and keeps, with stops, several processes, pairs and models that differ."""
 
 import json
+import math
 import random
 import re
 import shutil
@@ -17,6 +18,7 @@ from checkpointing import pretrained
 from corpus.dataset import TokenDataset
 from evaluation import bootstrap, likelihood, scoring
 from evaluation.items import Item, Task
+from evaluation.journal import Journal
 from evaluation.likelihood import Request, score
 from evaluation.tasks import outcome, requests_of, with_examples
 from evaluation.windows import spans
@@ -55,7 +57,7 @@ def test_the_bits_per_byte_are_those_of_training(
     config = replace(config, max_steps=4, eval_interval=4, eval_windows=7)
     train(config)
     trained = records(config)[-1]["val_bits_per_byte"]
-    lines = evaluated(capsys, checkpoint=config.out_dir, eval_windows=7, quantize="int8", kernel="torch")
+    lines = evaluated(capsys, checkpoint=config.out_dir, eval_windows=7, quantize="int8")
     name, loss, fast, small = lines
     assert re.fullmatch(rf"{config.out_dir}: [\d,]+ parameters, float32", name)
     number = r"(\d+\.\d{4})"
@@ -235,10 +237,47 @@ def test_two_processes_find_what_one_does(
     assert out == ["\n".join(lines) + "\n", ""]
     assert rounded(results(trained)) == rounded(values)
 
+    # Half of it is done: both processes must know which half, or they would wait for each other for ever.
+    journal = Journal(tmp_path / "x.jsonl")
+    requests = [Request(np.arange(5 + number % 7), (2,)) for number in range(20)]
+    model, _, dtype = pretrained.load(trained.out_dir, "cpu", "float32")
+    right = scoring.score(model, requests, dtype, ALONE, "", None)
+    journal.add(
+        scoring.key_of("x", requests), {number: right[number : number + 1] - 1 for number in range(9)}
+    )
+    script = tmp_path / "resume.py"
+    script.write_text(RESUME.format(root=str(ROOT), checkpoint=trained.out_dir, journal=str(journal.path)))
+    out = [tmp_path / f"resumed_{rank}" for rank in range(2)]
+    commands = Command.fork_together([[str(script)]] * 2, out, out)
+    assert [command.status() for command in commands] == [0, 0]
+    for path in out:
+        found = np.array(json.loads(path.read_text().splitlines()[-1]))
+        assert found[:9] == pytest.approx(right[:9, 0] - 1, abs=1e-5)
+        assert found[9:] == pytest.approx(right[9:, 0], abs=1e-5)
+
     status, _, errors = in_two_processes(tmp_path, checkpoint=trained.out_dir, tasks="nowhere", device="cpu")
     assert status == [2, 2]
     assert errors[0].startswith("error: no task nowhere: use a JSONL file")
     assert errors[1] == "error: 1 other process(es) cannot start: see their error lines\n"
+
+
+RESUME = """
+import json, sys
+from pathlib import Path
+import numpy as np, torch
+sys.path.insert(0, {root!r})
+from checkpointing import pretrained
+from evaluation import scoring
+from evaluation.journal import Journal
+from evaluation.likelihood import Request
+from system.world import start_world
+world = start_world("cpu", timeout_minutes=0.5)
+model, _, dtype = pretrained.load({checkpoint!r}, "cpu", "float32")
+requests = [Request(np.arange(5 + number % 7), (2,)) for number in range(20)]
+journal = Journal(Path({journal!r})) if world.is_main else None
+print(json.dumps(scoring.score(model, requests, dtype, world, "", journal, "x")[:, 0].tolist()))
+world.stop()
+"""
 
 
 def rounded(values: dict[str, Any]) -> Any:
@@ -282,6 +321,24 @@ def test_pairs_are_scored_from_their_completion_on(
     assert f"{nats / n_tokens:.4f} nats per token" in line
     assert f"over {len(requests)} documents, {n_tokens} tokens, " in line
     assert line.endswith(f", pairs cut at block_size: {n_long} ({n_long} before the completion)")
+    # Of a model that has to cut some pairs, only the others are compared.
+    other = elsewhere(trained, "other", model=replace(trained.model, block_size=8))
+    train(other)
+    short = pretrained.load(other.out_dir, "cpu", "float32")[0]
+    cut = [
+        Request(request.tokens[:9], (max(0, request.n_scored - max(0, len(request.tokens) - 9)),))
+        for request in requests
+    ]
+    same = [number for number, one in enumerate(cut) if one.n_scored == requests[number].n_scored]
+    assert 0 < len(same) < len(requests)
+    sums = [
+        -np.concatenate(score(network, [requests[number] for number in same], dtype))[:, 0].sum()
+        for network in (model, short)
+    ]
+    n_bytes = sum(requests[number].n_scored - 1 for number in same)  # but end-of-text
+    lines = evaluated(capsys, **settings | {"checkpoint": f"{trained.out_dir},{other.out_dir}"})
+    assert f", {(sums[1] - sums[0]) / math.log(2) / n_bytes:+.4f} bits per byte" in lines[3]
+    assert ", pairs cut at block_size: " in lines[3]
     for key, value in {"stride": 3, "eval_windows": 5, "windows": "document"}.items():
         with pytest.raises(
             UserError, match=rf"{key}={value}: .*pairs has pairs, each of which is scored by it"
@@ -305,6 +362,16 @@ def test_what_does_not_fit_the_models(
         EvaluateConfig(n_shots=2)
     with pytest.raises(ValueError, match="checkpoint=a,,b: must be a name, or several with commas between"):
         EvaluateConfig(checkpoint="a,,b")
+    with pytest.raises(
+        ValueError, match="kernel=auto: is chosen by timing, and an evaluation must be repeatable"
+    ):
+        EvaluateConfig(kernel="auto")
+    with pytest.raises(UserError, match="kernel=transposed: not with quantize=int8: use one of fbgemm, "):
+        evaluated(capsys, checkpoint=trained.out_dir, quantize="int8", kernel="transposed")
+    long = tmp_path / "long.jsonl"
+    write_jsonl(long, [{"prompt": "x", "completion": "y" * 20}])
+    with pytest.raises(UserError, match=r"long, item 1: 'y+' has 20 tokens, the model's block_size is 16"):
+        evaluated(capsys, checkpoint=both, tasks=str(long))
     with pytest.raises(UserError, match="no folder nowhere"):
         evaluated(capsys, checkpoint=f"{trained.out_dir},nowhere", tasks=questions)
     assert not capsys.readouterr().out  # found before anything is measured
@@ -328,6 +395,13 @@ def test_where_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def found(name: str, folder: str, is_ours: bool) -> str:
         return str(path_of(pretrained.Pretrained(name, Path(folder), None, is_ours)))  # type: ignore[arg-type]
 
-    assert found("out/a", "out/a/step_00000010", True) == "out/a/evaluation/step_00000010.json"
-    assert found("local", "local", False) == "local/evaluation.json"
+    Path("out/a/step_00000010").mkdir(parents=True)
+    for name in ("out/a", "out/a/step_00000010"):
+        assert found(name, "out/a/step_00000010", True) == f"{tmp_path}/out/a/evaluation/step_00000010.json"
+    assert found("local", "local", False) == f"{tmp_path}/local/evaluation.json"
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        assert found("local", "local", False) == "out/evaluation/local.json"
+    monkeypatch.chdir("out/a/step_00000010")
+    assert found(".", ".", True) == f"{tmp_path}/out/a/evaluation/step_00000010.json"
     assert found("owner/name", "cache/snapshots/1", False) == "out/evaluation/owner--name.json"

@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ALONE, elsewhere, final_files, losses, records
+from conftest import ALONE, Ranks, elsewhere, final_files, losses, records
 from preparing import write_jsonl
 
+from corpus.tokenizer import byte_tokenizer
+from evaluation.items import Item, Task
 from evaluation.losses import language_model_loss
+from evaluation.tasks import fitting
 from system.errors import UserError
 from tools.evaluate.__main__ import evaluate
 from tools.evaluate.config import EvaluateConfig
@@ -17,6 +20,7 @@ from training import measure
 from training.config import TrainConfig
 from training.learner import build_learner
 from training.run import open_together
+from training.task_scores import some
 
 ITEMS = [
     {"prompt": f"the {n}", "choices": ["river runs", "zz", "old walls"], "answer": n % 3} for n in range(9)
@@ -61,6 +65,47 @@ def test_tasks_at_each_evaluation(
     assert measures["swag"]["accuracy"] == last["task_swag"]
     assert measures["swag"]["accuracy_normalised"] == last["task_swag_normalised"]
     assert measures["ends"]["accuracy"] == last["task_ends"]
+
+
+def test_an_evaluation_asks_some_items() -> None:
+    items = [Item(str(number), (" x",)) for number in range(10)]
+    assert [item.context for item in some(Task("x", "completion", items), 4).items] == ["0", "2", "5", "7"]
+    assert (
+        some(Task("x", "completion", items), 0).items
+        == some(Task("x", "completion", items), 99).items
+        == items
+    )
+
+
+def test_two_processes_ask_together(config: TrainConfig, tasks: str, ranks: Ranks) -> None:
+    config = replace(config, eval_tasks=tasks.replace(", ", ","), max_steps=5)
+    train(config)
+    other = elsewhere(config, "two")
+    assert [command.status() for command in ranks(other, other)] == [0, 0]
+    for one, two in zip(records(config)[-1].items(), records(other)[-1].items(), strict=True):
+        assert two == pytest.approx(one) if not one[0].startswith("task_") else one == two
+
+
+def test_a_run_goes_on_without_a_task_that_is_gone(
+    config: TrainConfig, tasks: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(config, eval_tasks=tasks)
+    train(config)
+    Path(tasks.partition(",")[0]).unlink()
+    capsys.readouterr()
+    train(config)  # which is finished
+    assert "is finished: step 10" in capsys.readouterr().out
+    train(replace(config, max_steps=15, extend=True))
+    out = capsys.readouterr().out
+    assert "TASKS are left out of this run's evaluations: no task " in out
+    assert "task_ends" in records(config)[9]
+    assert "task_ends" not in records(config)[14]
+
+
+def test_articles_that_do_not_fit_are_not_asked(data_dir: Path) -> None:
+    items = [Item("Rome\n\n", ("Rome is a city.", "x" * size), 0, (15, size)) for size in (10, 40, 16, 17)]
+    found = fitting(Task("leads", "choice", items), byte_tokenizer(), 18)
+    assert [item.lengths[1] for item in found.items] == [10, 16]  # with the two newlines
 
 
 def test_tasks_are_found_before_the_run_starts(config: TrainConfig, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from train import train
 from training.config import TrainConfig
 
 SCRIPT = """
-import json, os, sys, torch
+import json, os, sys, time, torch
 sys.path.insert(0, {root!r})
 from system.errors import UserError
 from system.world import clear_gradients, is_from_collective, start_world, sync_gradients
@@ -60,6 +60,7 @@ for is_last in 3 * (False, True):  # from the second step on, DDP's buckets are 
         clear_gradients(network)
         places.add(network.module.weight.grad.data_ptr())
 found["gradients after clearing"], found["places of gradients"] = network.module.weight.grad.item(), len(places)
+found["turn"] = world.main_first(lambda: (time.sleep(0.5 * world.is_main), time.monotonic())[1])
 try:
     with world.all_or_none():
         if world.rank == 1:
@@ -99,6 +100,7 @@ def test_two_processes_compute_together_until_one_is_lost(
     lost = first.pop("lost")
     assert lost.keys() == {"backward", "sum", "smallest", "wait", "channel", "started sum", "wrap"}
     assert all(lost.values()), lost
+    assert first.pop("turn") < second.pop("turn")  # the main process was first, though it took its time
     # The gradients are in DDP's buckets from the start: there is no second set.
     both = {"gradients after clearing": 0, "places in the first step": 1, "places of gradients": 1}
     both |= {"sum": 3, "smallest": 11, "channel": 3, "gradient, last is True": (2 * 1 + 2 * 10) / 2}

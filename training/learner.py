@@ -1,5 +1,6 @@
 """The learner: the model, wrapped for several processes, its optimizer, and how they compute on this device."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -17,7 +18,7 @@ from training.choices import choose_attention, choose_compile
 from training.micro_batch import choose_micro_batch_size, memory_for, share_batch
 from training.optim import make_optimizer
 from training.run import Run
-from training.task_scores import TaskScores
+from training.task_scores import TaskScores, open_tasks
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Learner:
     attention: Attention  # how it is computed
     description: str  # precision, compile and attention, with reasons, for the log
     micro_batch_reason: str  # why this micro-batch size, if it was chosen automatically
+    tasks: TaskScores  # of eval_tasks
 
 
 def build_learner(run: Run, world: World) -> Learner:
@@ -44,6 +46,7 @@ def build_learner(run: Run, world: World) -> Learner:
     hardware.keep_freed_memory(device)
     dtype, dtype_reason = hardware.set_precision(config.precision, device)
     share, micro_batch_size = share_batch(config, world.size)
+    tasks = open_tasks(run, world)
     with memory_for(device):
         attention = choose_attention(run, world, dtype, micro_batch_size)
         torch.manual_seed(config.seed)
@@ -78,6 +81,7 @@ def build_learner(run: Run, world: World) -> Learner:
         attention,
         description,
         micro_batch_reason,
+        tasks,
     )
 
 
@@ -92,13 +96,14 @@ def make_validation(
     starts = data.val.validation_starts(config.model.block_size, config.eval_windows or None)
     token_bytes, micro_batch_size = data.tokenizer.token_byte_lengths(), learner.micro_batch_size
     how = (starts, micro_batch_size, token_bytes, world, learner.dtype, objective, learner.is_compiled)
-    tasks = TaskScores(run.tasks, data.tokenizer, config.model.block_size)
 
     def validate() -> Losses:
+        began = time.perf_counter()
         try:
             losses = evaluate(learner.model, data.val, *how)
         except CorruptShard as error:
             reject_data(error.problem)
-        return replace(losses, tasks=tasks.of(learner.model, world, learner.dtype))
+        shares = learner.tasks.of(learner.model, world, learner.dtype)
+        return replace(losses, tasks=shares, seconds=time.perf_counter() - began)
 
     return validate

@@ -16,7 +16,6 @@ from training.learner import Learner
 from training.optim import clip_gradients, gradient_norm, update
 from training.run import Run
 from training.shard_check import ShardCheck
-from training.task_scores import TaskScores
 
 WARM_UP_STEPS = 2  # not counted: they compile, allocate memory and lay out DDP's buckets
 FEWEST_STEPS = 3  # to count, however long they take
@@ -81,8 +80,7 @@ def time_evaluation(run: Run, learner: Learner, world: World, objective: Objecti
             wait_for(world.device)
     learner.model.train()
     seconds = time.perf_counter() - began
-    tokens_per_pass = world.size * learner.micro_batch_size * config.model.block_size
-    n_passes += TaskScores(run.tasks, run.data.tokenizer, config.model.block_size).n_tokens / tokens_per_pass
+    n_passes += learner.tasks.n_tokens / (world.size * batch[0].numel())
     return n_passes * seconds
 
 

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import uuid
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,13 +22,10 @@ from checkpointing.checkpoint import Progress
 from checkpointing.pretrained import Pretrained
 from corpus.dataset import TokenDataset
 from corpus.tokenizer import Tokenizer
-from evaluation.items import Task
-from evaluation.task_sources import find_tasks
 from model import GPTConfig
 from system import hub
 from system.errors import UserError
 from system.files import cannot_write, only_writer, replace_file
-from system.settings import listed
 from system.world import World
 from training.config import OptimizerConfig, TrainConfig
 from training.micro_batch import share_batch
@@ -62,7 +59,6 @@ class Run:
     ]  # config, identity, data, versions, git commit, run id, ...: saved with each checkpoint
     notes: list[str]  # for the log: cut pairs, changed settings, corrupt checkpoints
     is_new: bool  # nothing of it is on record
-    tasks: list[Task] = field(default_factory=list)  # of eval_tasks
 
     @property
     def out_dir(self) -> Path:
@@ -119,8 +115,7 @@ def open_together(config: TrainConfig, world: World) -> Run:
             last = folder, ""
         run = open_run(config, data, world.size, last, check=world.is_main)
     check_same_step(run, world)
-    tasks = world.main_first(lambda: find_tasks(listed(config.eval_tasks), data.val))
-    return replace(run, tasks=tasks)
+    return run
 
 
 def open_run(

@@ -42,16 +42,17 @@ def evaluate(config: EvaluateConfig, world: "World") -> None:
             if world.is_main:
                 say(f"{subject.name}: {subject.n_params:,} parameters, {subject.precision}")
             own = results.get(subject.results)
-            for measure, measured in measures.items():
-                found = measured(subject, world, own.journal if own else None)
+            for measure, take in measures.items():
+                measured = take(subject, world, own.journal if own else None)
                 compared = reference.get(measure)
-                reference.setdefault(measure, found)
+                reference.setdefault(measure, measured)
                 with world.all_or_none():
                     if own:
-                        say(f"  {measure}: {found.line(compared)}")
+                        say(f"  {measure}: {measured.line(compared)}")
                         other = {"compared_with": first} if compared else {}
-                        own.keep(name, measure, found.to_dict(compared) | other)
+                        own.keep(name, measure, measured.to_dict(compared) | other)
             first = first or name
+            del subject  # the next one may need its memory
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ class EvaluateConfig:
     tasks: PathsText = ""  # with commas: JSONL files; hellaswag or lambada, from the hub; leads or last_words, of the articles
     n_items: int = 0  # of each task, the first; 0: all
     n_shots: int = 0  # solved items before each
-    contamination: bool = False  # also say which items the training text of data_dir has
+    contamination: bool = False  # also count the items that the training text of data_dir has
     quantize: Quantize = "none"  # int8: also with 8-bit weights, as sample.py has them
-    kernel: Kernel = "auto"  # of the linear layers then
+    kernel: Kernel = "torch"  # of the linear layers then; some round more than others
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of matrix multiplications
 
@@ -41,6 +41,9 @@ class EvaluateConfig:
                 raise ValueError(f"{key}={getattr(self, key)}: is about tasks, and tasks is empty")
         if self.eval_windows and (self.windows != "stream" or self.stride):
             raise ValueError("eval_windows: must be 0 with --windows=document or a stride")
+        if self.kernel == "auto":
+            fix = "name one, such as the one that sample.py prints"
+            raise ValueError(f"kernel=auto: is chosen by timing, and an evaluation must be repeatable: {fix}")
         if not all(self.checkpoints):
             raise ValueError(f"checkpoint={self.checkpoint}: must be a name, or several with commas between")
 

@@ -14,16 +14,17 @@ from checkpointing.pretrained import Pretrained
 from corpus.dataset import TokenDataset
 from corpus.tokenizer import Tokenizer
 from corpus.windows import evenly_spaced_windows
+from evaluation.article_tasks import FROM_ARTICLES
 from evaluation.contamination import Seen, contaminated
 from evaluation.items import Task
 from evaluation.journal import Journal
 from evaluation.measures import Answers, Loss, Measured
-from evaluation.scoring import score
+from evaluation.scoring import fingerprint, score
 from evaluation.task_sources import find_tasks
-from evaluation.tasks import outcome, requests_of, with_examples
-from evaluation.windows import by_document, read_split, windows
+from evaluation.tasks import fitting, outcome, requests_of, with_examples
+from evaluation.windows import by_document, other_tokens, read_split, windows
 from model import GPT
-from sampling.kernels import for_sampling
+from sampling.kernels import KERNELS, for_sampling
 from system.errors import UserError
 from system.progress import announced
 from system.world import World
@@ -41,11 +42,13 @@ class Subject:
     dtype: torch.dtype
     results: Path
     n_params: int
+    precision: str
+    fingerprint: str  # of the weights before any are rounded
 
     @property
-    def precision(self) -> str:
-        """The dtype's name."""
-        return str(self.dtype).removeprefix("torch.")
+    def label(self) -> str:
+        """What tells its scores from those of other models."""
+        return f"{self.name} {self.precision} {self.fingerprint}"
 
 
 Measure = Callable[[Subject, World, Journal | None], Measured]
@@ -73,9 +76,22 @@ def find_work(config: EvaluateConfig, check: bool) -> Work:
         notes.append(f"no loss is measured, as {folder}, which {models[0].name} was trained on, is not here")
         folder = ""
     data = TokenDataset(folder, "val") if folder else None
+    kernels = KERNELS[config.quantize]
+    if config.quantize != "none" and config.kernel not in kernels:
+        found = f"kernel={config.kernel}: not with quantize={config.quantize}"
+        raise UserError(found, f"use one of {', '.join(kernels)}")
     if data:
-        reject_windows(config, models, data)
+        reject_data(config, models, data)
     tasks = find_tasks(config.all_tasks, data)
+    for number, task in enumerate(tasks):
+        if task.name in FROM_ARTICLES:
+            for model in models:
+                tasks[number] = fitting(tasks[number], model.tokenizer(), model.config.block_size)
+            n_left_out = len(task.items) - len(tasks[number].items)
+            if n_left_out:
+                notes.append(
+                    f"{n_left_out} of {len(task.items)} items of {task.name} do not fit into block_size"
+                )
     if data is None and not tasks:
         raise UserError("nothing to measure", "name a folder of prepared text with --data_dir, or --tasks")
     if data is None and config.contamination:
@@ -83,17 +99,22 @@ def find_work(config: EvaluateConfig, check: bool) -> Work:
     asked = [with_examples(task, config.n_shots) for task in tasks]
     most = config.n_items or None
     asked, tasks = ([replace(task, items=task.items[:most]) for task in each] for each in (asked, tasks))
+    for model in models:  # an item that is too long is found before anything is measured
+        for task in asked:
+            requests_of(task, model.tokenizer(), model.config.block_size)
     return Work(models, data, asked, tasks, notes)
 
 
-def reject_windows(config: EvaluateConfig, models: list[Pretrained], data: TokenDataset) -> None:
-    """Raise UserError if the windows do not fit the data, or would be other ones for each model."""
+def reject_data(config: EvaluateConfig, models: list[Pretrained], data: TokenDataset) -> None:
+    """Raise UserError if the data do not fit the windows or a model, or if each model would score other windows."""
     given = [key for key in ("stride", "eval_windows") if getattr(config, key)]
     given += ["windows"] if config.windows != "stream" else []
     if data.manifest.has_pairs and given:
         problem = f"{given[0]}={getattr(config, given[0])}: {data.data_dir} has pairs, each of which is scored by itself"
         raise UserError(problem, "leave it out")
     for model in models:
+        if data.manifest.has_pairs and model.tokenizer().hash != data.manifest.tokenizer["hash"]:
+            raise other_tokens(data, model.name)
         if config.stride > model.config.block_size:
             found = f"stride={config.stride}: {model.name} has block_size={model.config.block_size}"
             raise UserError(found, "use at most that")
@@ -104,7 +125,7 @@ def reject_windows(config: EvaluateConfig, models: list[Pretrained], data: Token
 
 
 def measures_of(config: EvaluateConfig, work: Work, world: World) -> dict[str, Measure]:
-    """Return what is measured, by names that have the settings which change it; all processes call this."""
+    """Return the measures by name; a name includes the settings that differ from their defaults. All processes call this."""
 
     def described(name: str, *keys: str) -> str:
         default = EvaluateConfig()
@@ -116,25 +137,26 @@ def measures_of(config: EvaluateConfig, work: Work, world: World) -> dict[str, M
         name = f"{os.path.normpath(work.data.data_dir)}, validation"
         name = described(name, "windows", "stride", "eval_windows")
         measures[name] = partial(measure_loss, data=work.data, config=config)
-    for task, plain in zip(work.tasks, work.plain_tasks, strict=True):
-        check = None
-        if config.contamination and work.data:
-            check = contaminated(plain, TokenDataset(work.data.data_dir, "train"), world)
+    checks: list[Seen | None] = [None] * len(work.tasks)
+    if config.contamination and work.data:
+        checks = [*contaminated(work.plain_tasks, TokenDataset(work.data.data_dir, "train"), world)]
+    for task, check in zip(work.tasks, checks, strict=True):
         measures[described(task.name, "n_items", "n_shots")] = partial(measure_task, task=task, check=check)
     return measures
 
 
 def subjects(config: EvaluateConfig, models: list[Pretrained], world: World) -> Iterator[Subject]:
-    """Yield the models one after the other, each with its 8-bit copy if that is wanted."""
-    kernel = config.kernel
+    """Yield the models one after the other, each with its 8-bit copy if that is wanted. Keeps none of them in memory."""
     for found in models:
         with announced(f"loading {found.name}", world.is_main, sys.stderr):
             model, tokenizer, dtype = found.load(str(world.device), config.precision)
-        subject = Subject(found.name, model, tokenizer, dtype, path_of(found), model.n_params())
-        yield subject
+        precision = "tf32" if config.precision == "tf32" else str(dtype).removeprefix("torch.")
+        about = (tokenizer, dtype, path_of(found), model.n_params(), precision, fingerprint(model))
+        yield Subject(found.name, model, *about)
         if config.quantize != "none":
-            fast, kernel = for_sampling(model, dtype, config.quantize, kernel)  # the same for all models
-            yield replace(subject, name=f"{found.name}, {config.quantize}, kernel {kernel}", model=fast)
+            model, kernel = for_sampling(model, dtype, config.quantize, config.kernel)
+            yield Subject(f"{found.name}, {config.quantize}, kernel {kernel}", model, *about)
+        del model
 
 
 def measure_loss(
@@ -153,8 +175,9 @@ def measure_loss(
         problem = f"{data.data_dir}: no completion of its validation pairs begins within {size} tokens"
         raise UserError(problem, "use a model with a larger block_size")
     doing = f"scoring {data.data_dir}"
-    scores = score(subject.model, requests, subject.dtype, world, doing, journal, subject.name)
-    return Loss(by_document(parts, scores[:, 0], len(split.ends)), data.cut_pairs(size))
+    scores = score(subject.model, requests, subject.dtype, world, doing, journal, subject.label)
+    scored = by_document(parts, scores[:, 0], len(split.ends))
+    return Loss(scored, data.cut_pairs(size), subject.tokenizer.hash)
 
 
 def measure_task(
@@ -163,5 +186,5 @@ def measure_task(
     """Answer a task's items."""
     requests, n_cut = requests_of(task, subject.tokenizer, subject.model.config.block_size)
     doing = f"answering {len(task.items):,} items of {task.name}"
-    scores = score(subject.model, requests, subject.dtype, world, doing, journal, subject.name)
+    scores = score(subject.model, requests, subject.dtype, world, doing, journal, subject.label)
     return Answers(outcome(task, scores), check, n_cut)

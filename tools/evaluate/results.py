@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from system.errors import UserError
 from system.files import cannot_write, only_writer, read_json, replace_file
 
 RESULTS_FILE = "evaluation.json"
-HUB_RESULTS = Path("out/evaluation")  # of models from the hub, whose folder is a cache
+OTHER_RESULTS = Path(
+    "out/evaluation"
+)  # of models from the hub, whose folder is a cache, and of what is only readable
 FIX = "make it a folder that you may write to, as the results go there"
 
 
@@ -40,16 +43,18 @@ class Results:
 
 
 def path_of(found: Pretrained) -> Path:
-    """Return where a model's results go: beside it, for a model on the hub under HUB_RESULTS."""
-    if found.is_ours:
-        return found.folder.parent / "evaluation" / f"{found.folder.name}.json"
-    is_local = Path(found.name).expanduser().is_dir()
-    return found.folder / RESULTS_FILE if is_local else HUB_RESULTS / f"{found.name.replace('/', '--')}.json"
+    """Return where a model's results go: beside it if they may, else under OTHER_RESULTS."""
+    folder = found.folder.resolve()
+    beside = folder.parent / "evaluation" / f"{folder.name}.json" if found.is_ours else folder / RESULTS_FILE
+    place = next(parent for parent in beside.parents if parent.exists())
+    if Path(found.name).expanduser().is_dir() and os.access(place, os.W_OK):
+        return beside
+    return OTHER_RESULTS / f"{found.name.strip('/').replace('/', '--')}.json"
 
 
 @contextlib.contextmanager
 def open_results(paths: Iterable[Path]) -> Iterator[dict[Path, Results]]:
-    """Lock the folders of all results while the block runs, and give the results; delete the journals if it ends well.
+    """Lock the folders of all results while the block runs, and give the results; forget what is in the journals if it ends well.
 
     Raises UserError if another evaluation writes there, or a file or folder cannot be used.
     """
@@ -61,4 +66,4 @@ def open_results(paths: Iterable[Path]) -> Iterator[dict[Path, Results]]:
         results = {path: Results(path) for path in paths}
         yield results
         for one in results.values():
-            one.journal.delete()
+            one.journal.forget()
