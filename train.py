@@ -129,7 +129,13 @@ def accumulate_gradients(
 def main(config: TrainConfig | None = None) -> None:
     # Prints where a process was when a fault ends it, for example when a shard is truncated while it is read.
     faulthandler.enable(2)
-    train(config or parse_train_config(sys.argv[1:], __doc__ or ""))
+    config = config or parse_train_config(sys.argv[1:], __doc__ or "")
+    if config.plan:
+        from training.plan import plan  # loads parts of torch that training does not need
+
+        plan(config)
+    else:
+        train(config)
     ignore_signals()
 
 

@@ -42,7 +42,9 @@ class Loss:
         ours, theirs = self.scored, reference.scored
         # A pair that one model had to cut is not the same text; nor is a first document whose first token is not scored.
         same = ours.is_scored & theirs.is_scored & (ours.n_bytes == theirs.n_bytes)
-        if self.tokenizer == reference.tokenizer:  # one may have lost its end-of-text token, which has no byte
+        if (
+            self.tokenizer == reference.tokenizer
+        ):  # one may have lost its end-of-text token, which has no byte
             same &= ours.n_tokens == theirs.n_tokens
         nats, n_bytes = (ours.nats - theirs.nats)[same], ours.n_bytes[same]
         difference = nats.sum() / math.log(2) / n_bytes.sum() if same.any() else math.nan

@@ -14,7 +14,7 @@ from system.progress import announced, duration
 from system.world import World
 from training.config import TrainConfig
 from training.learner import Learner
-from training.measure import time_evaluation, time_steps
+from training.measure import MOST_STEPS, WARM_UP_STEPS, time_evaluation, time_steps
 from training.micro_batch import memory_for
 from training.run import Run
 from training.same_run import recorded_identity
@@ -41,17 +41,28 @@ def within_minutes(run: Run, learner: Learner, world: World, objective: Objectiv
     All processes call this, and the main one decides. What was requested is kept in `about`, so that the same command
     resumes the run.
     """
-    config = run.config
     if not run.is_timed:
         return run
     memory = memory_for(world.device, learner.micro_batch_size, learner.share)
     with announced("timing some steps for max_minutes", world.is_main), memory:
         costs = measured_costs(run, learner, world, objective)
-    left = (1 - MARGIN) * 60 * config.max_minutes - CLOSING_SECONDS - (time.monotonic() - began)
+    return with_fitting_steps(run, costs, world, time.monotonic() - began)
+
+
+def timing_seconds(run: Run, costs: Costs) -> float:
+    """Return how long timing steps for max_minutes takes, if they take this long."""
+    most = min(TIMING_SHARE * 60 * run.config.max_minutes, MOST_TIMING_SECONDS)
+    return min(most, (WARM_UP_STEPS + MOST_STEPS) * costs.step)
+
+
+def with_fitting_steps(run: Run, costs: Costs, world: World, spent: float) -> Run:
+    """Return the run with the steps that fit in its max_minutes, of which `spent` seconds have passed, and say so."""
+    config = run.config
+    left = (1 - MARGIN) * 60 * config.max_minutes - CLOSING_SECONDS - spent
     own = last_step(run, costs, left) if world.is_main else 0
     fixed = with_steps(config, int(world.sum(torch.tensor(own))))
     if world.is_main:
-        total = time.monotonic() - began + seconds_of(run, costs, fixed.max_steps)
+        total = spent + seconds_of(run, costs, fixed.max_steps)
         say(f"time    {description(config, fixed, costs, total)}")
     about = {
         "config": asdict(fixed),
@@ -62,9 +73,15 @@ def within_minutes(run: Run, learner: Learner, world: World, objective: Objectiv
 
 
 def measured_costs(run: Run, learner: Learner, world: World, objective: Objective) -> Costs:
-    """Time steps and an evaluation's forward pass; a checkpoint's time is estimated by its size."""
+    """Time steps for a small part of max_minutes, and return the costs."""
     seconds = min(TIMING_SHARE * 60 * run.config.max_minutes, MOST_TIMING_SECONDS)
-    steps = time_steps(run, learner, world, objective, seconds=seconds)
+    return costs_of(
+        run, learner, world, objective, time_steps(run, learner, world, objective, seconds=seconds)
+    )
+
+
+def costs_of(run: Run, learner: Learner, world: World, objective: Objective, steps: list[float]) -> Costs:
+    """Return the costs with steps of these seconds: an evaluation's forward pass is timed, a checkpoint is estimated by size."""
     evaluation = time_evaluation(run, learner, world, objective)
     n_bytes = 3 * 4 * learner.model.n_params()  # weights and at most two moments, in float32
     return Costs(sum(steps) / len(steps), evaluation, n_bytes / SAVED_BYTES_PER_SECOND)
@@ -78,21 +95,27 @@ def last_step(run: Run, costs: Costs, seconds: float) -> int:
     return first + max(n_fitting, min(FEWEST_STEPS, len(steps)))
 
 
-def seconds_of(run: Run, costs: Costs, last: int) -> float:
-    """Return how long training takes until step `last` is evaluated and saved, with all that falls due before."""
-    config, first = run.config, run.progress.step
-    saves, evaluations = config.checkpoint_interval, config.eval_interval
+def n_due(run: Run, last: int) -> tuple[int, int]:
+    """Return how many evaluations and how many checkpoints fall due until step `last`, which gets both."""
+    first, saves, evaluations = run.progress.step, run.config.checkpoint_interval, run.config.eval_interval
 
-    def n_due(interval: int) -> int:
+    def multiples(interval: int) -> int:
         return last // interval - first // interval
 
     is_between = last % saves > 0  # the end is evaluated and saved too
-    n_saves = n_due(saves) + is_between
-    n_evaluations = n_due(saves) + n_due(evaluations) - n_due(math.lcm(saves, evaluations))
-    n_evaluations += (is_between and last % evaluations > 0) + run.starts_trained
-    seconds = (last - first) * costs.step + n_evaluations * costs.evaluation + n_saves * costs.save
-    if config.checkpoint_minutes:
-        seconds += seconds // (60 * config.checkpoint_minutes) * costs.save
+    n_saves = multiples(saves) + is_between
+    n_evaluations = multiples(saves) + multiples(evaluations) - multiples(math.lcm(saves, evaluations))
+    return n_evaluations + (is_between and last % evaluations > 0) + run.starts_trained, n_saves
+
+
+def seconds_of(run: Run, costs: Costs, last: int) -> float:
+    """Return how long training takes until step `last` is evaluated and saved, with all that falls due before."""
+    n_evaluations, n_saves = n_due(run, last)
+    seconds = (
+        (last - run.progress.step) * costs.step + n_evaluations * costs.evaluation + n_saves * costs.save
+    )
+    if run.config.checkpoint_minutes:
+        seconds += seconds // (60 * run.config.checkpoint_minutes) * costs.save
     return seconds
 
 

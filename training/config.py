@@ -26,7 +26,7 @@ OnNonfinite = Literal["stop", "skip"]
 LARGEST = {"seed": 2**64 - 1, "timeout_minutes": 10**6}
 NOT_NEGATIVE = (
     *("batch_size", "batch_tokens", "micro_batch_size", "eval_windows", "eval_items"),
-    *("checkpoint_minutes", "keep_checkpoints", "max_minutes", "seed"),
+    *("checkpoint_minutes", "keep_checkpoints", "max_minutes", "price_per_hour", "seed"),
 )
 LARGEST_NUMBER, LARGEST_BATCH = 10**12, 10**7
 OLD_MODULES = ("config", "optim")  # which older config files import these classes from
@@ -109,6 +109,8 @@ class TrainConfig:
     init_from: PathText = ""  # start with these weights: a checkpoint, a Hugging Face folder or a hub name
     branch_from: PathText = ""  # start a new run in out_dir from this checkpoint, with its optimizer state
     overwrite: bool = False  # delete the run in out_dir first, after asking twice on a terminal
+    plan: bool = False  # only print what the run is and will cost, after timing ten steps; writes nothing
+    price_per_hour: float = 0.0  # of all machines together, for the cost that plan prints
 
     other_names = OTHER_NAMES
 
@@ -125,6 +127,11 @@ class TrainConfig:
         if self.sequences_per_step > LARGEST_BATCH:
             found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
             raise ValueError(f"{found}: must be at most {LARGEST_BATCH} sequences")
+        if self.plan and self.overwrite:
+            fix = "leave out --overwrite, and set another --out_dir to plan a new run"
+            raise ValueError(
+                f"overwrite=True: must not be combined with plan=True, which writes nothing: {fix}"
+            )
         if self.init_from in ("scratch", "resume"):  # nanoGPT's words
             starts = (
                 "random weights"
@@ -158,7 +165,7 @@ class TrainConfig:
 OPERATIONAL = frozenset(
     """data_dir out_dir max_minutes micro_batch_size eval_interval eval_windows checkpoint_interval checkpoint_minutes keep_checkpoints
     log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project tensorboard eval_tasks eval_items extend
-    branch_from overwrite""".split()
+    branch_from overwrite plan price_per_hour""".split()
 )
 
 

@@ -15,6 +15,7 @@ import torch
 from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Losses
+from model import GPT
 from system import hardware
 from system.errors import UserError, first_line, how_to_resume, say
 from system.files import append_to_file, fix_for, replace_file
@@ -73,6 +74,11 @@ def announce(run: Run, world: World) -> None:
         say(line)
 
 
+def size_of(model: GPT) -> str:
+    """Return the line about the model."""
+    return f"model   {model.n_params():,} parameters, {model.n_params(embeddings=False):,} without embeddings"
+
+
 def header(run: Run, learner: Learner, world: World) -> list[str]:
     """Return the lines about the learner: model, device, batch."""
     n_sequences = run.config.sequences_per_step
@@ -81,7 +87,7 @@ def header(run: Run, learner: Learner, world: World) -> list[str]:
     accumulation = learner.share // learner.micro_batch_size
     reason = f" ({learner.micro_batch_reason})" if learner.micro_batch_reason else ""
     return [
-        f"model   {learner.model.n_params():,} parameters, {learner.model.n_params(embeddings=False):,} without embeddings",
+        size_of(learner.model),
         f"device  {hardware.describe(world.device)}, {learner.description}",
         f"batch   {n_sequences} {kind} x {T} = {n_sequences * T:,} tokens a step: processes {world.size} x accumulation"
         f" {accumulation} x micro-batch {learner.micro_batch_size}{reason}",

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -18,7 +18,7 @@ from training.run import Run
 from training.shard_check import ShardCheck
 
 WARM_UP_STEPS = 2  # not counted: they compile, allocate memory and lay out DDP's buckets
-FEWEST_STEPS = 3  # to count, however long they take
+FEWEST_STEPS, MOST_STEPS = 3, 18  # to count, however long they take
 
 
 def time_steps(
@@ -26,17 +26,20 @@ def time_steps(
     learner: Learner,
     world: World,
     objective: Objective,
-    n_steps: int = 20 - WARM_UP_STEPS,
+    n_steps: int = MOST_STEPS,
     seconds: float = math.inf,
+    restore: bool = True,
 ) -> list[float]:
     """Time up to `n_steps` training steps, and return the seconds of each; all processes call this.
 
     They do what train.py does, update included, with the sequences that the run comes to next. Weights, optimizer state
-    and random numbers are afterwards as they were. The first `WARM_UP_STEPS` are not counted. Stops after `seconds` in
-    all, by the main process's clock, but not before `FEWEST_STEPS` are counted.
+    and random numbers are afterwards as they were; without `restore`, weights and state are trained, and no copies of
+    them take memory. The first `WARM_UP_STEPS` are not counted. Stops after `seconds` in all, by the main process's
+    clock, but not before `FEWEST_STEPS` are counted.
     """
     progress, found, began = run.progress, list[float](), time.perf_counter()
-    with left_as_it_was(learner), _own_random_numbers(world.device):
+    kept = left_as_it_was(learner) if restore else nullcontext()
+    with kept, _own_random_numbers(world.device):
         while len(found) < WARM_UP_STEPS + n_steps:
             step_began = time.perf_counter()
             take_step(run, learner, progress, world, objective)

@@ -84,7 +84,8 @@ def recorded_identity(config: TrainConfig) -> dict[str, Any]:
 
 def changes(earlier: dict[str, Any], about: dict[str, Any]) -> list[str]:
     """Return a note on the operational settings that differ from last time."""
-    settings = OPERATIONAL - {"extend", "branch_from", "overwrite"}  # these ask for something once
+    once = {"extend", "branch_from", "overwrite", "plan", "price_per_hour"}  # these ask for something once
+    settings = OPERATIONAL - once
     before = {key: value for key, value in earlier["config"].items() if key in settings}
     now = dict(about["config"])
     for key in ("processes", "threads"):  # sums in another order: equal up to rounding, no longer bit for bit

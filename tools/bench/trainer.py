@@ -1,9 +1,6 @@
 """Training as it is measured: a learner on a run of its own, the parts of its steps, and its costliest operations."""
 
 import math
-import re
-import resource
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -196,15 +193,3 @@ def product_flops(
     timed(1)
     count = math.ceil(seconds / timed(1))
     return 2 * rows * inner * columns * count / timed(count)
-
-
-def peak_memory(device: torch.device) -> float:
-    """Return the GiB that this process has had in use at most: on a GPU torch's tensors there, else all its memory."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    # On Linux, ru_maxrss begins at what the process that started this one has used.
-    found = Path("/proc/self/status").read_text() if sys.platform == "linux" else ""
-    if peak := re.search(r"^VmHWM:\s+(\d+) kB", found, re.MULTILINE):
-        return int(peak[1]) * 1024 / 2**30
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -8,11 +8,12 @@ from statistics import median
 import torch
 
 from system import hardware
+from system.memory import peak_memory
 from system.progress import announced_on_stderr
 from tools.bench.config import BenchCommand
 from tools.bench.fresh import fresh_speed, startup_seconds
 from tools.bench.sweep import Choices, choices_of, sweep
-from tools.bench.trainer import PARTS, Trainer, peak_memory, with_data
+from tools.bench.trainer import PARTS, Trainer, with_data
 from tools.bench.versus import compare_training, peer_words
 from tools.report import Report, spread
 from training.log import header
@@ -28,7 +29,7 @@ def measure_speed(command: BenchCommand, report: Report, folder: Path) -> None:
         return
     trainer = Trainer(command.training, folder)
     rate = trainer.tokens_per_second(trainer.warm_up(command.bench.seconds))
-    memory = peak_memory(trainer.world.device)
+    memory = peak_memory(trainer.world.device) / 2**30
     report.table("Speed", "what", "figure")
     report.row("training", f"{rate:,.1f} tokens/s, {memory:.2f} GiB at most")
 

@@ -1,0 +1,323 @@
+"""--plan: what a run is and will cost; it reads the run's folder and leaves it as it is."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ALONE, Ranks, Start, completed
+
+from evaluation.losses import language_model_loss
+from model import GPT, GPTConfig
+from system.errors import UserError
+from system.world import World
+from train import train
+from training import budget
+from training import plan as planning
+from training.budget import Costs
+from training.config import OptimizerConfig, TrainConfig
+from training.plan import (
+    Disk,
+    Probe,
+    data_lines,
+    disk_of,
+    finishing,
+    parameters_by_part,
+    plan,
+    warnings_about,
+)
+from training.run import Run, only_trainer, open_data, open_run
+from training.step_memory import LiveBytes, StepMemory, step_memory
+
+MODERN = GPTConfig(
+    vocab_size=300,
+    n_layer=2,
+    n_head=2,
+    n_embd=32,
+    position="rotary",
+    norm="rmsnorm",
+    mlp="swiglu",
+    qk_norm=True,
+    bias=False,
+    tie_embeddings=False,
+)
+NOTHING = StepMemory(0, 0, 0, 0, 0)
+ROOM = Disk(checkpoint=10, n_kept=4, n_there=0, free=10**12)
+
+
+def opened(config: TrainConfig, n_processes: int = 1) -> Run:
+    return open_run(config, open_data(config.data_dir), n_processes)
+
+
+def memory_of(config: TrainConfig, world: World = ALONE, accumulates: bool = False) -> StepMemory:
+    size = config.sequences_per_step
+    return step_memory(config, language_model_loss, world, torch.float32, "sdpa", size, accumulates)
+
+
+def contents(folder: Path) -> list[tuple[str, int, int]]:
+    """Return every file and folder there, with what changes if one is written."""
+    return [
+        (str(path), path.stat().st_mtime_ns, path.stat().st_size)
+        for path in sorted([folder, *folder.rglob("*")])
+    ]
+
+
+Planned = Callable[[TrainConfig], dict[str, str]]
+
+
+@pytest.fixture
+def planned(capsys: pytest.CaptureFixture[str]) -> Planned:
+    """A function that plans a run, and returns the lines by their first word; WARNING has all of them."""
+
+    def lines_of(config: TrainConfig) -> dict[str, str]:
+        capsys.readouterr()
+        plan(config)
+        found: dict[str, str] = {}
+        for line in capsys.readouterr().out.splitlines():
+            word, _, rest = line.partition(" ")
+            found[word] = (
+                f"{found[word]}; {rest.strip()}" if word == "WARNING" and word in found else rest.strip()
+            )
+        return found
+
+    return lines_of
+
+
+@pytest.mark.parametrize(
+    "network", [replace(MODERN, tie_embeddings=True), MODERN, GPTConfig(vocab_size=300, n_layer=1)]
+)
+def test_parts_are_all_of_the_network(network: GPTConfig) -> None:
+    with torch.device("meta"):
+        model = GPT(network)
+    parts = parameters_by_part(model)
+    assert sum(parts.values()) == model.n_params()
+    assert parts["token embedding"] == 300 * network.n_embd
+    assert ("positions" in parts) == (network.position == "learned")
+    assert parts.get("output layer", 0) == (0 if network.tie_embeddings else 300 * network.n_embd)
+    tables = ("token embedding", "positions", "output layer")
+    assert sum(parts[part] for part in parts if part not in tables) == model.n_params(embeddings=False)
+
+
+def test_parts_of_a_network_counted_by_hand() -> None:
+    with torch.device("meta"):
+        model = GPT(MODERN)
+    C, inner, head = 32, 128, 16
+    layer = {"attention": 4 * C * C, "MLP": 3 * C * inner, "norms": 2 * C + 2 * head}
+    two_layers = {part: 2 * count for part, count in layer.items()}
+    assert parameters_by_part(model) == {
+        "token embedding": 300 * C,
+        **two_layers,
+        "norms": two_layers["norms"] + C,
+        "output layer": 300 * C,
+    }
+
+
+def test_live_bytes_are_those_that_exist_at_a_time() -> None:
+    with LiveBytes() as live:
+        first = torch.zeros(1000)
+        second = first + 1  # 8,000 bytes
+        view = second[:10].view(2, 5)
+        del first, second
+        assert live.now == 4000, "kept by its view"
+        third = torch.cat([view, view])
+    assert (live.now, live.peak, len(third)) == (4000 + 80, 8000, 4)
+
+
+def test_memory_of_weights_gradients_and_moments(config: TrainConfig) -> None:
+    """In float32, with the vocabulary's padding; AdamW has two moments, and a step count of each parameter."""
+    config = opened(config).config
+    model = GPT(config.model)
+    sizes = [weights.numel() for weights in model.parameters()]
+    found = memory_of(config)
+    assert found.weights == found.gradients == 4 * sum(sizes)
+    assert found.optimizer == 4 * (2 * sum(sizes) + len(sizes))
+    muon = replace(config, optimizer=OptimizerConfig(optimizer="muon"))
+    matrices = [weights.numel() for weights in model.transformer.h.parameters() if weights.dim() == 2]
+    assert memory_of(muon).optimizer == found.optimizer - 4 * (sum(matrices) + len(matrices))
+
+
+def test_activations_of_a_layer_counted_by_hand(config: TrainConfig) -> None:
+    """What GPT-2's layer keeps for its backward pass, in units of (B, T, C) float32 numbers."""
+    config = opened(config).config
+    B, T, C, H = config.sequences_per_step, 16, 32, 2
+    deep, shallow = (memory_of(replace(config, model=replace(config.model, n_layer=n))) for n in (3, 2))
+    norms = 2 * (1 + 1)  # input and output of each
+    attention = 3 + 1  # queries, keys and values; the result
+    mlp = 4 + 4  # before and after GELU
+    small = (
+        2 * 2 * B * T + B * H * T
+    )  # means and deviations of the norms; a logarithm of each row of attention's weights
+    assert deep.activations - shallow.activations == 4 * ((norms + attention + mlp) * B * T * C + small)
+
+
+def test_gradients_that_stay_are_held_beside_the_activations(config: TrainConfig) -> None:
+    config = opened(config).config
+    alone = memory_of(config)
+    assert alone.peak < alone.weights + alone.gradients + alone.optimizer + alone.activations
+    for found in (memory_of(config, accumulates=True), memory_of(config, World(0, 2, ALONE.device))):
+        assert (
+            found.peak >= found.weights + found.gradients + found.optimizer + found.activations > alone.peak
+        )
+
+
+def test_the_update_can_take_most_memory(config: TrainConfig) -> None:
+    """With a single short sequence: all weights, gradients and moments, and Muon's copies of the matrices."""
+    config = replace(opened(config).config, batch_size=1)
+    adamw, muon = memory_of(config), memory_of(replace(config, optimizer=OptimizerConfig(optimizer="muon")))
+    for found in (adamw, muon):
+        assert found.peak > found.weights + found.gradients + found.optimizer
+    assert muon.peak > adamw.peak
+
+
+def test_a_plan_of_a_new_run(config: TrainConfig, planned: Planned) -> None:
+    lines = planned(config)
+    assert not Path(config.out_dir).exists()
+    assert list(lines) == "data run model parts memory peak device batch probe tokens flops disk time".split()
+    data = open_data(config.data_dir).train
+    n_epochs = 10 * 8 / data.n_sequences(16)
+    assert lines["tokens"] == f"128 a step x 10 steps = 1,280 tokens, {n_epochs:.3g} epochs"
+    assert re.match(
+        r"10 steps: \S+ s a step, [\d,]+ tokens/s; \S+ s an evaluation; the process took", lines["probe"]
+    )
+    assert re.search(r"to finish: 10 steps in \d+s, 2 evaluations, 2 checkpoints$", lines["time"])
+
+
+def test_a_run_under_way_is_left_as_it_is(config: TrainConfig, planned: Planned) -> None:
+    """And planned beside the process that trains it."""
+    train(replace(config, max_steps=5))
+    longer, out_dir = replace(config, extend=True), Path(config.out_dir)
+    before = contents(out_dir)
+    with only_trainer(out_dir):
+        lines = planned(replace(longer, plan=True, price_per_hour=36.0))
+    assert contents(out_dir) == before
+    assert "left: 5 steps = 640 tokens" in lines["tokens"]
+    assert lines["cost"].endswith(" to finish, at 36 an hour")
+    assert "10 steps: " in lines["probe"]
+    notes = opened(replace(longer, plan=True, price_per_hour=36.0)).notes
+    assert notes == [], "these are not settings that change"
+
+
+def test_nothing_is_left_of_a_finished_run(config: TrainConfig, planned: Planned) -> None:
+    train(config)
+    before = contents(Path(config.out_dir))
+    lines = planned(config)
+    assert list(lines) == [config.out_dir]
+    assert lines[config.out_dir].startswith("is finished: step 10")
+    assert contents(Path(config.out_dir)) == before
+
+
+def test_errors_are_those_of_training(config: TrainConfig, tmp_path: Path) -> None:
+    train(replace(config, max_steps=5))
+    with pytest.raises(UserError, match="holds another run, with seed=1"):
+        plan(replace(config, seed=2, max_steps=5))
+    long = replace(config, model=replace(config.model, block_size=5000), out_dir=str(tmp_path / "new"))
+    with pytest.raises(UserError, match="validation tokens are too few for block_size=5000"):
+        plan(long)
+    with pytest.raises(UserError, match=r"micro_batch_size=3: must divide the 8 sequences"):
+        plan(replace(config, micro_batch_size=3))
+    with pytest.raises(ValueError, match=r"price_per_hour=-1.0: must not be below 0"):
+        replace(config, price_per_hour=-1.0)
+    with pytest.raises(ValueError, match=r"overwrite=True: must not be combined with plan=True"):
+        replace(config, plan=True, overwrite=True)
+
+
+def test_time_and_price_are_of_all_that_is_left(config: TrainConfig) -> None:
+    run = opened(replace(config, price_per_hour=2.0))
+    probe = Probe(n_steps=10, costs=Costs(step=60.0, evaluation=600.0, save=300.0), start_up=898.0, peak=0)
+    seconds = 10 * 60 + 2 * 600 + 2 * 300 + 898 + budget.CLOSING_SECONDS
+    assert seconds == 3300
+    assert finishing(run, probe, ALONE)[1] == [
+        "time    55m 00s to finish: 10 steps in 10m 00s, 2 evaluations, 2 checkpoints",
+        "cost    1.83 to finish, at 2 an hour",
+    ]
+
+
+def test_operations_and_tokens_are_those_of_the_model(config: TrainConfig) -> None:
+    run = opened(config)
+    model = GPT(run.config.model)
+    _, flops = data_lines(run, model)
+    per_token = model.flops_per_token(16)
+    assert flops == f"flops   {per_token / 1e6:,.1f} million a token, {per_token * 1280:.3g} to finish"
+
+
+def test_disk_holds_what_a_checkpoint_takes(config: TrainConfig) -> None:
+    train(config)
+    size = sum(file.stat().st_size for file in (Path(config.out_dir) / "step_00000010").iterdir())
+    run = opened(config)
+    found = disk_of(
+        opened(replace(config, out_dir=config.out_dir + "_new")), GPT(run.config.model), memory_of(run.config)
+    )
+    # Headers, checkpoint.json and the vocabulary's padding in the state are the rest.
+    assert found.checkpoint == pytest.approx(size, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("keep", "max_steps", "minutes", "expected"),
+    [(2, 10, 0.0, 2), (2, 100, 0.0, 4), (2, 10, 1.0, 4), (0, 100, 0.0, 20), (1, 100, 0.0, 3)],
+)
+def test_checkpoints_that_exist_at_a_time(
+    config: TrainConfig, keep: int, max_steps: int, minutes: float, expected: int
+) -> None:
+    """The newest ones, the best, and the one that is being written, but no more than are saved at all."""
+    run = opened(replace(config, keep_checkpoints=keep, max_steps=max_steps, checkpoint_minutes=minutes))
+    assert disk_of(run, GPT(run.config.model), NOTHING).n_kept == expected
+
+
+def test_likely_mistakes_are_warned_of_with_a_fix(config: TrainConfig) -> None:
+    assert warnings_about(opened(config), ROOM) == []
+    (warm_up,) = warnings_about(
+        opened(replace(config, optimizer=replace(config.optimizer, warmup_steps=10))), ROOM
+    )
+    assert (
+        warm_up == "warmup_steps=10: the run ends at step 10, before its warm-up does: use --warmup_steps=1"
+    )
+    many = opened(replace(config, max_steps=2000))
+    per_epoch = many.data.train.n_sequences(16)
+    (repeats,) = warnings_about(many, ROOM)
+    assert f"reads the training data {16000 / per_epoch:.3g} times" in repeats
+    most = int(re.findall(r"--max_steps=(\d+)$", repeats)[0])
+    assert 4 * per_epoch - 8 < 8 * most <= 4 * per_epoch
+    assert warnings_about(opened(replace(config, max_steps=most)), ROOM) == []
+    (disk,) = warnings_about(opened(config), Disk(checkpoint=2**20, n_kept=4, n_there=1, free=3 * 2**20 - 1))
+    assert re.search(r"checkpoints need 3.0 MiB, 3.0 MiB are free: make room, lower --keep_checkpoints", disk)
+    assert warnings_about(opened(config), Disk(checkpoint=2**20, n_kept=4, n_there=1, free=3 * 2**20)) == []
+
+
+def test_a_run_that_does_not_fit_in_memory_is_not_tried(
+    config: TrainConfig, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "device_memory", lambda _: 2**20)
+    monkeypatch.delattr(planning, "build_learner")
+    lines = planned(config)
+    fix = "use --micro_batch_size=4; no step was timed"
+    assert lines["WARNING"] == f"micro_batch_size=8: does not fit in the memory of cpu: {fix}"
+    assert lines["peak"].endswith("; 1.0 MiB on cpu")
+    assert not {"probe", "time"} & set(lines)
+
+
+def test_a_plan_fixes_the_steps_that_max_minutes_allows(
+    config: TrainConfig, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "last_step", lambda *_: 7)
+    lines = planned(replace(config, max_steps=20, max_minutes=1.0))
+    assert lines["tokens"].startswith("128 a step x 7 steps = 896 tokens")
+    assert "to finish: 7 steps" in lines["time"]
+
+
+def test_the_command_plans_and_does_not_train(config: TrainConfig, start: Start) -> None:
+    output = completed(start(replace(config, plan=True)))
+    assert "\nprobe   10 steps: " in output
+    assert "\nstep " not in output
+    assert not Path(config.out_dir).exists()
+
+
+@pytest.mark.serial
+def test_of_two_processes_one_prints(config: TrainConfig, ranks: Ranks) -> None:
+    config = replace(config, plan=True)
+    outputs = [completed(command) for command in ranks(config, config)]
+    assert "processes 2 x accumulation 1 x micro-batch 4\nprobe   10 steps" in outputs[0]
+    assert outputs[1] == ""
+    assert not os.path.exists(config.out_dir)

@@ -1,0 +1,100 @@
+"""What a step holds in memory, found without using any: by a step on torch's fake tensors, which have shapes and no data."""
+
+import weakref
+from typing import Any, NamedTuple
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from evaluation.losses import Objective
+from model import GPT, Attention
+from system.hardware import autocast
+from system.world import World
+from training.config import TrainConfig
+from training.optim import clip_gradients, gradient_norm, gradients, make_optimizer, update
+
+
+class StepMemory(NamedTuple):
+    """The bytes of one process's tensors in a step."""
+
+    weights: int
+    gradients: int
+    optimizer: int  # its state: AdamW's two moments, Muon's one of a matrix
+    activations: int  # with all else that is neither of these, when a forward and backward pass holds most
+    peak: int  # at most at a time: gradients come as activations go, so it can be less than the sum
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations in its block make, while they live, as `now` and at most (`peak`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._storages: dict[int, weakref.ref] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(result):
+            if isinstance(tensor, torch.Tensor):
+                self._see(tensor.untyped_storage())
+        return result
+
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        """Count a storage once, until it is freed: views share it."""
+        key, n_bytes = storage._cdata, storage.nbytes()
+
+        def freed(_: object) -> None:
+            del self._storages[key]
+            self.now -= n_bytes
+
+        if key not in self._storages:
+            self._storages[key] = weakref.ref(storage, freed)
+            self.now += n_bytes
+            self.peak = max(self.peak, self.now)
+
+
+def step_memory(
+    config: TrainConfig,
+    objective: Objective,
+    world: World,
+    dtype: torch.dtype,
+    attention: Attention,
+    micro_batch_size: int,
+    accumulates: bool,
+) -> StepMemory:
+    """Return what a step of train.py holds: a micro-batch forward and backward, then the update.
+
+    `accumulates` tells whether a step has several micro-batches; the gradients of earlier ones are then held through a pass,
+    as DDP's always are. Without compilation, which only saves memory. Counts tensors, not what libraries and the memory's
+    allocator need besides.
+    """
+    with FakeTensorMode(), LiveBytes() as live:
+        with world.device:
+            model = GPT(config.model, attention)
+            tokens = torch.zeros(micro_batch_size, config.model.block_size, dtype=torch.int64)
+            skip = torch.zeros((), dtype=torch.bool)
+        weights = live.now - _n_bytes([tokens, skip])
+        optimizer = make_optimizer(model, config.optimizer, dtype)
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        gradient_bytes = _n_bytes(gradients(model))
+        norm = gradient_norm(model)
+        clip_gradients(model, config.optimizer.grad_clip, norm, norm)
+        update(optimizer, skip)  # makes the optimizer's state, and what an update needs for a moment
+        of_update = live.peak
+        state = _n_bytes([value for entry in optimizer.state.values() for value in entry.values()])
+        if not (accumulates or world.has_group):
+            model.zero_grad(set_to_none=True)
+        live.peak = live.now
+        held = weights + state + _n_bytes(gradients(model))
+        with autocast(world.device, dtype):
+            loss, _ = objective(model, (tokens, tokens))
+        loss.backward()
+        activations = live.peak - held
+    return StepMemory(weights, gradient_bytes, state, activations, max(of_update, live.peak))
+
+
+def _n_bytes(tensors: list[torch.Tensor]) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
