@@ -8,7 +8,7 @@ from system.errors import UserError
 from system.settings import did_you_mean, flat_fields
 from training.config import TrainConfig
 
-QUIET = {"wandb": "disabled", "tensorboard": False, "eval_tasks": ""}  # settings of a run that is only timed
+QUIET = {"wandb": "disabled", "tensorboard": False, "task_items": 1}  # of a run that is only timed
 
 
 def split_settings(argv: Sequence[str], own: Any) -> tuple[list[str], list[str]]:

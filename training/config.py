@@ -25,7 +25,7 @@ OnNonfinite = Literal["stop", "skip"]
 # Larger numbers overflow somewhere: in a float, in torch's random numbers, in the memory for a step's places in the data.
 LARGEST = {"seed": 2**64 - 1, "timeout_minutes": 10**6}
 NOT_NEGATIVE = (
-    *("batch_size", "batch_tokens", "micro_batch_size", "eval_windows", "eval_items"),
+    *("batch_size", "batch_tokens", "micro_batch_size", "eval_windows", "task_items"),
     *("checkpoint_minutes", "keep_checkpoints", "max_minutes", "price_per_hour", "seed"),
 )
 LARGEST_NUMBER, LARGEST_BATCH = 10**12, 10**7
@@ -89,7 +89,7 @@ class TrainConfig:
     eval_interval: int = 250  # steps between evaluations
     eval_windows: int = 200  # validation windows of block_size tokens, evenly spaced; 0: all
     eval_tasks: PathsText = ""  # tasks to solve at each evaluation, comma-separated: docs/evaluating.md
-    eval_items: int = 200  # items of each of these tasks, evenly spaced; 0: all
+    task_items: int = 200  # items of each of these tasks, evenly spaced; 0: all
     checkpoint_interval: int = 1000  # steps between checkpoints, each evaluated
     checkpoint_minutes: float = 0.0  # also save after this many minutes, without evaluating; 0: never
     keep_checkpoints: int = 2  # newest checkpoints to keep, besides the best; 0: all
@@ -164,7 +164,7 @@ class TrainConfig:
 # How a run is executed, not what it computes: these may change when it is resumed. All other fields are its identity.
 OPERATIONAL = frozenset(
     """data_dir out_dir max_minutes micro_batch_size eval_interval eval_windows checkpoint_interval checkpoint_minutes keep_checkpoints
-    log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project tensorboard eval_tasks eval_items extend
+    log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project tensorboard eval_tasks task_items extend
     branch_from overwrite plan price_per_hour""".split()
 )
 

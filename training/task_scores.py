@@ -50,7 +50,7 @@ class TaskScores:
 
 
 def open_tasks(run: Run, world: World) -> TaskScores:
-    """Return the tasks of eval_tasks, at most eval_items items of each, evenly spaced; all processes call this.
+    """Return the tasks of eval_tasks, at most task_items items of each, evenly spaced; all processes call this.
 
     Raises UserError if one is not found or does not fit. A run that resumes says so and does without.
     """
@@ -62,7 +62,7 @@ def open_tasks(run: Run, world: World) -> TaskScores:
         tasks = [
             fitting(task, data.tokenizer, size) if task.name in FROM_ARTICLES else task for task in tasks
         ]
-        return TaskScores([some(task, config.eval_items) for task in tasks], data.tokenizer, size)
+        return TaskScores([some(task, config.task_items) for task in tasks], data.tokenizer, size)
 
     try:
         return world.main_first(opened)

@@ -21,7 +21,7 @@ SEPARATOR = re.compile(r",\s*(?=[\w-]+=)")
 NO_CHOICE = frozenset(
     """out_dir seed max_steps max_minutes eval_interval eval_windows checkpoint_interval checkpoint_minutes
     keep_checkpoints log_interval timeout_minutes wandb wandb_project tensorboard
-    eval_tasks eval_items extend branch_from overwrite""".split()
+    eval_tasks task_items extend branch_from overwrite""".split()
 )
 # Settings that leave the work of a step as it is: as many steps take as long as the config's.
 SAME_WORK = frozenset(
