@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampling.config import SampleConfig
 from system.errors import UserError
-from system.progress import bar
+from system.progress import Bar
 
 if TYPE_CHECKING:
     from sampling.text import Continuation
@@ -32,7 +32,7 @@ def write_rows(config: SampleConfig, rows: Sequence[Row], write: Write) -> str:
     try:
         with (
             open(config.out, "a", encoding="utf-8") as file,
-            bar(True, desc="sampling", total=len(rows), initial=n_done) as progress,
+            Bar("sampling", len(rows), n_done).show() as progress,
         ):
             for start in range(n_done, len(rows), AT_ONCE):
                 stream = write(config, rows[start : start + AT_ONCE])
@@ -40,7 +40,7 @@ def write_rows(config: SampleConfig, rows: Sequence[Row], write: Write) -> str:
                     text = "".join(piece for _, piece in pieces)
                     file.write(json.dumps(row_of(sample, text) | settings, ensure_ascii=False) + "\n")
                     file.flush()
-                    progress.update()
+                    progress.update(progress.done + 1)
     except OSError as error:
         raise UserError(f"out={config.out}: {error.strerror}: choose another file") from None
     before = f", {n_done:,} of them before" if n_done else ""

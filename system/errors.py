@@ -16,6 +16,9 @@ from typing import TextIO
 INTERRUPTED_STATUS = 130
 INACCESSIBLE = (errno.EACCES, errno.ENAMETOOLONG)  # Path.exists raises both
 
+# Set by system.progress: prints a line above the bars, if there are any, and returns whether it did.
+say_above_bars: Callable[[str, TextIO | None], bool] | None = None
+
 
 class UserError(Exception):
     """An error the user can fix; its message is one line: what is wrong (`problem`) and how to fix it."""
@@ -49,6 +52,8 @@ def say(line: str, file: TextIO | None = None) -> None:
     encoding does not have.
     """
     stream = file or sys.stdout
+    if say_above_bars and say_above_bars(line, stream):
+        return
     with contextlib.suppress(OSError):
         if stream:  # Python has none in a process without a terminal
             try:

@@ -1,11 +1,8 @@
 """What takes long says so: by a line in a file, with a bar on a terminal, and not at all if it is over soon."""
 
-import io
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,27 +13,9 @@ from conftest import ROOT, elsewhere, records
 
 from model import GPT
 from system import progress
-from system.progress import announced, bar, say_above_bars, tqdm, tracked
+from system.progress import announced, tracked
 from train import train
 from training.config import TrainConfig
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
-
-
-def test_a_killed_child_does_not_block_the_bars() -> None:
-    lock = tqdm.get_lock()
-    child = os.fork()
-    if not child:
-        lock.acquire()
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    drawn = threading.Thread(target=lambda: bar(True, total=1).close(), daemon=True)
-    drawn.start()
-    drawn.join(10)
-    assert not drawn.is_alive(), "it waits for the child's lock"
 
 
 def test_only_what_takes_long_is_announced(
@@ -55,48 +34,13 @@ def test_only_what_takes_long_is_announced(
     assert capsys.readouterr().out == "thinking ...\ncounting ...\n"
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_terminal_has_a_bar_that_lines_do_not_break(
-    impatient: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    for number in tracked(range(3), "counting"):
-        if number == 1:
-            say_above_bars("a line")
-    found = terminal.getvalue()
-    assert "counting: " in found
-    assert "counting ..." not in found, "the bar says so already"
-    assert "\ra line\n" in found
-    assert found.endswith("\r"), "the bar is gone"
-    assert bar(active=False).disable
-
-
-def test_a_bar_does_not_wait_for_its_first_item(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first micro-batch of an evaluation may take a minute, in which code is compiled."""
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.15)  # tqdm shows nothing in the first 0.1 s
-    seen = []
-    for _ in tracked(range(1), "counting"):
-        time.sleep(0.5)
-        seen.append(terminal.getvalue())
-    assert seen[0].startswith("\rcounting:   0%")
-    assert terminal.getvalue().endswith("\r"), "the bar is gone"
-
-
-def test_invalid_settings_of_tqdm_do_not_matter() -> None:
-    """tqdm reads them as it is imported."""
-    code = "import os, system.progress; print(os.environ['TQDM_NCOLS'], *system.progress.tracked([1], 'counting'))"
-    environment = {**os.environ, "TQDM_NCOLS": "x", "TQDM_MININTERVAL": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.stdout == "x 1\n", done.stderr
+def test_nothing_is_announced_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr(progress, "say", lambda *line: time.sleep(0.2) or said.append(line))
+    monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
+    with announced("thinking"):
+        time.sleep(0.1)
+    assert said == [("thinking ...", None)]
 
 
 @pytest.mark.parametrize(("rank", "said"), [("0", "loading torch ...\n"), ("1", "")])

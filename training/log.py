@@ -19,7 +19,7 @@ from model import GPT
 from system import hardware
 from system.errors import UserError, first_line, how_to_resume, say
 from system.files import append_to_file, fix_for, replace_file
-from system.progress import announced, bar, duration, say_above_bars
+from system.progress import Bar, announced, duration
 from system.world import World
 from training.config import TrainConfig
 from training.guard import Verdict
@@ -121,7 +121,8 @@ class RunLog:
         self.unwritten = ""  # records that the disk did not take
         self.disk_error: OSError | None = None
         self.trackers: list[Tracker] = []
-        self.bar = bar(active=False)
+        self.bar = Bar("training", config.max_steps)  # not shown
+        self.pace = ""  # tokens/s, behind the bar
         self.announcements = ExitStack()
         self.clock, self.clock_step = time.perf_counter(), 0
 
@@ -143,9 +144,7 @@ class RunLog:
             except OSError as error:
                 raise self.cannot_write(error) from None
             self.open_trackers(progress.step, about, may_raise=not on_record)
-            self.bar = bar(
-                active=True, desc="training", total=self.config.max_steps, initial=progress.step, unit="step"
-            )
+            self.bar = Bar("training", self.config.max_steps, progress.step).show()
         self.restart_clock(progress.step)
 
     def open_trackers(self, step: int, about: dict[str, Any], may_raise: bool) -> None:
@@ -160,7 +159,7 @@ class RunLog:
     def say(self, line: str) -> None:
         """Print a line at once, even if the output goes to a file."""
         if self.active:
-            say_above_bars(line)
+            say(line)
 
     def say_step(self, step: int, text: str) -> None:
         """Print a line about a step."""
@@ -182,7 +181,7 @@ class RunLog:
     def stepped(self, verdict: Verdict) -> None:
         """Log a step: always if it was skipped, else at each log_interval and at the last step."""
         step = verdict.step
-        self.bar.update(step - self.bar.n)
+        self.bar.update(step, f"loss {verdict.loss:.4f}{self.pace}")
         self.announcements.close()
         if step == self.first_step:
             compiling = ", including compilation" if self.compiles else ""
@@ -199,6 +198,7 @@ class RunLog:
         rate = learning_rate(step - 1, self.config.max_steps, self.config.optimizer)
         speed = self.speed(step, verdict.finished_at)
         left, tokens, mfu = speed.pop("seconds_left", None), speed.get("tokens_per_second"), speed.get("mfu")
+        self.pace = "" if tokens is None else f" | {tokens:,.0f} tokens/s"
         self.say_step(
             step,
             f"loss {loss:.4f} | lr {rate:.2e} | grad norm {grad_norm:.2f} | "
@@ -239,6 +239,7 @@ class RunLog:
     def finish(self, run: Run, progress: Progress, stopped_by: str) -> None:
         """Write all records, draw the losses and say how the run ended."""
         self.flush()
+        self.bar.close()
         if self.active:
             if torch.cuda.is_initialized():
                 peak = torch.cuda.max_memory_allocated() / 2**30

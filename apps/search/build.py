@@ -41,7 +41,7 @@ from corpus.input_files import file_ending, uncompressed_name
 from corpus.sources import Source, find_source, with_current_sizes
 from system.errors import UserError, say
 from system.files import cannot_write, only_writer, read_json, replace_file
-from system.progress import announced, part_bar
+from system.progress import Bar, announced
 
 TABLE = "passages"  # with a number
 PASSAGES_AT_ONCE = 8192  # in a version of the table
@@ -256,7 +256,7 @@ def add_articles(table: lancedb.table.Table, work: Work, embedder: Embedder) -> 
         file = pc.max(places["file"]).as_py()
         source = with_current_sizes(source, file)
         batch = pc.max(places.filter(pc.equal(places["file"], file))["batch"]).as_py() + 1
-    progress = part_bar("indexing")
+    progress = Bar("indexing", 1).show()
     reported = time.perf_counter()
     with progress:
         for rows, done in groups(read_batches(source, file, batch)):
@@ -264,8 +264,8 @@ def add_articles(table: lancedb.table.Table, work: Work, embedder: Embedder) -> 
                 ids = ", ".join(quoted(id) for id in dict.fromkeys(row["article"] for row in rows))
                 table.delete(f"article IN ({ids})")
             table.add(as_table(rows, addition, embedder, words))
-            progress.update(done - progress.n)
-            if progress.disable and time.perf_counter() - reported > 10:
+            progress.update(done)
+            if not progress.is_shown and time.perf_counter() - reported > 10:
                 reported = time.perf_counter()
                 say(f"{done:.0%} of the source is indexed")
 

@@ -22,7 +22,7 @@ from corpus.articles import Article, has_text, read_batches
 from corpus.sources import find_source
 from system.command_line import parse_config
 from system.errors import UserError, run_command, say
-from system.progress import part_bar
+from system.progress import Bar
 from system.settings import PathsText, PathText, checked
 
 BODY_WORDS, LEAD_WORDS = 220, 60  # of a pair, at most; the lead is cut after a sentence
@@ -110,7 +110,7 @@ def write_pairs(config: PairsConfig) -> tuple[int, int]:
     folder.mkdir(parents=True, exist_ok=True)
     held_out: list[tuple[int, int, list[dict[str, Any]]]] = []  # a heap of those with the largest hashes
     n_training = 0
-    progress = part_bar("articles")
+    progress = Bar("articles", 1).show()
     with (folder / "train.jsonl").open("w") as file, progress:
         for batch in read_batches(source):
             for place, article in enumerate(filter(has_text, batch.articles)):
@@ -125,7 +125,7 @@ def write_pairs(config: PairsConfig) -> tuple[int, int]:
                     found = heapq.heappushpop(held_out, (*order, found))[-1]
                 write_rows(file, [{key: row[key] for key in ("id", "prompt", "completion")} for row in found])
                 n_training += len(found)
-            progress.update(batch.done - progress.n)
+            progress.update(batch.done)
     with (folder / "held_out.jsonl").open("w") as file:
         for *_, found in sorted(held_out, reverse=True):
             write_rows(file, found)
