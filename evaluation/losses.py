@@ -59,23 +59,24 @@ def evaluate(
     """
     began = time.perf_counter()
     own = starts[world.rank :: world.size]
-    sums = [torch.zeros(2, device=world.device)]  # of losses and of counts
+    firsts = range(0, len(own), micro_batch_size)
+    # In one tensor: small ones that stay would lie between large freed ones, whose memory a CPU could then not reuse.
+    sums = torch.zeros(len(firsts), 2, device=world.device)  # of losses and of counts
     n_bytes, damage = 0, ""
     model.eval()
-    firsts = range(0, len(own), micro_batch_size)
     try:
-        for first in tracked(firsts, f"evaluating {len(starts)} sequences", world.is_main):
+        for row, first in enumerate(tracked(firsts, f"evaluating {len(starts)} sequences", world.is_main)):
             own_starts = own[first : first + micro_batch_size]
             inputs, targets = batch(data, own_starts, model.config.block_size, cut=not one_shape)
             n_bytes += int(token_bytes[targets[targets != IGNORED]].sum())
             with hardware.autocast(world.device, dtype):
                 loss, count = objective(model, _full_batch(inputs, targets, micro_batch_size, world.device))
-            sums.append(torch.stack([loss, count]))
+            sums[row] = torch.stack([loss, count])
     except CorruptShard as error:
         damage = error.problem
     finally:
         model.train()
-    own_sums = torch.cat([torch.stack(sums).cpu().double().sum(dim=0), torch.tensor([n_bytes, damage != ""])])
+    own_sums = torch.cat([sums.cpu().double().sum(dim=0), torch.tensor([n_bytes, damage != ""])])
     total_nats, total_tokens, total_bytes, n_damaged = world.sum(own_sums).tolist()
     if n_damaged:
         raise CorruptShard(damage or "another process found a corrupt shard, see its error line")

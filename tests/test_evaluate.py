@@ -364,14 +364,14 @@ def test_the_accuracy_of_items_that_the_training_text_does_not_have() -> None:
     right = np.array([True, False, True, True, False])
     check = contamination.Seen(np.array([True, False, False, False, False]), np.arange(5) == 2)
     found = Answers(Outcome(right, None, np.zeros(5)), check)
-    assert found.to_dict(None)["accuracy_of_unseen"] == pytest.approx(1 / 3)
+    assert found.to_dict()["accuracy_of_unseen"] == pytest.approx(1 / 3)
     assert (
         ", 1 items seen in training, 1 too short to tell, 33.3 ± 33.3 % right of those not seen, "
-        in found.line(None)
+        in found.line()
     )
     none = Answers(Outcome(right, None, np.zeros(5)), contamination.Seen(right, ~right))
-    assert none.to_dict(None)["accuracy_of_unseen"] is None
-    assert "not seen" not in none.line(None)
+    assert none.to_dict()["accuracy_of_unseen"] is None
+    assert "not seen" not in none.line()
 
 
 def test_answers_by_likelihood_and_per_character() -> None:

@@ -58,7 +58,7 @@ def test_the_bits_per_byte_are_those_of_training(
     train(config)
     trained = records(config)[-1]["val_bits_per_byte"]
     lines = evaluated(capsys, checkpoint=config.out_dir, eval_windows=7, quantize="int8")
-    name, loss, fast, small = lines
+    name, loss, fast, small, *_ = lines
     assert re.fullmatch(rf"{config.out_dir}: [\d,]+ parameters, float32", name)
     number = r"(\d+\.\d{4})"
     form = rf"  {config.data_dir}, validation, eval_windows=7: {number} bits per byte \({number} to {number}\), {number} nats per token, perplexity [\d.]+"
@@ -92,6 +92,7 @@ def test_checkpoints_side_by_side(
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     both = f"{config.out_dir},{other.out_dir}"
     lines = evaluated(capsys, checkpoint=both, tasks=f" {path},", windows="document", n_items=8)
+    *lines, head, first, second = lines
     assert len(lines) == 6
     assert lines[1].startswith(f"  {config.data_dir}, validation, windows=document: ")
     share = r"-?[\d.]+ ± [\d.]+ %"
@@ -105,6 +106,10 @@ def test_checkpoints_side_by_side(
     names = [f"{config.data_dir}, validation, windows=document", "swag, n_items=8"]
     values = [next(iter(one.values())) for one in content]
     difference = values[1][names[0]]["bits_per_byte"] - values[0][names[0]]["bits_per_byte"]
+    assert head.split() == " ".join(names).split()
+    assert re.fullmatch(rf"{config.out_dir}, float32 +[\d.]+ +{share}", first)
+    change = rf"{re.escape(f'{difference:+.4f}')} \([^)]+\)"
+    assert re.fullmatch(rf"{other.out_dir}, float32 +[\d.]+, {change} +{share}, [+-]{share}", second)
     assert f", {difference:+.4f} bits per byte (" in lines[4]
     assert difference < 0
     assert values[1][names[0]]["difference"] == pytest.approx(difference)

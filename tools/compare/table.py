@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tools.aligned import aligned
 from tools.compare.runs import TrainedRun
 from tools.compare.verdict import Verdict
 
@@ -37,9 +38,4 @@ def percent(share: float | None) -> str:
 
 def lines(runs: Sequence[TrainedRun], found: Sequence[Verdict], now: float) -> list[str]:
     """Return the table, a heading and one line per run."""
-    rows = [
-        COLUMNS,
-        *(row(run, verdict, now) for run, verdict in zip(runs, found, strict=True)),
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]  # fmt: skip
+    return aligned([COLUMNS, *(row(run, verdict, now) for run, verdict in zip(runs, found, strict=True))])

@@ -2,7 +2,7 @@
 
 Prints the loss on a validation split, whole, with 95 % intervals over its documents, and the share of right answers to
 tasks with its standard error; the same as JSON goes beside the checkpoint. Several checkpoints, separated by commas, are
-compared with the first, document by document and item by item. `torchrun --nproc_per_node=2 -m tools.evaluate ...` uses two
+compared with the first, document by document and item by item, and end in a table. `torchrun --nproc_per_node=2 -m tools.evaluate ...` uses two
 processes. If it is stopped, rerun the same command to resume.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from system.command_line import parse_config
 from system.errors import run_command, say
 from system.progress import announced
+from tools.aligned import aligned
 from tools.evaluate.config import EvaluateConfig
 
 if TYPE_CHECKING:
@@ -36,23 +37,27 @@ def evaluate(config: EvaluateConfig, world: "World") -> None:
                     say(f"note: {note}")
         measures = measures_of(config, work, world)
         reference: dict[str, Measured] = {}  # of the first model
-        first = ""
+        rows = [["", *measures]]
         for subject in subjects(config, work.models, world):
             name = f"{subject.name}, {subject.precision}"
             if world.is_main:
                 say(f"{subject.name}: {subject.n_params:,} parameters, {subject.precision}")
             own = results.get(subject.results)
+            rows.append([name])
             for measure, take in measures.items():
                 measured = take(subject, world, own.journal if own else None)
-                compared = reference.get(measure)
+                measured = measured.against(reference.get(measure))
                 reference.setdefault(measure, measured)
                 with world.all_or_none():
                     if own:
-                        say(f"  {measure}: {measured.line(compared)}")
-                        other = {"compared_with": first} if compared else {}
-                        own.keep(name, measure, measured.to_dict(compared) | other)
-            first = first or name
+                        say(f"  {measure}: {measured.line()}")
+                        other = {"compared_with": rows[1][0]} if len(rows) > 2 else {}
+                        own.keep(name, measure, measured.to_dict() | other)
+                        rows[-1].append(measured.cell())
             del subject  # the next one may need its memory
+        if world.is_main and len(rows) > 2:
+            for line in aligned(rows):
+                say(line)
 
 
 def main() -> None:
