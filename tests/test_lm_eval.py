@@ -84,6 +84,13 @@ def items() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.fixture(autouse=True)
+def harness_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+
+
 @pytest.fixture(params=[{}, QWEN3], ids=["gpt2", "qwen3"])
 def trained(request: pytest.FixtureRequest, config: TrainConfig) -> TrainConfig:
     shape = GPTConfig(block_size=96, n_layer=2, n_head=4, n_embd=32, **request.param)
@@ -102,12 +109,7 @@ def harness(model: Any, folder: Path, task: str) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # of lm_eval and what it imports
-def test_lm_eval_finds_the_same(
-    trained: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+def test_lm_eval_finds_the_same(trained: TrainConfig, tmp_path: Path) -> None:
     from lm_eval.models.huggingface import HFLM
 
     from evaluation.harness import WikiGPT
@@ -162,13 +164,8 @@ metric_list: [{{metric: bypass}}]
 
 
 @pytest.mark.filterwarnings("ignore")  # of lm_eval and what it imports
-def test_lm_eval_writes_the_same(
-    trained: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lm_eval_writes_the_same(trained: TrainConfig, tmp_path: Path) -> None:
     """Greedy texts up to a stop string, after prompts that fit and prompts that are cut."""
-    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     from lm_eval.models.huggingface import HFLM
 
     from evaluation.harness import WikiGPT
@@ -197,7 +194,6 @@ def test_lm_eval_writes_the_same(
 
 
 def test_the_model_says_what_is_wrong(trained: TrainConfig) -> None:
-    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
     from evaluation.harness import WikiGPT, sampling_of
 
     with pytest.raises(
@@ -233,9 +229,6 @@ def test_the_model_says_what_is_wrong(trained: TrainConfig) -> None:
 def test_the_command(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("lm_eval", reason="pip install -r requirements-lm-eval.txt")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     train(config)
     (tmp_path / "texts.jsonl").write_text('{"text": "the river"}\n')
     (tmp_path / "texts.yaml").write_text(ROLLING.format(path=tmp_path / "texts.jsonl"))
