@@ -142,4 +142,4 @@ def main(config: TrainConfig | None = None) -> None:
 if __name__ == "__main__":
     # Exit at once: at a normal exit Weights & Biases waits without limit, and a tensor still held by a thread of gloo's
     # aborts the process.
-    run_command(lambda: main(CONFIG), os._exit)
+    run_command(lambda: main(CONFIG), os._exit, resumes=not CONFIG.plan)

@@ -4,11 +4,12 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
+CGROUPS = Path("/sys/fs/cgroup")  # of Linux, where containers and batch systems set limits
 
 
 def peak_memory(device: torch.device) -> int:
@@ -40,9 +41,23 @@ def device_memory(device: torch.device) -> int:
     if device.type != "cpu" or not hasattr(os, "sysconf"):
         return 0
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else ""
-    n_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
-    return min(total, int(limit) if limit.isdecimal() else total) // n_processes
+    # torchrun's, or Slurm's where each task is a process of its own
+    counts = (os.environ.get(name, "") for name in ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE"))
+    n_processes = next((int(count) for count in counts if count.isdecimal() and int(count)), 1)
+    return min([total, *_limits(_text(Path("/proc/self/cgroup")))]) // n_processes
+
+
+def _limits(groups: str) -> Iterator[int]:
+    """Yield the memory limits of this process's control groups, old (v1) and new, and of all groups above them."""
+    for line in groups.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            root = CGROUPS / controllers
+            for folder in (root / path.lstrip("/"), *(root / path.lstrip("/")).parents):
+                if folder.is_relative_to(root):
+                    for name in ("memory.max", "memory.limit_in_bytes"):
+                        if (limit := _text(folder / name).strip()).isdecimal():
+                            yield int(limit)
 
 
 def in_words(n_bytes: int) -> str:
@@ -52,6 +67,13 @@ def in_words(n_bytes: int) -> str:
 
 def _status(key: str) -> int:
     """Return what Linux says about this process's memory, in bytes; 0 elsewhere."""
-    text = Path("/proc/self/status").read_text() if sys.platform == "linux" else ""
-    found = re.search(rf"^{key}:\s+(\d+) kB", text, re.MULTILINE)
+    found = re.search(rf"^{key}:\s+(\d+) kB", _text(Path("/proc/self/status")), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
+
+
+def _text(path: Path) -> str:
+    """Return a file's text, "" if it cannot be read."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -166,13 +166,30 @@ def test_speed_is_judged_on_request(made: Made) -> None:
     assert judged(*folders, speed_tolerance=0.1)[1] == ("worse", "fewer tokens/s")
 
 
-def test_runs_are_compared_at_the_last_step_that_both_evaluated(made: Made) -> None:
+def test_runs_are_compared_at_the_last_step_that_both_evaluated(made: Made, tmp_path: Path) -> None:
     long = [record(10, val_bits_per_byte=2.0), record(20, val_bits_per_byte=1.0), record(30, val_bits_per_byte=0.1)]  # fmt: skip
     short = [record(10, val_bits_per_byte=0.5), record(20, val_bits_per_byte=1.5)]
     read = read_runs([made("a", long), made("b", short), made("c", [record(15, val_bits_per_byte=1.0)])])
     _, second, third = verdict.verdicts(read, CompareConfig())
     assert (second.step, second.bits_per_byte, second.reference_bits, second.bits_change) == (20, 1.5, 1, 0.5)
     assert (third.status, third.reason) == ("not compared", "no step that both evaluated")
+    # Its speed is that of the same steps, and the end of its schedule is told.
+    other = replace(CONFIG, max_steps=200)
+    slowed = made("d", [record(10, val_bits_per_byte=1.0), record(20, tokens_per_second=1.0)], other)
+    found = verdict.verdicts(read_runs([tmp_path / "a", slowed]), CompareConfig())[1]
+    assert found.tokens_per_second == 1024
+    assert found.reason == "schedules end at different steps"
+    zero = made("e", [record(10, val_bits_per_byte=0.0)])
+    found = verdict.verdicts(read_runs([zero, tmp_path / "b"]), CompareConfig())[1]
+    assert (found.status, found.reason) == ("not compared", "the reference's loss is 0 or not finite")
+
+
+def test_runs_without_the_hash_of_their_data_say_so(made: Made) -> None:
+    folders = [
+        made(name, evaluated(1.0), identity={"data": data}) for name, data in (("a", None), ("b", "c" * 64))
+    ]
+    found = verdict.verdicts(read_runs(folders), CompareConfig())[1]
+    assert found.reason == f"{folders[0]} does not say what data it was trained on"
 
 
 def test_only_the_same_validation_text_is_compared(
@@ -247,6 +264,10 @@ def test_mistakes_are_one_line(made: Made, tmp_path: Path) -> None:
         assert one_line_error(compare(*words)) == message
     out = f"--out={tmp_path / 'x.html'}"
     assert one_line_error(compare(corrupt, out)).startswith(f"{corrupt / 'config.json'} is corrupt (")
+    about = json.loads((a / "config.json").read_text())
+    for key, value in (("max_steps", None), ("data_dir", None), ("batch_size", "x")):
+        (corrupt / "config.json").write_text(json.dumps(about | {"config": about["config"] | {key: value}}))
+        assert f"config.json is corrupt ({key} is {value!r}): " in one_line_error(compare(corrupt, out))
     assert one_line_error(compare(gap, out)).startswith(f"{gap / 'metrics.jsonl'}:1 is corrupt")
     (a / "evaluation").mkdir()
     (a / "evaluation/step_00000100.json").write_text("{")
@@ -318,6 +339,10 @@ def test_the_server_answers_with_what_is_new(made: Made, monkeypatch: pytest.Mon
         file.write(json.dumps(record(20)) + "\n")
     second = client.get("/api/runs", params={"since": first["version"]})
     assert second.json()["runs"][0]["steps"] == [10, 20]
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation/step_00000020.json").write_text('{"m, float32": {"leads": {"accuracy": 0.5}}}')
+    third = client.get("/api/runs", params={"since": second.json()["version"]})
+    assert "leads" in third.json()["tables"]
     os.rename(folder, folder.with_name("moved"))
     answer = client.get("/api/runs")
     assert (answer.status_code, answer.json()["error"]["message"][:9]) == (503, "no folder")
@@ -329,6 +354,17 @@ SUMMARY = """
 return [...document.querySelectorAll('.plot')].map(plot => [
     plot.dataset.key, plot.querySelectorAll('.scatterlayer .trace').length, plot._fullLayout.xaxis.type, plot._fullLayout.xaxis.title.text])
 """
+
+
+def test_only_numbers_are_drawn() -> None:
+    assert [page.rounded(value) for value in (1.23456789, 2, None, True, "3", [4])] == [
+        1.23457,
+        2.0,
+        None,
+        None,
+        None,
+        None,
+    ]
 
 
 def test_what_only_evaluations_record_is_not_smoothed() -> None:

@@ -1,5 +1,6 @@
 """The evaluation against a plain loop, bits per byte by hand, that it does not disturb training, and other objectives."""
 
+import gc
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ALONE, CPU, elsewhere, final_files, losses, records
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from corpus.bpe import train_bpe
@@ -55,6 +56,19 @@ def measured(
     found = evaluate(model, data, starts, size, token_bytes, world, torch.float32, objective)
     assert found.seconds > 0
     return replace(found, seconds=0.0)  # so that equal losses compare equal
+
+
+def test_an_evaluation_keeps_no_tensor_of_each_batch(model: GPT, data: TokenDataset) -> None:
+    """Small ones between the large ones of the batches would keep a CPU's memory from being used again."""
+    n_alive = []
+
+    def counting(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        n_alive.append(sum(issubclass(type(one), Tensor) and one.numel() <= 2 for one in gc.get_objects()))
+        return language_model_loss(network, batch)
+
+    measured(model, data, data.validation_starts(model.config.block_size, 12), 1, objective=counting)
+    assert len(n_alive) == 12
+    assert n_alive[-1] <= n_alive[1]
 
 
 def plain(model: GPT, data: TokenDataset, starts: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from conftest import ALONE, Ranks, Start, completed
 
 from evaluation.losses import language_model_loss
 from model import GPT, GPTConfig
+from system import memory
 from system.errors import UserError
 from system.world import World
 from train import train
@@ -55,6 +56,10 @@ def opened(config: TrainConfig, n_processes: int = 1) -> Run:
 def memory_of(config: TrainConfig, world: World = ALONE, accumulates: bool = False) -> StepMemory:
     size = config.sequences_per_step
     return step_memory(config, language_model_loss, world, torch.float32, "sdpa", size, accumulates)
+
+
+def replace_peak(peak: int) -> StepMemory:
+    return StepMemory(1, 1, 1, 1, peak)
 
 
 def contents(folder: Path) -> list[tuple[str, int, int]]:
@@ -175,14 +180,16 @@ def test_the_update_can_take_most_memory(config: TrainConfig) -> None:
 def test_a_plan_of_a_new_run(config: TrainConfig, planned: Planned) -> None:
     lines = planned(config)
     assert not Path(config.out_dir).exists()
-    assert list(lines) == "data run model parts memory peak device batch probe tokens flops disk time".split()
+    assert (
+        list(lines) == "data run model parts memory peak device batch probe tokens flops disk finish".split()
+    )
     data = open_data(config.data_dir).train
     n_epochs = 10 * 8 / data.n_sequences(16)
     assert lines["tokens"] == f"128 a step x 10 steps = 1,280 tokens, {n_epochs:.3g} epochs"
     assert re.match(
         r"10 steps: \S+ s a step, [\d,]+ tokens/s; \S+ s an evaluation; the process took", lines["probe"]
     )
-    assert re.search(r"to finish: 10 steps in \d+s, 2 evaluations, 2 checkpoints$", lines["time"])
+    assert re.search(r"^in \d+s: 10 steps in \d+s, 2 evaluations, 2 checkpoints$", lines["finish"])
 
 
 def test_a_run_under_way_is_left_as_it_is(config: TrainConfig, planned: Planned) -> None:
@@ -194,7 +201,7 @@ def test_a_run_under_way_is_left_as_it_is(config: TrainConfig, planned: Planned)
         lines = planned(replace(longer, plan=True, price_per_hour=36.0))
     assert contents(out_dir) == before
     assert "left: 5 steps = 640 tokens" in lines["tokens"]
-    assert lines["cost"].endswith(" to finish, at 36 an hour")
+    assert lines["cost"].endswith(" until then, at 36 an hour")
     assert "10 steps: " in lines["probe"]
     notes = opened(replace(longer, plan=True, price_per_hour=36.0)).notes
     assert notes == [], "these are not settings that change"
@@ -229,10 +236,18 @@ def test_time_and_price_are_of_all_that_is_left(config: TrainConfig) -> None:
     probe = Probe(n_steps=10, costs=Costs(step=60.0, evaluation=600.0, save=300.0), start_up=898.0, peak=0)
     seconds = 10 * 60 + 2 * 600 + 2 * 300 + 898 + budget.CLOSING_SECONDS
     assert seconds == 3300
-    assert finishing(run, probe, ALONE)[1] == [
-        "time    55m 00s to finish: 10 steps in 10m 00s, 2 evaluations, 2 checkpoints",
-        "cost    1.83 to finish, at 2 an hour",
-    ]
+    assert finishing(run, probe, ALONE)[1:] == (
+        2,
+        [
+            "finish  in 55m 00s: 10 steps in 10m 00s, 2 evaluations, 2 checkpoints",
+            "cost    1.83 until then, at 2 an hour",
+        ],
+    )
+    often = opened(replace(config, checkpoint_minutes=5.0, max_steps=1000, keep_checkpoints=0))
+    _, n_saves, [line, *_] = finishing(often, probe, ALONE)
+    assert n_saves == 200 + (1000 * 60 + 200 * 600 + 200 * 300) // 300
+    assert line.endswith(f" {n_saves:,} checkpoints")
+    assert disk_of(often, GPT(often.config.model), NOTHING, n_saves).n_kept == n_saves
 
 
 def test_operations_and_tokens_are_those_of_the_model(config: TrainConfig) -> None:
@@ -248,22 +263,27 @@ def test_disk_holds_what_a_checkpoint_takes(config: TrainConfig) -> None:
     size = sum(file.stat().st_size for file in (Path(config.out_dir) / "step_00000010").iterdir())
     run = opened(config)
     found = disk_of(
-        opened(replace(config, out_dir=config.out_dir + "_new")), GPT(run.config.model), memory_of(run.config)
+        opened(replace(config, out_dir=config.out_dir + "_new")),
+        GPT(run.config.model),
+        memory_of(run.config),
+        2,
     )
     # Headers, checkpoint.json and the vocabulary's padding in the state are the rest.
     assert found.checkpoint == pytest.approx(size, rel=0.15)
 
 
-@pytest.mark.parametrize(
-    ("keep", "max_steps", "minutes", "expected"),
-    [(2, 10, 0.0, 2), (2, 100, 0.0, 4), (2, 10, 1.0, 4), (0, 100, 0.0, 20), (1, 100, 0.0, 3)],
-)
+@pytest.mark.parametrize(("keep", "n_saves", "expected"), [(2, 2, 2), (2, 20, 4), (0, 20, 20), (1, 20, 3)])
 def test_checkpoints_that_exist_at_a_time(
-    config: TrainConfig, keep: int, max_steps: int, minutes: float, expected: int
+    config: TrainConfig, keep: int, n_saves: int, expected: int
 ) -> None:
     """The newest ones, the best, and the one that is being written, but no more than are saved at all."""
-    run = opened(replace(config, keep_checkpoints=keep, max_steps=max_steps, checkpoint_minutes=minutes))
-    assert disk_of(run, GPT(run.config.model), NOTHING).n_kept == expected
+    run = opened(replace(config, keep_checkpoints=keep))
+    assert disk_of(run, GPT(run.config.model), NOTHING, n_saves).n_kept == expected
+    train(config)
+    resumed = opened(replace(config, keep_checkpoints=keep, max_steps=20, extend=True))
+    found = disk_of(resumed, GPT(run.config.model), NOTHING, 20)
+    assert found.n_kept == (keep + 2 + 1 if keep else 22)  # the one resumed from too; two are there
+    assert found.n_there == 2
 
 
 def test_likely_mistakes_are_warned_of_with_a_fix(config: TrainConfig) -> None:
@@ -294,8 +314,13 @@ def test_a_run_that_does_not_fit_in_memory_is_not_tried(
     lines = planned(config)
     fix = "use --micro_batch_size=4; no step was timed"
     assert lines["WARNING"] == f"micro_batch_size=8: does not fit in the memory of cpu: {fix}"
-    assert lines["peak"].endswith("; 1.0 MiB on cpu")
-    assert not {"probe", "time"} & set(lines)
+    assert lines["peak"].endswith("; 1.0 MiB available on cpu")
+    assert not {"probe", "finish"} & set(lines)
+    monkeypatch.undo()
+    monkeypatch.setattr(planning, "device_memory", lambda _: 2**20)
+    monkeypatch.setattr(planning, "has_own_memory", lambda _: True)  # which says itself that it is full
+    monkeypatch.setattr(planning, "estimated_memory", lambda *_: (replace_peak(2**30), 8))
+    assert "probe" in planned(config)
 
 
 def test_a_plan_fixes_the_steps_that_max_minutes_allows(
@@ -304,7 +329,42 @@ def test_a_plan_fixes_the_steps_that_max_minutes_allows(
     monkeypatch.setattr(budget, "last_step", lambda *_: 7)
     lines = planned(replace(config, max_steps=20, max_minutes=1.0))
     assert lines["tokens"].startswith("128 a step x 7 steps = 896 tokens")
-    assert "to finish: 7 steps" in lines["time"]
+    assert ": 7 steps in " in lines["finish"]
+
+
+def test_memory_is_the_least_of_all_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the machine, and of each control group on the way to this process, of either version; shared by the processes."""
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    for name in ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE"):
+        monkeypatch.delenv(name, raising=False)
+    total = memory.device_memory(ALONE.device)
+    assert total == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    groups = "12:cpu:/x\n4:memory:/job/7\n0::/user/app\n"
+    real = memory._text
+    monkeypatch.setattr(memory, "_text", lambda path: groups if path.name == "cgroup" else real(path))
+    limits = {"user/memory.max": 5000, "user/app/memory.max": "max", "memory/job/memory.limit_in_bytes": 6000}
+    for name, limit in limits.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{limit}\n")
+    assert memory.device_memory(ALONE.device) == 5000
+    (tmp_path / "memory/job/7").mkdir()
+    (tmp_path / "memory/job/7/memory.limit_in_bytes").write_text("4000")
+    assert memory.device_memory(ALONE.device) == 4000
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    assert memory.device_memory(ALONE.device) == 2000
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert memory.device_memory(ALONE.device) == 1000
+
+
+def test_memory_in_use_is_this_processs() -> None:
+    own, block = memory.own_memory(ALONE.device), bytearray(os.urandom(2**25))
+    assert memory.own_memory(ALONE.device) - own > 2**24
+    assert memory.peak_memory(ALONE.device) >= memory.own_memory(ALONE.device) > len(block)
+
+
+def test_an_apple_gpu_is_estimated_too(config: TrainConfig) -> None:
+    config = opened(config).config
+    assert memory_of(config, World(0, 1, torch.device("mps"))) == memory_of(config)
 
 
 def test_the_command_plans_and_does_not_train(config: TrainConfig, start: Start) -> None:

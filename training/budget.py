@@ -62,7 +62,7 @@ def with_fitting_steps(run: Run, costs: Costs, world: World, spent: float) -> Ru
     own = last_step(run, costs, left) if world.is_main else 0
     fixed = with_steps(config, int(world.sum(torch.tensor(own))))
     if world.is_main:
-        total = spent + seconds_of(run, costs, fixed.max_steps)
+        total = spent + seconds_of(run, costs, fixed.max_steps) + CLOSING_SECONDS
         say(f"time    {description(config, fixed, costs, total)}")
     about = {
         "config": asdict(fixed),
@@ -114,9 +114,18 @@ def seconds_of(run: Run, costs: Costs, last: int) -> float:
     seconds = (
         (last - run.progress.step) * costs.step + n_evaluations * costs.evaluation + n_saves * costs.save
     )
-    if run.config.checkpoint_minutes:
-        seconds += seconds // (60 * run.config.checkpoint_minutes) * costs.save
-    return seconds
+    return seconds + n_by_minutes(run, costs, last) * costs.save
+
+
+def n_by_minutes(run: Run, costs: Costs, last: int) -> int:
+    """Return about how many checkpoints fall due by checkpoint_minutes until step `last`."""
+    if not run.config.checkpoint_minutes:
+        return 0
+    n_evaluations, n_saves = n_due(run, last)
+    seconds = (
+        (last - run.progress.step) * costs.step + n_evaluations * costs.evaluation + n_saves * costs.save
+    )
+    return int(seconds // (60 * run.config.checkpoint_minutes))
 
 
 def with_steps(config: TrainConfig, max_steps: int) -> TrainConfig:

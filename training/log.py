@@ -43,12 +43,12 @@ def open_log(run: Run, learner: Learner, world: World) -> Iterator["RunLog"]:
     log = RunLog(run.config, flops, peak and peak * world.size, tokens, compiles, active=world.is_main)
     for line in header(run, learner, world):
         log.say(line)
-    log.open(run.progress, run.resumes, run.about)
-    if world.is_main:
-        write_config(run)  # once nothing can reject the command any more
-    if not run.starts_trained:
-        log.announce_first_step()  # else it is evaluated before
     with log:
+        log.open(run.progress, run.resumes, run.about)
+        if world.is_main:
+            write_config(run)  # once nothing can reject the command any more
+        if not run.starts_trained:
+            log.announce_first_step()  # else it is evaluated before
         yield log
 
 

@@ -22,6 +22,7 @@ from training.budget import (
     CLOSING_SECONDS,
     Costs,
     costs_of,
+    n_by_minutes,
     n_due,
     seconds_of,
     timing_seconds,
@@ -56,7 +57,7 @@ class Probe(NamedTuple):
     n_steps: int
     costs: Costs
     start_up: (
-        float  # seconds from the command's start to the first step that counts, without what only a plan does
+        float  # seconds from the command's start to the first step that counts, excluding the plan's own work
     )
     peak: int  # bytes that this process had in use at most
 
@@ -74,7 +75,7 @@ def plan(config: TrainConfig, objective: Objective = language_model_loss) -> Non
     """Print what the run of `config` is and will cost until its end; all processes call this, and the main one prints.
 
     Reads the run's folder and neither locks nor changes it, so that another process may be training there. Raises
-    UserError where training would.
+    UserError where training would, but for what is only tried when a run is written.
     """
     began = time.monotonic()
     world = start_world(config.device, config.timeout_minutes)
@@ -92,17 +93,20 @@ def plan(config: TrainConfig, objective: Objective = language_model_loss) -> Non
     own, available = own_memory(world.device), device_memory(world.device)
     tell(world, *memory_lines(memory, micro_batch_size, own, available, world))
     warnings, closing = list[str](), list[str]()
-    if world.smallest(int(not available or own + memory.peak <= available)):
-        began = time.monotonic() - seconds_to_read  # without what only a plan does
+    # A GPU says itself that its memory is full, and a compiled step may need less than this estimate.
+    tries = has_own_memory(world.device) or not available or own + memory.peak <= available
+    if world.smallest(int(tries)):
+        began = time.monotonic() - seconds_to_read  # excluding the estimate above
         learner = build_learner(run, world)
         tell(world, *header(run, learner, world)[1:])
         probe = probed(run, learner, world, objective, began)
         tell(world, probe_line(run, learner, probe, world))
-        run, closing = finishing(run, probe, world)
+        run, n_saves, closing = finishing(run, probe, world)
     else:
+        n_saves = n_due(run, run.config.max_steps)[1]
         share, _ = share_batch(run.config, world.size)
         warnings.append(f"{no_memory(world.device, micro_batch_size, share)}; no step was timed")
-    disk = disk_of(run, model, memory)
+    disk = disk_of(run, model, memory, n_saves)
     warnings += warnings_about(run, disk)
     tell(
         world,
@@ -154,7 +158,7 @@ def probed(run: Run, learner: Learner, world: World, objective: Objective, began
         seconds = time.monotonic() - began
         costs = costs_of(run, learner, world, objective, steps)
         if world.smallest(int(costs.evaluation < MOST_PROBE_SECONDS)):
-            # A real one: on a CPU it adds to the process's memory, as the small tensors it keeps lie between large ones.
+            # A real one, as it may take more memory than a step.
             validate = make_validation(run, learner, world, objective, _corrupt)
             costs = costs._replace(evaluation=validate().seconds)
     if world.is_main and not has_own_memory(world.device):
@@ -176,12 +180,12 @@ def memory_lines(
     parts = zip(("weights", "gradients", "optimizer", "activations"), memory, strict=False)
     listed = ", ".join(f"{part} {in_words(n_bytes)}" for part, n_bytes in parts)
     beside = (
-        f", beside {in_words(own)} for Python and torch" if own and not has_own_memory(world.device) else ""
+        f", plus {in_words(own)} for Python and torch" if own and not has_own_memory(world.device) else ""
     )
-    there = f"; {in_words(available)} on {world.device}" if available else ""
+    there = f"; {in_words(available)} available on {world.device}" if available else ""
     return [
         f"memory  {listed} (micro-batch {micro_batch_size})",
-        f"peak    {in_words(memory.peak)} of tensors at a time in each process{beside}{there}",
+        f"peak    {in_words(memory.peak)} of tensors in each process{beside}{there}",
     ]
 
 
@@ -198,23 +202,24 @@ def probe_line(run: Run, learner: Learner, probe: Probe, world: World) -> str:
     )
 
 
-def finishing(run: Run, probe: Probe, world: World) -> tuple[Run, list[str]]:
-    """Return the run, with the steps that max_minutes allows, and the lines about the time and the price to its end."""
+def finishing(run: Run, probe: Probe, world: World) -> tuple[Run, int, list[str]]:
+    """Return the run with the steps that max_minutes allows, its checkpoints, and the lines about time and price to its end."""
     start_up = probe.start_up
     if run.is_timed:
         start_up += timing_seconds(run, probe.costs)
         run = with_fitting_steps(run, probe.costs, world, start_up)
     config, n_steps = run.config, run.config.max_steps - run.progress.step
     n_evaluations, n_saves = n_due(run, config.max_steps)
+    n_saves += n_by_minutes(run, probe.costs, config.max_steps)
     seconds = start_up + seconds_of(run, probe.costs, config.max_steps) + CLOSING_SECONDS
     lines = [
-        f"time    {duration(seconds)} to finish: {n_steps:,} steps in {duration(n_steps * probe.costs.step)},"
+        f"finish  in {duration(seconds)}: {n_steps:,} steps in {duration(n_steps * probe.costs.step)},"
         f" {n_evaluations:,} evaluation{'s' * (n_evaluations != 1)}, {n_saves:,} checkpoint{'s' * (n_saves != 1)}"
     ]
     if config.price_per_hour:
         cost = seconds / 3600 * config.price_per_hour
-        lines.append(f"cost    {cost:,.2f} to finish, at {config.price_per_hour:g} an hour")
-    return run, lines
+        lines.append(f"cost    {cost:,.2f} until then, at {config.price_per_hour:g} an hour")
+    return run, n_saves, lines
 
 
 def tokens_per_step(run: Run) -> float:
@@ -243,17 +248,15 @@ def data_lines(run: Run, model: GPT) -> list[str]:
     ]
 
 
-def disk_of(run: Run, model: GPT, memory: StepMemory) -> Disk:
+def disk_of(run: Run, model: GPT, memory: StepMemory, n_saves: int) -> Disk:
     """Return what the run's checkpoints take: the newest ones, the best, the one resumed from and one being written."""
     config = run.config
     weights = sum(values.numel() * values.element_size() for values in model.weights().values())
     tokenizer = (Path(config.data_dir) / TOKENIZER_FILE).stat().st_size
     there = len([*run.out_dir.glob("step_*")]) if run.out_dir.is_dir() else 0
-    _, n_saves = n_due(run, config.max_steps)
     n_kept = there + n_saves
     if config.keep_checkpoints:
-        most = config.keep_checkpoints + 2 + run.resumes
-        n_kept = max(there, most if config.checkpoint_minutes else min(most, n_kept))
+        n_kept = max(there, min(config.keep_checkpoints + 2 + run.resumes, n_kept))
     place = next(folder for folder in (run.out_dir, *run.out_dir.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     return Disk(weights + memory.optimizer + tokenizer, n_kept, there, free)

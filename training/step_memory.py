@@ -22,7 +22,7 @@ class StepMemory(NamedTuple):
     weights: int
     gradients: int
     optimizer: int  # its state: AdamW's two moments, Muon's one of a matrix
-    activations: int  # with all else that is neither of these, when a forward and backward pass holds most
+    activations: int  # and everything else alive at the peak of forward and backward
     peak: int  # at most at a time: gradients come as activations go, so it can be less than the sum
 
 
@@ -70,8 +70,10 @@ def step_memory(
     as DDP's always are. Without compilation, which only saves memory. Counts tensors, not what libraries and the memory's
     allocator need besides.
     """
+    # An Apple GPU's tensors are as large as a CPU's, and its update would ask a fake one for its value.
+    device = torch.device("cpu") if world.device.type == "mps" else world.device
     with FakeTensorMode(), LiveBytes() as live:
-        with world.device:
+        with device:
             model = GPT(config.model, attention)
             tokens = torch.zeros(micro_batch_size, config.model.block_size, dtype=torch.int64)
             skip = torch.zeros((), dtype=torch.bool)
@@ -89,7 +91,7 @@ def step_memory(
             model.zero_grad(set_to_none=True)
         live.peak = live.now
         held = weights + state + _n_bytes(gradients(model))
-        with autocast(world.device, dtype):
+        with autocast(device, dtype):
             loss, _ = objective(model, (tokens, tokens))
         loss.backward()
         activations = live.peak - held

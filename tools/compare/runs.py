@@ -60,7 +60,8 @@ class TrainedRun:
     @property
     def data_hash(self) -> str | None:
         """The hash of its data folder's manifest."""
-        return self.about.get("identity", {}).get("data")
+        found = self.about.get("identity", {}).get("data")
+        return found if isinstance(found, str) else None
 
     @property
     def sequences_per_step(self) -> int:
@@ -72,7 +73,9 @@ class TrainedRun:
     @cached_property
     def tokens_per_step(self) -> float:
         """Its batch in tokens, an average where its sequences are pairs; without its data, as if they were text."""
-        tokens = float(self.settings["block_size"])
+        if tokens_per_step := self.about.get("tokens_per_step"):
+            return float(tokens_per_step)
+        tokens = float(self.settings["block_size"])  # of a run of an earlier version
         if self.manifest and self.manifest.has_pairs:
             with contextlib.suppress(OSError, UserError):
                 data = TokenDataset(self.settings["data_dir"], "train")
@@ -150,6 +153,16 @@ def read_config(folder: Path) -> dict[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(about["config"], dict) or not isinstance(about.get("identity", {}), dict):
             raise ValueError("it holds no settings")
+        settings = settings_of(about)
+        for key, kind in {
+            "max_steps": int,
+            "batch_size": int,
+            "batch_tokens": int,
+            "block_size": int,
+            "data_dir": str,
+        }.items():
+            if not isinstance(settings[key], kind) or not settings["block_size"]:
+                raise ValueError(f"{key} is {settings[key]!r}")
     except FileNotFoundError:
         fix = f"name the folder of a run, or run {training(folder)} first"
         raise UserError(f"no {CONFIG} in {folder}, so it is no run", fix) from None

@@ -71,8 +71,8 @@ def judge(run: TrainedRun, reference: TrainedRun, config: CompareConfig) -> Verd
         return Verdict(run.name, "not compared", "no step that both evaluated")
     step = max(common)
     bits, wanted = ours[step], theirs[step]
-    if wanted is None:
-        return Verdict(run.name, "not compared", "the reference's loss is not finite", step, bits)
+    if not wanted:
+        return Verdict(run.name, "not compared", "the reference's loss is 0 or not finite", step, bits)
     tokens, usual = speed(run, step), speed(reference, step)
     speed_change = tokens / usual - 1 if tokens and usual else None
     if bits is None:
@@ -101,6 +101,9 @@ def why_not_comparable(run: TrainedRun, reference: TrainedRun) -> str:
     """Return why the validation losses of two runs are not of the same text, "" if they are."""
     if run.data_hash and run.data_hash == reference.data_hash:
         return ""
+    for unknown in (run, reference):
+        if not unknown.data_hash:
+            return f"{unknown.name} does not say what data it was trained on"
     ours, theirs = validation_text(run), validation_text(reference)
     if ours is None or theirs is None:
         missing = run if ours is None else reference

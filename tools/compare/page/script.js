@@ -11,6 +11,7 @@ const isTouch = matchMedia("(pointer: coarse)").matches;
 
 let shown = { runs: [], figures: [] };
 let unit = UNITS[0]; // of training time
+let smoothingIsChosen = false;
 const hidden = new Set(); // names of runs
 let xRange = null; // of all figures, as plotly has it: exponents on a log axis
 const yRanges = {}; // of figures that are zoomed, by key
@@ -135,8 +136,9 @@ function prepare() {
 }
 
 function show(content) {
-  if (!shown.runs.length) { // at first: as much smoothing as the records can bear
-    const most = Math.max(0, ...content.runs.map((run) => run.steps.length));
+  const most = Math.max(0, ...content.runs.map((run) => run.steps.length));
+  if (!smoothingIsChosen && most) { // as much smoothing as the records can bear
+    smoothingIsChosen = true;
     one("smoothing").value = most > 5000 ? "100" : most > 400 ? "20" : most > 50 ? "5" : "1";
   }
   shown = content;
@@ -155,26 +157,30 @@ function say(text, isError) {
 
 async function refresh() {
   try {
-    const answer = await fetch(`api/runs?since=${encodeURIComponent(version)}`);
+    const answer = await fetch(`api/runs?since=${encodeURIComponent(version)}`).catch(() => {
+      throw new Error("the server is not reached. Is it still running?");
+    });
     const content = answer.status === 204 ? null : await answer.json();
     if (!answer.ok) throw new Error(content.error.message);
     if (content) {
-      version = content.version;
       const open = new Set([...document.querySelectorAll("details[open]")].map((details) => details.id));
       one("tables").innerHTML = content.tables; // made by the server, which escapes what is a run's
       for (const id of open) if (one(id)) one(id).open = true;
       show(content);
+      version = content.version;
     }
     say(`Live: asked at ${new Date().toLocaleTimeString()}.`, false);
   } catch (error) {
-    const problem = error instanceof TypeError ? "the server is not reached. Is it still running?" : error.message;
-    say(`Not up to date: ${problem}`, true);
+    say(`Not up to date: ${error.message}`, true);
   }
   setTimeout(refresh, 1000 * REFRESH_SECONDS);
 }
 
 for (const id of ["x", "x-log", "y-log"]) one(id).addEventListener("change", resetZoom);
-one("smoothing").addEventListener("change", draw);
+one("smoothing").addEventListener("change", () => {
+  smoothingIsChosen = true;
+  draw();
+});
 one("reset").addEventListener("click", resetZoom);
 if (one("data")) show(JSON.parse(one("data").textContent));
 else refresh();
