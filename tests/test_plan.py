@@ -362,6 +362,20 @@ def test_memory_in_use_is_this_processs() -> None:
     assert memory.peak_memory(ALONE.device) >= memory.own_memory(ALONE.device) > len(block)
 
 
+def test_the_estimate_is_of_the_runs_own_step(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its micro-batch, its attention, and gradients that stay where there are several; one sequence before `auto` has chosen."""
+    run = opened(replace(config, micro_batch_size=2, attention="math"))
+    found, size = planning.estimated_memory(run, ALONE, language_model_loss)
+    arguments = (run.config, language_model_loss, ALONE, torch.float32, "math", 2)
+    assert (found, size) == (step_memory(*arguments, accumulates=True), 2)
+    assert found.peak != step_memory(*arguments, accumulates=False).peak
+    whole = planning.estimated_memory(opened(config), ALONE, language_model_loss)
+    assert whole == (memory_of(run.config), 8)
+    monkeypatch.setattr(planning, "has_own_memory", lambda _: True)
+    auto = opened(replace(config, micro_batch_size="auto"))
+    assert planning.estimated_memory(auto, ALONE, language_model_loss)[1] == 1
+
+
 def test_an_apple_gpu_is_estimated_too(config: TrainConfig) -> None:
     config = opened(config).config
     assert memory_of(config, World(0, 1, torch.device("mps"))) == memory_of(config)
