@@ -126,6 +126,10 @@ def read_item(form: Format, row: Any, place: str) -> Item:
         if not FITS[kind](row[key]):
             raise UserError(f"{place}: {key} is {row[key]!r:.40}", f"it must be {kind}")
     item = form.item(row)
+    if form.kind == "choice" and len(item.choices) < 2:
+        raise UserError(f"{place}: it has {len(item.choices)} choices", "write at least two")
+    if form.item is lambada and not item.context.strip():
+        raise UserError(f"{place}: {row['text']!r:.40} has no word before its last", "write a longer text")
     if item.answer >= len(item.choices):
         raise UserError(f"{place}: the right choice is {item.answer}, of {len(item.choices)}", "count from 0")
     if not all(text.strip() for text in item.choices):

@@ -11,6 +11,7 @@ from evaluation import likelihood
 from evaluation.journal import Journal, Rows
 from evaluation.likelihood import Request
 from model import GPT
+from system.errors import say
 from system.progress import tracked
 from system.world import World
 
@@ -39,6 +40,8 @@ def score(
     lengths = [len(requests[number].tokens) for number in left]
     every = list(likelihood.batches(lengths, likelihood.tokens_at_once(world.device)))
     groups = [every[first : first + world.size] for first in range(0, len(every), world.size)]
+    if done:
+        say(f"resuming: {len(done):,} of {len(requests):,} texts are scored")
     new: Rows = {}  # not in the journal yet
     written = time.monotonic()
     for group in tracked(groups, doing, world.is_main):  # a batch for each process

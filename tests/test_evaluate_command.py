@@ -223,7 +223,9 @@ def test_a_stop_costs_what_was_not_scored_yet(
     with pytest.raises(KeyboardInterrupt):
         evaluated(capsys, **settings)
     calls, stop_at = 0, -1
-    assert evaluated(capsys, **settings) == lines
+    resumed = evaluated(capsys, **settings)
+    assert [line for line in resumed if not line.startswith("resuming: ")] == lines
+    assert re.fullmatch(r"resuming: \d+ of \d+ texts are scored", resumed[1])
     assert calls == 1
     calls = 0
     assert evaluated(capsys, **settings) == lines  # it ended well before: nothing is left of it
@@ -365,6 +367,10 @@ def test_what_does_not_fit_the_models(
         evaluated(capsys, checkpoint=both, eval_windows=5)
     with pytest.raises(ValueError, match="n_shots=2: is about tasks, and tasks is empty"):
         EvaluateConfig(n_shots=2)
+    with pytest.raises(ValueError, match="kernel=fbgemm: is of 8-bit weights: add --quantize=int8"):
+        EvaluateConfig(kernel="fbgemm")
+    with pytest.raises(ValueError, match="checkpoint=a, a: must name each model once"):
+        EvaluateConfig(checkpoint="a, a")
     with pytest.raises(ValueError, match="checkpoint=a,,b: must be a name, or several with commas between"):
         EvaluateConfig(checkpoint="a,,b")
     with pytest.raises(

@@ -201,7 +201,7 @@ def test_a_run_under_way_is_left_as_it_is(config: TrainConfig, planned: Planned)
         lines = planned(replace(longer, plan=True, price_per_hour=36.0))
     assert contents(out_dir) == before
     assert "left: 5 steps = 640 tokens" in lines["tokens"]
-    assert lines["cost"].endswith(" until then, at 36 an hour")
+    assert lines["cost"].endswith(" until then, at 36 an hour for all machines together")
     assert "10 steps: " in lines["probe"]
     notes = opened(replace(longer, plan=True, price_per_hour=36.0)).notes
     assert notes == [], "these are not settings that change"
@@ -227,12 +227,14 @@ def test_errors_are_those_of_training(config: TrainConfig, tmp_path: Path) -> No
         plan(replace(config, micro_batch_size=3))
     with pytest.raises(ValueError, match=r"price_per_hour=-1.0: must not be below 0"):
         replace(config, price_per_hour=-1.0)
+    with pytest.raises(ValueError, match=r"price_per_hour=2.0: only --plan prints a cost: add it"):
+        replace(config, price_per_hour=2.0)
     with pytest.raises(ValueError, match=r"overwrite=True: must not be combined with plan=True"):
         replace(config, plan=True, overwrite=True)
 
 
 def test_time_and_price_are_of_all_that_is_left(config: TrainConfig) -> None:
-    run = opened(replace(config, price_per_hour=2.0))
+    run = opened(replace(config, plan=True, price_per_hour=2.0))
     probe = Probe(n_steps=10, costs=Costs(step=60.0, evaluation=600.0, save=300.0), start_up=898.0, peak=0)
     seconds = 10 * 60 + 2 * 600 + 2 * 300 + 898 + budget.CLOSING_SECONDS
     assert seconds == 3300
@@ -240,7 +242,7 @@ def test_time_and_price_are_of_all_that_is_left(config: TrainConfig) -> None:
         2,
         [
             "finish  in 55m 00s: 10 steps in 10m 00s, 2 evaluations, 2 checkpoints",
-            "cost    1.83 until then, at 2 an hour",
+            "cost    1.83 until then, at 2 an hour for all machines together",
         ],
     )
     often = opened(replace(config, checkpoint_minutes=5.0, max_steps=1000, keep_checkpoints=0))
@@ -309,13 +311,22 @@ def test_likely_mistakes_are_warned_of_with_a_fix(config: TrainConfig) -> None:
 def test_a_run_that_does_not_fit_in_memory_is_not_tried(
     config: TrainConfig, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "device_memory", lambda _: 2**20)
+    memory_found = memory_of(opened(config).config)
+    fixed = memory_found.weights + memory_found.gradients + memory_found.optimizer
+    monkeypatch.setattr(planning, "own_memory", lambda _: 0)
+    monkeypatch.setattr(planning, "device_memory", lambda _: fixed + 2**10)
     monkeypatch.delattr(planning, "build_learner")
     lines = planned(config)
-    fix = "use --micro_batch_size=4; no step was timed"
-    assert lines["WARNING"] == f"micro_batch_size=8: does not fit in the memory of cpu: {fix}"
-    assert lines["peak"].endswith("; 1.0 MiB available on cpu")
-    assert not {"probe", "finish"} & set(lines)
+    assert (
+        lines["WARNING"] == "micro_batch_size=8: does not fit in the memory of cpu: use --micro_batch_size=4"
+    )
+    assert lines["finish"] == "not known, as no step was timed"
+    assert "probe" not in lines
+    monkeypatch.setattr(planning, "device_memory", lambda _: fixed)
+    lines, size = planned(config), memory.in_words(fixed)
+    need = f"weights, gradients and optimizer need {size}, cpu has {size}"
+    assert lines["WARNING"] == f"{need}: use a smaller network"
+    assert lines["peak"].endswith(f"; {size} available on cpu")
     monkeypatch.undo()
     monkeypatch.setattr(planning, "device_memory", lambda _: 2**20)
     monkeypatch.setattr(planning, "has_own_memory", lambda _: True)  # which says itself that it is full

@@ -127,6 +127,8 @@ class TrainConfig:
         if self.sequences_per_step > LARGEST_BATCH:
             found = f"batch_size={self.batch_size}, batch_tokens={self.batch_tokens}"
             raise ValueError(f"{found}: must be at most {LARGEST_BATCH} sequences")
+        if self.price_per_hour and not self.plan:
+            raise ValueError(f"price_per_hour={self.price_per_hour}: only --plan prints a cost: add it")
         if self.plan and self.overwrite:
             fix = "leave out --overwrite, and set another --out_dir to plan a new run"
             raise ValueError(

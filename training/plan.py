@@ -28,7 +28,6 @@ from training.budget import (
     timing_seconds,
     with_fitting_steps,
 )
-from training.choices import choose_attention
 from training.config import TrainConfig
 from training.learner import Learner, build_learner, make_validation
 from training.log import announce, header, size_of
@@ -104,8 +103,8 @@ def plan(config: TrainConfig, objective: Objective = language_model_loss) -> Non
         run, n_saves, closing = finishing(run, probe, world)
     else:
         n_saves = n_due(run, run.config.max_steps)[1]
-        share, _ = share_batch(run.config, world.size)
-        warnings.append(f"{no_memory(world.device, micro_batch_size, share)}; no step was timed")
+        warnings.append(too_large(memory, available - own, run, micro_batch_size, world))
+        closing = ["finish  not known, as no step was timed"]
     disk = disk_of(run, model, memory, n_saves)
     warnings += warnings_about(run, disk)
     tell(
@@ -134,7 +133,10 @@ def parameters_by_part(model: GPT) -> dict[str, int]:
 
 
 def estimated_memory(run: Run, world: World, objective: Objective) -> tuple[StepMemory, int]:
-    """Return the memory that a step will take, and its micro-batch: a single sequence where `auto` has yet to choose."""
+    """Return the memory that a step will take, and its micro-batch: a single sequence where `auto` has yet to choose.
+
+    Where attention=auto times the choices, which takes memory, the estimate is of torch's own attention.
+    """
     config, device = run.config, world.device
     hardware.be_deterministic(
         device
@@ -143,11 +145,23 @@ def estimated_memory(run: Run, world: World, objective: Objective) -> tuple[Step
     share, micro_batch_size = share_batch(config, world.size)
     if config.micro_batch_size == "auto" and has_own_memory(device):
         micro_batch_size = 1
+    attention = "sdpa" if config.attention == "auto" else config.attention
     with announced("estimating the memory of a step", world.is_main), memory_for(device):
-        attention = choose_attention(run, world, dtype, micro_batch_size)
         accumulates = micro_batch_size < share
         found = step_memory(config, objective, world, dtype, attention, micro_batch_size, accumulates)
     return found, micro_batch_size
+
+
+def too_large(memory: StepMemory, available: int, run: Run, micro_batch_size: int, world: World) -> str:
+    """Return the warning that a step does not fit in memory."""
+    fixed = memory.weights + memory.gradients + memory.optimizer
+    if fixed < available:
+        share, _ = share_batch(run.config, world.size)
+        return str(no_memory(world.device, micro_batch_size, share))
+    need = (
+        f"weights, gradients and optimizer need {in_words(fixed)}, {world.device} has {in_words(available)}"
+    )
+    return f"{need}: use a smaller network"
 
 
 def probed(run: Run, learner: Learner, world: World, objective: Objective, began: float) -> Probe:
@@ -218,7 +232,9 @@ def finishing(run: Run, probe: Probe, world: World) -> tuple[Run, int, list[str]
     ]
     if config.price_per_hour:
         cost = seconds / 3600 * config.price_per_hour
-        lines.append(f"cost    {cost:,.2f} until then, at {config.price_per_hour:g} an hour")
+        lines.append(
+            f"cost    {cost:,.2f} until then, at {config.price_per_hour:g} an hour for all machines together"
+        )
     return run, n_saves, lines
 
 

@@ -134,6 +134,8 @@ def read_runs(folders: Sequence[Path]) -> list[TrainedRun]:
 
 def read_run(folder: Path) -> TrainedRun:
     """Read a run. Raises UserError if there is none, or if a file of it is corrupt."""
+    if not folder.is_dir() and "," in folder.name:
+        raise UserError(f"no folder {folder}", "put spaces between runs, not commas")
     if not folder.is_dir():
         raise UserError(f"no folder {folder}", f"name the folder of a run, or run {training(folder)} first")
     about = read_config(folder)

@@ -6,7 +6,7 @@ from tools.aligned import aligned
 from tools.compare.runs import TrainedRun
 from tools.compare.verdict import Verdict
 
-COLUMNS = "run,verdict,bits/byte,reference,change,at step,tokens/s,change,steps,state,note".split(",")
+COLUMNS = "run,verdict,bits/byte,reference,change,at step,last,tokens/s,change,steps,state,note".split(",")
 
 
 def row(run: TrainedRun, verdict: Verdict, now: float) -> list[str]:
@@ -18,12 +18,19 @@ def row(run: TrainedRun, verdict: Verdict, now: float) -> list[str]:
         number(verdict.reference_bits, ".4f"),
         percent(verdict.bits_change),
         number(verdict.step, ","),
+        number(last(run), ".4f"),
         number(verdict.tokens_per_second, ",.0f"),
         percent(verdict.speed_change),
         f"{run.step:,}/{run.settings['max_steps']:,}",
         run.state(now),
         verdict.reason,
     ]
+
+
+def last(run: TrainedRun) -> float | None:
+    """Return the bits per byte of a run's last evaluation."""
+    evaluated = run.evaluated()
+    return evaluated[max(evaluated)] if evaluated else None
 
 
 def number(value: float | None, form: str) -> str:

@@ -28,7 +28,7 @@ class EvaluateConfig:
     n_shots: int = 0  # solved items before each
     contamination: bool = False  # also count the items that the training text of data_dir has
     quantize: Quantize = "none"  # int8: also with 8-bit weights, as sample.py has them
-    kernel: Kernel = "torch"  # of the linear layers then; some round more than others
+    kernel: Kernel = "torch"  # of the layers with 8-bit weights; some round activations too
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     precision: Precision = "auto"  # of matrix multiplications
 
@@ -44,6 +44,10 @@ class EvaluateConfig:
         if self.kernel == "auto":
             fix = "name one, such as the one that sample.py prints"
             raise ValueError(f"kernel=auto: is chosen by timing, and an evaluation must be repeatable: {fix}")
+        if self.kernel != "torch" and self.quantize == "none":
+            raise ValueError(f"kernel={self.kernel}: is of 8-bit weights: add --quantize=int8")
+        if len(set(self.checkpoints)) < len(self.checkpoints):
+            raise ValueError(f"checkpoint={self.checkpoint}: must name each model once")
         if not all(self.checkpoints):
             raise ValueError(f"checkpoint={self.checkpoint}: must be a name, or several with commas between")
 

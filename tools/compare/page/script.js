@@ -165,7 +165,7 @@ async function refresh() {
     if (content) {
       const open = new Set([...document.querySelectorAll("details[open]")].map((details) => details.id));
       one("tables").innerHTML = content.tables; // made by the server, which escapes what is a run's
-      for (const id of open) if (one(id)) one(id).open = true;
+      if (shown.runs.length) for (const details of document.querySelectorAll("details")) details.open = open.has(details.id);
       show(content);
       version = content.version;
     }
