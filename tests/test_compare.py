@@ -396,6 +396,7 @@ def resize(browser: Any, width: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 def test_a_browser_draws_the_figures(made: Made, browser: Any, tmp_path: Path) -> None:
     """Axes, smoothing, hiding, zooming; a narrow screen; nothing is requested, and no error is logged."""
     from selenium.webdriver.common.by import By
@@ -439,6 +440,7 @@ def test_a_browser_draws_the_figures(made: Made, browser: Any, tmp_path: Path) -
 
 
 @pytest.mark.long
+@pytest.mark.thorough
 def test_a_live_page_shows_new_records_and_keeps_what_was_chosen(made: Made, browser: Any) -> None:
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
