@@ -217,10 +217,14 @@ def test_an_interrupted_run_may_save(tmp_path: Path, monkeypatch: pytest.MonkeyP
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        runs.train([], log)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runs.train([], log)
+    finally:
+        signal.signal(signal.SIGINT, before)
     thread.join()
     ready, received, saved = log.read_text().split()
     assert (ready, saved) == ("ready", "saved")
