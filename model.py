@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 
 from model_config import Attention, GPTConfig
 
@@ -25,6 +26,10 @@ IGNORED = -1  # a target that the loss leaves out
 
 CHUNK_ROWS, CHUNK_ROWS_OF_GPU = 512, 4096  # tokens whose logits exist at a time
 FUSED_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION]
+PADDED = (
+    "transformer.wte.weight",
+    "lm_head.weight",
+)  # parameters with a row for each token, and rows of padding
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -303,6 +308,10 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
+    """A layer. If it `recomputes`, backward computes its activations again instead of keeping them (https://arxiv.org/abs/1604.06174)."""
+
+    recomputes = False
+
     def __init__(self, config: GPTConfig, attention: Attention) -> None:
         super().__init__()
         self.ln_1 = make_norm(config, config.n_embd)
@@ -311,6 +320,13 @@ class Block(nn.Module):
         self.mlp = MLP(config)
 
     def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: LayerCache | None = None
+    ) -> Tensor:
+        if self.recomputes and torch.is_grad_enabled():
+            return checkpoint(self.compute, x, rotary, past, use_reentrant=False)
+        return self.compute(x, rotary, past)
+
+    def compute(
         self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: LayerCache | None = None
     ) -> Tensor:
         x = x + self.attn(self.ln_1(x), rotary, past)
@@ -437,15 +453,25 @@ class GPT(nn.Module):
         if self.config.tie_embeddings:
             self.lm_head.weight = self.transformer.wte.weight
         for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            elif parameter.ndim == 1:
-                nn.init.ones_(parameter)
-            else:
-                scale = math.sqrt(2 * self.config.n_layer) if name.endswith("c_proj.weight") else 1.0
-                nn.init.normal_(parameter, std=0.02 / scale)
-        for embedding in (self.transformer.wte.weight, self.lm_head.weight):
-            embedding[self.config.vocab_size :].zero_()
+            self.init_weight(name, parameter)
+
+    def init_weight(self, name: str, parameter: Tensor) -> None:
+        """Draw one parameter. In the order of `named_parameters`, they get the values of `init_weights`."""
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif parameter.ndim == 1:
+            nn.init.ones_(parameter)
+        else:
+            scale = math.sqrt(2 * self.config.n_layer) if name.endswith("c_proj.weight") else 1.0
+            nn.init.normal_(parameter, std=0.02 / scale)
+        if name in PADDED:
+            parameter[self.config.vocab_size :].zero_()
+
+    def recompute_activations(self, recomputes: bool) -> None:
+        """Let backward compute the layers' activations again, instead of keeping them."""
+        for block in self.transformer.h:
+            assert isinstance(block, Block)
+            block.recomputes = recomputes
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile in place; on a CPU all but the loss, whose many chunks the compiler would unroll."""
@@ -482,29 +508,40 @@ class GPT(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """Return the parameters by name, as views without the vocabulary's padding; tied ones occur once."""
-        padded = {"transformer.wte.weight", "lm_head.weight"}
         rows = self.config.vocab_size
         return {
-            name: parameter.detach()[:rows] if name in padded else parameter.detach()
+            name: parameter.detach()[:rows] if name in PADDED else parameter.detach()
             for name, parameter in self.named_parameters()
         }
 
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of `weights()`, also of a model whose parameters are sharded over processes."""
+        shapes = {name: tuple(parameter.shape) for name, parameter in self.named_parameters()}
+        return {
+            name: (self.config.vocab_size, *shape[1:]) if name in PADDED else shape
+            for name, shape in shapes.items()
+        }
+
+    def check_shapes(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        """Raise ValueError unless these are the names and shapes of this model's weights."""
+        own = self.weight_shapes()
+        if own.keys() != shapes.keys():
+            missing, left_over = sorted(own.keys() - shapes.keys()), sorted(shapes.keys() - own.keys())
+            raise ValueError(f"the weights do not match the model: missing {missing}, unexpected {left_over}")
+        for name, expected in own.items():
+            if shapes[name] != expected:
+                raise ValueError(f"{name} has shape {shapes[name]}: the model needs {expected}")
+
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Copy in the result of another model's `weights()`; raise ValueError if names or shapes differ."""
-        own = self.weights()
-        if own.keys() != weights.keys():
-            missing, left_over = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-            raise ValueError(f"the weights do not match the model: missing {missing}, unexpected {left_over}")
-        for name, parameter in own.items():
-            if parameter.shape != weights[name].shape:
-                found, expected = tuple(weights[name].shape), tuple(parameter.shape)
-                raise ValueError(f"{name} has shape {found}: the model needs {expected}")
+        self.check_shapes({name: tuple(weight.shape) for name, weight in weights.items()})
+        for name, parameter in self.weights().items():
             parameter.copy_(weights[name])
 
     def n_params(self, embeddings: bool = True) -> int:
         """Count parameters, without the vocabulary's padding; embeddings=False leaves out wte, wpe and lm_head."""
-        tables = () if embeddings else ("transformer.wte.weight", "transformer.wpe.weight", "lm_head.weight")
-        return sum(weight.numel() for name, weight in self.weights().items() if name not in tables)
+        tables = () if embeddings else (*PADDED, "transformer.wpe.weight")
+        return sum(math.prod(shape) for name, shape in self.weight_shapes().items() if name not in tables)
 
     def flops_per_token(self, T: int) -> int:
         """Count floating-point operations per trained token (forward + backward) in sequences of T tokens.

@@ -26,8 +26,9 @@ from checkpointing.checkpoint import Progress
 from evaluation.losses import Objective, language_model_loss
 from system.errors import run_command
 from system.hardware import autocast
+from system.parallel import clear_gradients, sync_gradients
 from system.signals import Signals, ignore_signals
-from system.world import World, clear_gradients, start_world, sync_gradients
+from system.world import World, start_world
 from training.autopsy import stop_at, write_skipped_batch
 from training.batches import micro_batches
 from training.budget import within_minutes

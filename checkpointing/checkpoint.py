@@ -1,7 +1,8 @@
 """Checkpoints: written whole or not at all, self-describing, and nothing in them is ever executed.
 
-A checkpoint is a folder `step_00001000/`: weights and optimizer state as safetensors, checkpoint.json, tokenizer.json. The
-pointer files `last` and `best` beside it name two of them. The rest of a run's folder is in training/run.py.
+A checkpoint is a folder `step_00001000/`: weights and optimizer state as safetensors (sharded.py), checkpoint.json,
+tokenizer.json. The pointer files `last` and `best` beside it name two of them. The rest of a run's folder is in
+training/run.py.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from checkpointing.tensors import load_tensors
+from checkpointing import sharded
+from checkpointing.sharded import OPTIMIZER, OTHER, SHARD_NAME, WEIGHTS
 from corpus.tokenizer import Tokenizer
 from model import GPT, GPTConfig
 from system.errors import UserError, how_to_resume
@@ -29,18 +32,14 @@ from system.files import (
     reject_lfs_pointer,
     replace_file,
 )
+from system.parallel import first_row, own, shard_place, sharded_like
 from system.recipes import training
+from system.world import SideChannel
 
-FORMAT_VERSION = 2
+FORMAT_VERSION, SHARDED_VERSION = 2, 3
 NAME = re.compile(r"step_\d+")
-READABLE = (1, 2)  # format 1 had no hash of checkpoint.json itself
-WEIGHTS, OPTIMIZER, TOKENIZER, INFO = (
-    "model.safetensors",
-    "optimizer.safetensors",
-    "tokenizer.json",
-    "checkpoint.json",
-)
-OTHER = "choose another checkpoint"
+READABLE = (1, 2, 3)  # format 1 had no hash of checkpoint.json itself
+TOKENIZER, INFO = "tokenizer.json", "checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -79,32 +78,96 @@ def save(
     about: dict[str, Any],
     keep: int,
     protected: Path | None = None,
+    channel: SideChannel | None = None,
 ) -> Path:
     """Write the checkpoint of `progress.step`, point `last` (and `best`) to it, remove old ones; return its folder.
 
     `about` is added to checkpoint.json: config, versions, the data's hash. The `keep` newest are kept (0: all), the best,
-    and the `protected` one. A reader, or a run killed at any moment, sees a whole checkpoint or none. Raises UserError if
-    it cannot be written.
+    and the `protected` one. A reader, or a run killed at any moment, sees a whole checkpoint or none. With a `channel`, all
+    processes call this, each writes its shard, and the main one does the rest. Raises UserError, in all of them, if it
+    cannot be written.
     """
     folder = folder_of(out_dir, progress.step)
     partial = folder.with_suffix(".tmp")
-    for abandoned in out_dir.glob("step_*.tmp"):  # by killed runs
-        shutil.rmtree(abandoned, ignore_errors=True)
+    files = sharded.own_tensors(model, optimizer)
+    is_main = channel is None or channel.is_main
     try:
-        _write_files(partial, model, optimizer, tokenizer, {**asdict(progress), **about})
-        if _name(out_dir, "best") == folder.name:
-            (out_dir / "best").unlink()
-        shutil.rmtree(folder, ignore_errors=True)  # from before the run went back to an earlier checkpoint
-        partial.rename(folder)
-        flush_to_disk(out_dir)
-        _point(out_dir, "best", _best(folder))
-        _point(out_dir, "last", folder)  # at the end: if killed before, the step is done again
-        _remove_old(folder, keep, protected)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        fix = f"make room, then {how_to_resume()}"
-        raise UserError(f"cannot write {folder} ({error})", fix) from None
+        with _writing(folder, channel):
+            if is_main:
+                for abandoned in out_dir.glob("step_*.tmp"):  # by killed runs
+                    shutil.rmtree(abandoned, ignore_errors=True)
+                partial.mkdir(parents=True)
+        with _writing(folder, channel):
+            hashes = _write_tensors(partial, files)
+        count = shard_place(next(model.parameters())).n_shards
+        hashes = _all_hashes(hashes, count, channel) if channel else hashes
+        with _writing(folder, channel):
+            if is_main:
+                version = FORMAT_VERSION if count == 1 else SHARDED_VERSION
+                info = {"format_version": version, **asdict(progress), **about, "model": asdict(model.config)}
+                _write_rest(partial, tokenizer, info, hashes)
+                _publish(partial, folder, keep, protected)
+    except UserError:
+        if is_main:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
     return folder
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, channel: SideChannel | None) -> Iterator[None]:
+    """Raise UserError for a disk that does not take a checkpoint, in all processes if one of them finds it so."""
+    with channel.all_or_none("save") if channel else contextlib.nullcontext():
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            fix = f"make room, then {how_to_resume()}"
+            raise UserError(f"cannot write {folder} ({error})", fix) from None
+
+
+def _write_tensors(partial: Path, files: dict[str, dict[str, torch.Tensor]]) -> dict[str, str]:
+    """Write this process's tensors; return the files' hashes by name."""
+    hashes = {}
+    for name, tensors in files.items():
+        save_file(tensors, partial / name)
+        flush_to_disk(partial / name)
+        hashes[name] = file_hash(partial / name)
+    return hashes
+
+
+def _all_hashes(own: dict[str, str], count: int, channel: SideChannel) -> dict[str, str]:
+    """Return the hashes of all shards' files, of which each process knows its own."""
+    names = [name for pair in sharded.shard_names(count) for name in pair]
+    digests = torch.zeros(len(names), 32, dtype=torch.int32)
+    for name, digest in own.items():
+        digests[names.index(name)] = torch.tensor(list(bytes.fromhex(digest)), dtype=torch.int32)
+    channel.sum(digests)
+    return {name: bytes(row).hex() for name, row in zip(names, digests.tolist(), strict=True)}
+
+
+def _write_rest(partial: Path, tokenizer: Tokenizer, info: dict[str, Any], hashes: dict[str, str]) -> None:
+    """Write the tokenizer, and checkpoint.json with the hashes of all files."""
+    tokenizer.save(partial / TOKENIZER)
+    hashes = {**hashes, TOKENIZER: file_hash(partial / TOKENIZER)}
+    info = {**info, "tokenizer_hash": tokenizer.hash, "sha256": hashes}
+    info["sha256"][INFO] = _hash_of_others(info)
+    (partial / INFO).write_text(json.dumps(info, indent=2) + "\n")
+    open_to_readers(partial)
+    for file in (partial / TOKENIZER, partial / INFO, partial):
+        flush_to_disk(file)
+
+
+def _publish(partial: Path, folder: Path, keep: int, protected: Path | None) -> None:
+    """Give a whole checkpoint its name, point `last` (and `best`) to it, and remove old ones."""
+    out_dir = folder.parent
+    if _name(out_dir, "best") == folder.name:
+        (out_dir / "best").unlink()
+    shutil.rmtree(folder, ignore_errors=True)  # from before the run went back to an earlier checkpoint
+    partial.rename(folder)
+    flush_to_disk(out_dir)
+    _point(out_dir, "best", _best(folder))
+    _point(out_dir, "last", folder)  # at the end: if killed before, the step is done again
+    _remove_old(folder, keep, protected)
 
 
 def set_aside(out_dir: Path, newest_trusted: Path | None) -> None:
@@ -128,27 +191,6 @@ def _point(out_dir: Path, pointer: str, folder: Path | None) -> None:
         (out_dir / pointer).unlink(missing_ok=True)
     elif _name(out_dir, pointer) != folder.name:
         replace_file(out_dir / pointer, folder.name + "\n")
-
-
-def _write_files(
-    partial: Path, model: GPT, optimizer: torch.optim.Optimizer, tokenizer: Tokenizer, info: dict[str, Any]
-) -> None:
-    partial.mkdir(parents=True)
-    save_file(model.weights(), partial / WEIGHTS)
-    save_file(_optimizer_tensors(model, optimizer), partial / OPTIMIZER)
-    tokenizer.save(partial / TOKENIZER)
-    info = {
-        "format_version": FORMAT_VERSION,
-        **info,
-        "model": asdict(model.config),
-        "tokenizer_hash": tokenizer.hash,
-        "sha256": {name: file_hash(partial / name) for name in (WEIGHTS, OPTIMIZER, TOKENIZER)},
-    }
-    info["sha256"][INFO] = _hash_of_others(info)
-    (partial / INFO).write_text(json.dumps(info, indent=2) + "\n")
-    open_to_readers(partial)
-    for file in (*partial.iterdir(), partial):
-        flush_to_disk(file)
 
 
 def _hash_of_others(info: dict[str, Any]) -> str:
@@ -287,10 +329,12 @@ def read_checked(folder: Path, optimizer: bool = True) -> dict[str, Any]:
     """
     info = read_info(folder)
     for name, expected in info["sha256"].items():
-        if name == INFO or (name == OPTIMIZER and not optimizer):
+        if name == INFO or (name.startswith(Path(OPTIMIZER).stem) and not optimizer):
             continue
         if not (folder / name).is_file():
-            raise UserError(f"{folder}: {name} is missing", OTHER)
+            shard = SHARD_NAME.fullmatch(name)
+            whose = f", which rank {shard[2]} wrote," if shard else ""
+            raise UserError(f"{folder}: {name}{whose} is missing", OTHER)
         if file_hash(folder / name) != expected:
             reject_lfs_pointer(folder / name)
             raise UserError(f"{folder}: {name} is corrupt (its sha256 differs)", OTHER)
@@ -319,45 +363,35 @@ def _changed_code(info: dict[str, Any]) -> str:
 
 
 def load_weights(folder: Path, model: GPT) -> None:
-    """Copy a checkpoint's weights into the model; raise UserError if names or shapes differ.
+    """Copy a checkpoint's weights into the model, or into this process's shard of it; raise UserError if names or shapes differ.
 
     If the model has fewer learned positions than the weights, it gets the first ones.
     """
-    weights = _load_tensors(folder / WEIGHTS)
-    positions = weights.get("transformer.wpe.weight")
+    stored = sharded.read_stored(folder, WEIGHTS)
+    shapes = {name: tensor.shape for name, tensor in stored.items()}
+    positions = shapes.get("transformer.wpe.weight")
     if positions is not None:
-        weights["transformer.wpe.weight"] = positions[: model.config.block_size]
+        shapes["transformer.wpe.weight"] = (min(positions[0], model.config.block_size), *positions[1:])
     try:
-        model.load_weights(weights)
+        model.check_shapes(shapes)
     except ValueError as error:
-        raise UserError(f"{folder / WEIGHTS}: {error}: {_changed_code(read_info(folder))}") from None
+        found = f"{sharded.files_of(folder, WEIGHTS)[0]}: {error}"
+        raise UserError(f"{found}: {_changed_code(read_info(folder))}") from None
+    for name, rows in sharded.own_weights(model).items():
+        rows.values.copy_(stored[name].rows(rows.first, len(rows.values)))
 
 
 def load_optimizer(folder: Path, model: GPT, optimizer: torch.optim.Optimizer) -> None:
     """Load a checkpoint's optimizer state, parameter by parameter."""
-    tensors = _load_tensors(folder / OPTIMIZER)
     parameters = dict(model.named_parameters())
-    for key, tensor in tensors.items():
+    for key, stored in sharded.read_stored(folder, OPTIMIZER).items():
         name, _, entry = key.rpartition("/")
         if name not in parameters:
             raise UserError(f"{folder / OPTIMIZER}: state of {name}, which this model does not have")
         parameter = parameters[name]
-        optimizer.state[parameter][entry] = tensor.to(parameter.device, copy=True)
-
-
-def _optimizer_tensors(model: GPT, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}/{entry}": tensor
-        for name, parameter in model.named_parameters()
-        for entry, tensor in optimizer.state[parameter].items()
-    }
-
-
-def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_tensors(path)
-    except (OSError, SafetensorError) as error:
-        raise cannot_read(path, error, OTHER) from None
+        rows = stored.rows(first_row(parameter), len(own(parameter)))
+        state = rows.to(parameter.device, copy=True)
+        optimizer.state[parameter][entry] = sharded_like(parameter, state) if state.dim() else state
 
 
 def _all(out_dir: Path) -> list[Path]:

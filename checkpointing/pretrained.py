@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from checkpointing import checkpoint, foreign, huggingface_config, huggingface_weights
+from checkpointing.sharded import own_weights
 from corpus import tokenizer_json
 from corpus.tokenizer import TOKENIZER_FILE, Tokenizer
 from corpus.tokenizer_json import GENERATION_CONFIG
@@ -49,17 +50,18 @@ class Pretrained:
         return load_model(self, torch_device, dtype).eval(), tokenizer, dtype
 
     def load_weights(self, model: GPT) -> None:
-        """Copy the weights into a model; raise UserError if names or shapes differ.
+        """Copy the weights into a model, or into this process's shard of it; raise UserError if names or shapes differ.
 
         If the model has fewer learned positions than the weights, it gets the first ones.
         """
         if self.is_ours:
             checkpoint.load_weights(self.folder, model)
             return
-        own, tensors = model.weights(), huggingface_weights.read_tensors(self.folder)
+        own, tensors = own_weights(model), huggingface_weights.read_tensors(self.folder)
         try:
             for name, weight in huggingface_weights.from_huggingface(self.config, tensors):
-                own[name].copy_(weight[: len(own[name])])
+                rows = own[name]
+                rows.values.copy_(weight[rows.first : rows.first + len(rows.values)])
         except ValueError as error:
             raise UserError(f"{self.folder}: {error}") from None
 

@@ -25,7 +25,7 @@ class Request(NamedTuple):
         return sum(self.parts)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def score(model: GPT, requests: Sequence[Request], dtype: torch.dtype) -> list[np.ndarray]:
     """Return for each request the log-likelihood of each of its parts, in nats, and whether it is the model's greedy choice.
 

@@ -38,7 +38,7 @@ def language_model_loss(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]
     return model(inputs, targets), (targets != IGNORED).sum()
 
 
-@torch.inference_mode()
+@torch.no_grad()  # inference mode would spoil what a sharded model gathers for training
 def evaluate(
     model: GPT,
     data: TokenDataset,
@@ -59,7 +59,8 @@ def evaluate(
     """
     began = time.perf_counter()
     own = starts[world.rank :: world.size]
-    firsts = range(0, len(own), micro_batch_size)
+    # As many passes in all processes, since they gather a sharded model together.
+    firsts = range(0, -(-len(starts) // world.size), micro_batch_size)
     # In one tensor: small ones that stay would lie between large freed ones, whose memory a CPU could then not reuse.
     sums = torch.zeros(len(firsts), 2, device=world.device)  # of losses and of counts
     n_bytes, damage = 0, ""
@@ -67,13 +68,16 @@ def evaluate(
     try:
         for row, first in enumerate(tracked(firsts, f"evaluating {len(starts)} sequences", world.is_main)):
             own_starts = own[first : first + micro_batch_size]
-            inputs, targets = batch(data, own_starts, model.config.block_size, cut=not one_shape)
+            inputs = targets = np.zeros((0, model.config.block_size), dtype=np.int64)
+            if not damage and len(own_starts):
+                try:
+                    inputs, targets = batch(data, own_starts, model.config.block_size, cut=not one_shape)
+                except CorruptShard as error:
+                    damage = error.problem
             n_bytes += int(token_bytes[targets[targets != IGNORED]].sum())
             with hardware.autocast(world.device, dtype):
                 loss, count = objective(model, _full_batch(inputs, targets, micro_batch_size, world.device))
             sums[row] = torch.stack([loss, count])
-    except CorruptShard as error:
-        damage = error.problem
     finally:
         model.train()
     own_sums = torch.cat([sums.cpu().double().sum(dim=0), torch.tensor([n_bytes, damage != ""])])

@@ -45,8 +45,12 @@ def score(
     new: Rows = {}  # not in the journal yet
     written = time.monotonic()
     for group in tracked(groups, doing, world.is_main):  # a batch for each process
-        own = [left[place] for batch in group[world.rank : world.rank + 1] for place in batch]
+        own = [
+            left[place] for place in group[world.rank % len(group)]
+        ]  # none idle: they gather a sharded model together
         found = likelihood.score(model, [requests[number] for number in own], dtype)
+        if world.rank >= len(group):  # another process has the same
+            own, found = [], []
         numbers = [left[place] for batch in group for place in batch]
         new |= _shared(dict(zip(own, found, strict=True)), numbers, requests, world)
         if journal and time.monotonic() - written > JOURNAL_SECONDS:

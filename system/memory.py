@@ -33,18 +33,33 @@ def own_memory(device: torch.device) -> int:
 def device_memory(device: torch.device) -> int:
     """Return the bytes that this process can have: what is free on its GPU, or its part of the machine's memory.
 
-    The processes of a machine share a CPU's memory, of which a container may have less than all. 0 where it is not known.
+    0 where it is not known.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device)
+    return total_memory(device)
+
+
+def total_memory(device: torch.device) -> int:
+    """Return the bytes of a GPU, or this process's part of the machine's memory, whether in use or not; 0 where not known.
+
+    The processes of a machine share a CPU's memory, of which a container may have less than all.
+    """
+    if device.type == "cuda":
+        total: int = torch.cuda.get_device_properties(device).total_memory
+        return total
     if device.type != "cpu" or not hasattr(os, "sysconf"):
         return 0
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([pages, *_limits(_text(Path("/proc/self/cgroup")))]) // (processes_per_node() or 1)
+
+
+def processes_per_node() -> int:
+    """Return how many processes train on this machine; 0 where the environment does not tell."""
     # torchrun's, or Slurm's where each task is a process of its own
     counts = (os.environ.get(name, "") for name in ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE"))
-    n_processes = next((int(count) for count in counts if count.isdecimal() and int(count)), 1)
-    return min([total, *_limits(_text(Path("/proc/self/cgroup")))]) // n_processes
+    return next((int(count) for count in counts if count.isdecimal() and int(count)), 0)
 
 
 def _limits(groups: str) -> Iterator[int]:

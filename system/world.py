@@ -5,19 +5,18 @@ torchrun starts the processes, or srun as docs/slurm.md says.
 
 import os
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from system.errors import UserError
 from system.hardware import choose_device
+from system.memory import processes_per_node
 from system.signals import deadly_interrupts
 
 # The environment variables that torchrun sets, and their values for one process alone.
@@ -36,6 +35,7 @@ class World:
     local_rank: int = 0  # its number among the processes of its machine
     timeout: timedelta = timedelta(minutes=20)  # longest wait for another process
     launched: bool = False  # by torchrun or srun: a single process then runs the code of several
+    local_size: int = 1  # processes of its machine
 
     @property
     def is_main(self) -> bool:
@@ -70,22 +70,12 @@ class World:
         """Wait until all processes get here."""
         self.sum(torch.zeros((), device=self.device)).item()
 
-    @contextmanager
-    def all_or_none(self) -> Iterator[None]:
+    def all_or_none(self) -> AbstractContextManager[None]:
         """Raise UserError in all processes if one of them raises it in the block: the others would wait for it.
 
         The block must not communicate.
         """
-        error: UserError | None = None
-        try:
-            yield
-        except UserError as own_error:
-            error = own_error
-        n_failed = self.sum(torch.tensor(float(error is not None)))
-        if error:
-            raise error
-        if n_failed:
-            raise UserError(f"{int(n_failed)} other process(es) cannot start: see their error lines")
+        return _all_or_none(lambda failed: int(self.sum(failed)), "start")
 
     def main_first(self, do: Callable[[], T]) -> T:
         """Call `do` in the main process, then in the others, which find what it downloaded; return each one's result.
@@ -99,26 +89,17 @@ class World:
                     found.append(do())
         return found[0]
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """Return the model in DDP, which averages gradients over the processes during backward; alone, the model itself.
-
-        DDP holds all gradients in buckets. They exist before it does, so that it makes them views of its buckets; else
-        those of the first micro-batches would be a second set of tensors.
-        """
-        if not self.has_group:
-            return model
-        ids = [self.device.index] if self.device.type == "cuda" else None
-        for weights in model.parameters():
-            weights.grad = torch.zeros_like(weights) if weights.requires_grad else None
-        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
-
-    def side_channel(self) -> "SideChannel":
-        """Open a channel on the CPU between the processes; all call this."""
+    def side_channel(self, separate: bool = False) -> "SideChannel":
+        """Open a channel on the CPU between the processes; all call this. `separate`: that another thread may use."""
         # nccl has no CPU operations; with gloo the processes have such a channel already.
-        needs_group = self.has_group and self.device.type == "cuda"
+        needs_group = self.has_group and (separate or self.device.type == "cuda")
         group = dist.new_group(backend="gloo", timeout=self.timeout) if needs_group else None
         _left_groups.append(group)
-        return SideChannel(group)
+        return SideChannel(group, self.is_main)
+
+    def keep_groups(self, groups: Sequence[dist.ProcessGroup]) -> None:
+        """Keep process groups in memory until this process exits: see `stop`."""
+        _left_groups.extend(groups)
 
     def stop(self) -> None:
         """Leave the process group. Only call it when all processes do: nccl waits for the others.
@@ -136,6 +117,7 @@ class SideChannel:
     """Sums of CPU tensors over the processes, which never wait for a device."""
 
     group: dist.ProcessGroup | None
+    is_main: bool = True
 
     def sum(self, tensor: torch.Tensor) -> None:
         """Replace the tensor by its sum over all processes."""
@@ -150,6 +132,34 @@ class SideChannel:
     def wait(self, work: dist.Work) -> None:
         """Wait for a sum that was started."""
         work.wait()
+
+    def all_or_none(self, doing: str) -> AbstractContextManager[None]:
+        """Raise UserError in all processes if one of them raises it in the block, which must not communicate."""
+
+        def summed(failed: torch.Tensor) -> int:
+            self.sum(failed)
+            return int(failed)
+
+        return _all_or_none(summed, doing)
+
+
+class OthersFailed(UserError):
+    """Other processes failed, and print why."""
+
+
+@contextmanager
+def _all_or_none(summed: Callable[[torch.Tensor], int], doing: str) -> Iterator[None]:
+    """Raise UserError in all processes if one does in the block: its own, or OthersFailed. `doing` is what they cannot."""
+    error: UserError | None = None
+    try:
+        yield
+    except UserError as own_error:
+        error = own_error
+    n_failed = summed(torch.tensor(float(error is not None)))
+    if error:
+        raise error
+    if n_failed:
+        raise OthersFailed(f"{n_failed} other process(es) cannot {doing}: see their error lines")
 
 
 def start_world(device: str, timeout_minutes: float = 20.0) -> World:
@@ -169,7 +179,8 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
         raise UserError(f"device={device}: {size} processes cannot share an Apple GPU: use --device=cpu")
     timeout = timedelta(minutes=1.1 * timeout_minutes)  # a bit longer, so that the watchdog speaks first
     launched = {"RANK", "WORLD_SIZE"} <= os.environ.keys() and own_device.type != "mps"
-    world = World(rank, size, own_device, local_rank, timeout, launched)
+    local_size = processes_per_node() or size
+    world = World(rank, size, own_device, local_rank, timeout, launched, local_size)
     if world.has_group:
         backend, device_id = ("nccl", own_device) if own_device.type == "cuda" else ("gloo", None)
         try:
@@ -225,18 +236,6 @@ def store(timeout: timedelta) -> dist.Store:
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return found
     return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)
-
-
-def sync_gradients(network: nn.Module, is_last: bool) -> AbstractContextManager:
-    """Return the context of one forward and backward pass: the last one of a step averages gradients over the processes."""
-    if isinstance(network, DistributedDataParallel) and not is_last:
-        return network.no_sync()
-    return nullcontext()
-
-
-def clear_gradients(network: nn.Module) -> None:
-    """Clear the gradients before a step: under DDP they stay in its buckets, as zeros; alone, their memory is freed."""
-    network.zero_grad(set_to_none=not isinstance(network, DistributedDataParallel))
 
 
 def is_from_collective(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import train as train_module
-from checkpointing import checkpoint
+from checkpointing import sharded
 from corpus.dataset import TokenDataset, batch
 from system.errors import UserError
 from training.config import TrainConfig
@@ -98,7 +98,7 @@ def train_until_stopped(config: TrainConfig) -> tuple[Learner, str]:
 
 def weights(learner: Learner) -> dict[str, torch.Tensor]:
     """Return everything that an update changes."""
-    state = checkpoint._optimizer_tensors(learner.model, learner.optimizer)
+    state = sharded.optimizer_tensors(learner.model, learner.optimizer)
     return {**learner.model.weights(), **state}
 
 

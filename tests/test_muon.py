@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import ALONE
 
-from checkpointing import checkpoint
+from checkpointing import checkpoint, sharded
 from model import GPT, GPTConfig
 from training.config import TrainConfig
 from training.learner import build_learner
@@ -156,9 +156,7 @@ def test_state_leaves_and_enters_a_checkpoint(tmp_path: Path) -> None:
     give_gradients(model)
     update(optimizer, GO_ON)
     (tmp_path / "x").mkdir()
-    checkpoint.save_file(
-        checkpoint._optimizer_tensors(model, optimizer), tmp_path / "x" / checkpoint.OPTIMIZER
-    )
+    checkpoint.save_file(sharded.optimizer_tensors(model, optimizer), tmp_path / "x" / checkpoint.OPTIMIZER)
     other, second = make()
     other.load_state_dict(model.state_dict())
     checkpoint.load_optimizer(tmp_path / "x", other, second)

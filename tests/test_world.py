@@ -38,10 +38,11 @@ SCRIPT = """
 import json, os, sys, time, torch
 sys.path.insert(0, {root!r})
 from system.errors import UserError
-from system.world import clear_gradients, is_from_collective, start_world, sync_gradients
+from system.parallel import clear_gradients, replicate, sync_gradients
+from system.world import is_from_collective, start_world
 world = start_world("cpu", timeout_minutes=0.5)
 channel, own = world.side_channel(), torch.tensor([1.0 + world.rank])
-network = world.wrap(torch.nn.Linear(1, 1, bias=False))
+network = replicate(torch.nn.Linear(1, 1, bias=False), world)
 first_place = network.module.weight.grad.data_ptr()
 found = dict(sum=world.sum(own).item(), own=own.item(), smallest=world.smallest(12 - world.rank))
 channel.sum(own)
@@ -74,7 +75,7 @@ calls = {{
     "wait": world.wait,
     "channel": lambda: channel.sum(own),
     "started sum": lambda: channel.wait(channel.start_sum(own)),
-    "wrap": lambda: world.wrap(torch.nn.Linear(1, 1)),
+    "wrap": lambda: replicate(torch.nn.Linear(1, 1), world),
 }}
 found["lost"] = {{}}
 for name, call in calls.items() if world.rank == 0 else ():
@@ -111,6 +112,7 @@ def test_two_processes_compute_together_until_one_is_lost(
 
 LEAVE_OFTEN = """
 import faulthandler, os, torch, torch.distributed as dist
+from system.parallel import replicate
 from system.world import World
 faulthandler.dump_traceback_later(30, exit=True)
 rank = int(os.environ["RANK"])
@@ -118,7 +120,7 @@ store = dist.TCPStore("127.0.0.1", int(os.environ["MASTER_PORT"]), 2, rank == 0)
 def train_and_leave(number):
     dist.init_process_group("gloo", store=dist.PrefixStore(str(number), store), rank=rank, world_size=2)
     world = World(rank, 2, torch.device("cpu"))
-    network = world.wrap(torch.nn.Linear(8, 8))  # which refers to the group, and is freed after all else
+    network = replicate(torch.nn.Linear(8, 8), world)  # which refers to the group, and is freed after all else
     network(torch.ones(1, 8)).sum().backward()
     for work in [world.side_channel().start_sum(torch.ones(3)) for _ in range(3)]:
         work.wait()

@@ -23,6 +23,7 @@ from evaluation.losses import Losses
 from model import GPT, IGNORED
 from system import hardware
 from system.errors import UserError, first_line
+from system.parallel import is_sharded_model
 from system.world import World
 from training.batches import own_sequences
 from training.guard import Guard, Verdict
@@ -30,6 +31,7 @@ from training.learner import Learner
 from training.log import RunLog
 from training.run import Run
 from training.saving import save_checkpoint
+from training.sharding import eager_loss
 
 MAX_AUTOPSIES = 3  # of skipped steps in a run: the first ones tell enough
 
@@ -46,7 +48,10 @@ class StepBatch:
 
 @dataclass(frozen=True)
 class Findings:
-    """Nats per token and gradient norm of each sequence; norms over all of them by module and by parameter."""
+    """Nats per token and gradient norm of each sequence; norms over all of them by module and by parameter.
+
+    Of a sharded model there are no gradients: each process would compute those of its sequences for all parameters.
+    """
 
     losses: list[float]
     grad_norms: list[float]
@@ -113,8 +118,9 @@ def examine(model: GPT, sequences: StepBatch, device: torch.device, dtype: torch
     Modules are listed in the order in which they compute, so the first norm that is not finite is where it began.
     Leaves the parameters' gradients alone, and the model as it was.
     """
-    names, parameters = zip(*model.named_parameters(), strict=True)
-    sums, losses, grad_norms = [torch.zeros_like(parameter) for parameter in parameters], [], []
+    parameters = {} if is_sharded_model(model) else dict(model.named_parameters())
+    sums = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+    losses, grad_norms = list[float](), list[float]()
     squares: dict[str, float] = {}
 
     def note(name: str, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
@@ -128,20 +134,20 @@ def examine(model: GPT, sequences: StepBatch, device: torch.device, dtype: torch
         tokens = (torch.from_numpy(array).to(device) for array in (sequences.inputs, sequences.targets))
         for inputs, targets in zip(*tokens, strict=True):
             n_scored = (targets != IGNORED).sum().clamp(min=1)
-            with hardware.autocast(device, dtype):
-                # forward() itself is not compiled, unlike a call of the model
-                loss = model.forward(inputs[None], targets[None]) / n_scored
-            gradients = torch.autograd.grad(loss, parameters)
+            with hardware.autocast(device, dtype), torch.set_grad_enabled(bool(parameters)):
+                loss = eager_loss(model, inputs[None], targets[None]) / n_scored
             note("the output layer and its loss", model, (), loss)
             losses.append(loss.item())
-            grad_norms.append(math.hypot(*map(norm, gradients)))
-            torch._foreach_add_(sums, gradients)
+            if parameters:
+                gradients = torch.autograd.grad(loss, list(parameters.values()))
+                grad_norms.append(math.hypot(*map(norm, gradients)))
+                torch._foreach_add_(list(sums.values()), gradients)
     finally:
         model.train()
         for hook in hooks:
             hook.remove()
     activations = {name: math.sqrt(square) for name, square in squares.items()}
-    return Findings(losses, grad_norms, activations, dict(zip(names, map(norm, sums), strict=True)))
+    return Findings(losses, grad_norms, activations, {name: norm(total) for name, total in sums.items()})
 
 
 def norm(tensor: Tensor) -> float:
@@ -166,8 +172,9 @@ def write(
     report = {"reason": verdict.reason, **asdict(verdict), "rank": world.rank, "processes": world.size}
     del report["finished_at"]  # means nothing outside this process
     if findings:
-        for sequence, loss, grad_norm in zip(sequences, findings.losses, findings.grad_norms, strict=True):
-            sequence |= {"loss": loss, "grad_norm": grad_norm}
+        for key, values in (("loss", findings.losses), ("grad_norm", findings.grad_norms)):
+            for sequence, value in zip(sequences, values, strict=False):  # no gradients of a sharded model
+                sequence[key] = value
         bad = [name for name, value in findings.activations.items() if not math.isfinite(value)]
         report["first_bad_activation"] = bad[0] if bad else "none: computed again, all are finite"
         report |= {"activation_norms": findings.activations, "gradient_norms": findings.gradients}

@@ -1,4 +1,4 @@
-"""Choices for this machine, made once and saved with the run: how attention is computed, and whether to compile."""
+"""Choices for this machine, made once and saved with the run: how attention is computed, whether to compile or to shard."""
 
 import math
 import time
@@ -10,6 +10,7 @@ import model as network
 from model import GPT, Attention
 from system import hardware
 from system.errors import UserError
+from system.memory import total_memory
 from system.world import World
 from training.run import Run
 
@@ -17,7 +18,27 @@ CPU_ATTENTION: tuple[Attention, ...] = ("sdpa", "math")
 PAYS = 0.9  # another way must take at most this share of the first one's time: timings vary by a few percent
 N_TIMINGS = 4  # of each, in turn; the shortest counts, so not the first, which allocates memory
 TIMED_TOKENS = 4096  # at most
+SHARDED = ("fsdp", "hsdp")
+BYTES_OF_DDP = 16  # for each parameter: itself, its gradient and AdamW's two moments, in float32
+SHARE_OF_DDP = 0.5  # of the memory, at most; the rest is for activations
 LONGEST_TIMED = 2048  # block_size: the formula's (T, T) weights of a longer one may not fit in memory
+
+
+def choose_parallel(run: Run, world: World) -> str:
+    """Return how the model is spread over the processes; "" for one alone. `auto` is ddp, or fsdp where that takes too much memory.
+
+    A run keeps its first choice for each number of processes, as other sums would change the losses' last bits.
+    """
+    if not world.has_group:
+        return ""
+    if run.config.parallel != "auto":
+        return run.config.parallel
+    choices: dict[str, str] = run.about["parallel"]
+    with torch.device("meta"):
+        n_params = GPT(run.config.model).n_params()
+    is_large = n_params * BYTES_OF_DDP > SHARE_OF_DDP * total_memory(world.device)
+    chosen = world.smallest(int(not is_large))  # a large model for one is large for all
+    return choices.setdefault(str(world.size), "ddp" if chosen else "fsdp")
 
 
 def choose_attention(run: Run, world: World, dtype: torch.dtype, micro_batch_size: int) -> Attention:

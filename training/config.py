@@ -22,6 +22,7 @@ __all__ = [
 ]
 IMPORT = "from training.config import GPTConfig, OptimizerConfig, TrainConfig"
 OnNonfinite = Literal["stop", "skip"]
+Parallel = Literal["auto", "ddp", "fsdp", "hsdp"]
 # Larger numbers overflow somewhere: in a float, in torch's random numbers, in the memory for a step's places in the data.
 LARGEST = {"seed": 2**64 - 1, "timeout_minutes": 10**6}
 NOT_NEGATIVE = (
@@ -100,6 +101,12 @@ class TrainConfig:
     device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
     precision: Precision = "auto"  # of matrix multiplications; weights stay float32
     attention: Attention = "auto"  # flash requires CUDA's fused kernels; math is the plain formula
+    parallel: Parallel = (
+        "auto"  # several processes each train a copy (ddp) or hold a shard (fsdp; hsdp: of a node's copy)
+    )
+    activation_checkpointing: Literal["none", "block"] = (
+        "none"  # block: compute a layer's activations twice, to keep fewer
+    )
     timeout_minutes: float = 20.0  # several processes stop if a step, evaluation or save takes longer
     compile: bool | Literal["auto"] = "auto"  # use torch.compile; auto: where it works and, on CPUs, pays
     wandb: Literal["online", "offline", "disabled"] = "disabled"  # log to Weights & Biases
@@ -167,7 +174,7 @@ class TrainConfig:
 OPERATIONAL = frozenset(
     """data_dir out_dir max_minutes micro_batch_size eval_interval eval_windows checkpoint_interval checkpoint_minutes keep_checkpoints
     log_interval on_nonfinite device precision attention timeout_minutes compile wandb wandb_project tensorboard eval_tasks task_items extend
-    branch_from overwrite plan price_per_hour""".split()
+    branch_from overwrite plan price_per_hour parallel activation_checkpointing""".split()
 )
 
 

@@ -13,11 +13,13 @@ from corpus.dataset import CorruptShard
 from evaluation.losses import Losses, Objective, evaluate
 from model import GPT, Attention
 from system import hardware
-from system.world import World
-from training.choices import choose_attention, choose_compile
+from system.parallel import replicate
+from system.world import SideChannel, World
+from training.choices import SHARDED, choose_attention, choose_compile, choose_parallel
 from training.micro_batch import choose_micro_batch_size, memory_for, share_batch
 from training.optim import make_optimizer
 from training.run import Run
+from training.sharding import build_sharded, compile_layers
 from training.task_scores import TaskScores, open_tasks
 
 
@@ -27,6 +29,7 @@ class Learner:
 
     model: GPT  # with clean parameter names, compiled in place
     network: nn.Module  # the model, or DDP around it: call this one in a step
+    parallel: str  # how it is spread over the processes: ddp, fsdp, hsdp; "" for one process alone
     optimizer: torch.optim.Optimizer
     dtype: torch.dtype  # of matrix multiplications, under autocast
     share: int  # sequences of this process in each step
@@ -37,6 +40,7 @@ class Learner:
     description: str  # precision, compile and attention, with reasons, for the log
     micro_batch_reason: str  # why this micro-batch size, if it was chosen automatically
     tasks: TaskScores  # of eval_tasks
+    save_channel: SideChannel | None  # of processes that save their shards
 
 
 def build_learner(run: Run, world: World) -> Learner:
@@ -47,31 +51,31 @@ def build_learner(run: Run, world: World) -> Learner:
     dtype, dtype_reason = hardware.set_precision(config.precision, device)
     share, micro_batch_size = share_batch(config, world.size)
     tasks = open_tasks(run, world)
-    with memory_for(device):
+    parallel = choose_parallel(run, world)
+    with memory_for(device, can_shard=parallel == "ddp"):
         attention = choose_attention(run, world, dtype, micro_batch_size)
-        torch.manual_seed(config.seed)
-        model = GPT(config.model, attention).to(device)
+        model = build_model(run, world, parallel, attention, dtype)
         optimizer = make_optimizer(model, config.optimizer, dtype)
         if run.checkpoint:
-            checkpoint.load_weights(run.checkpoint, model)
             checkpoint.load_optimizer(run.checkpoint, model, optimizer)
-        elif run.origin:
-            run.origin.load_weights(model)
         is_compiled, obstacle = choose_compile(run, model, world, dtype)
-        if is_compiled:
+        if is_compiled and parallel in SHARDED:
+            compile_layers(model)
+        elif is_compiled:
             model.compile()  # in place: parameters keep their names
         micro_batch_reason = ""
         if config.micro_batch_size == "auto":
             micro_batch_size, micro_batch_reason = choose_micro_batch_size(
                 model, optimizer, share, world, dtype
             )
-        network = world.wrap(model)
+        network = replicate(model, world) if parallel == "ddp" else model
     precision = "tf32" if config.precision == "tf32" else str(dtype).removeprefix("torch.")
     how = "compiled" if is_compiled else f"eager ({obstacle})"
     description = f"{precision} ({dtype_reason}), {how}, attention {attention}"
     return Learner(
         model,
         network,
+        parallel,
         optimizer,
         dtype,
         share,
@@ -82,7 +86,25 @@ def build_learner(run: Run, world: World) -> Learner:
         description,
         micro_batch_reason,
         tasks,
+        world.side_channel(separate=True) if parallel in SHARDED else None,
     )
+
+
+def build_model(run: Run, world: World, parallel: str, attention: Attention, dtype: torch.dtype) -> GPT:
+    """Return the run's model, whole or sharded: new, or with the weights of its checkpoint or origin."""
+    config = run.config
+    torch.manual_seed(config.seed)
+    if parallel in SHARDED:
+        draws = run.checkpoint is None and run.origin is None
+        model = build_sharded(config.model, attention, world, parallel == "hsdp", dtype, draws)
+    else:
+        model = GPT(config.model, attention).to(world.device)
+    model.recompute_activations(config.activation_checkpointing == "block")
+    if run.checkpoint:
+        checkpoint.load_weights(run.checkpoint, model)
+    elif run.origin:
+        run.origin.load_weights(model)
+    return model
 
 
 def make_validation(

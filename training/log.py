@@ -86,11 +86,12 @@ def header(run: Run, learner: Learner, world: World) -> list[str]:
     kind = "pairs" if run.data.train.manifest.has_pairs else "sequences"
     accumulation = learner.share // learner.micro_batch_size
     reason = f" ({learner.micro_batch_reason})" if learner.micro_batch_reason else ""
+    parallel = f" ({learner.parallel})" if learner.parallel else ""
     return [
         size_of(learner.model),
         f"device  {hardware.describe(world.device)}, {learner.description}",
-        f"batch   {n_sequences} {kind} x {T} = {n_sequences * T:,} tokens a step: processes {world.size} x accumulation"
-        f" {accumulation} x micro-batch {learner.micro_batch_size}{reason}",
+        f"batch   {n_sequences} {kind} x {T} = {n_sequences * T:,} tokens a step: processes {world.size}{parallel} x"
+        f" accumulation {accumulation} x micro-batch {learner.micro_batch_size}{reason}",
     ]
 
 

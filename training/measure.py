@@ -10,7 +10,8 @@ import torch
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Objective
 from system.hardware import autocast, wait_for
-from system.world import World, clear_gradients, sync_gradients
+from system.parallel import clear_gradients, sync_gradients
+from system.world import World
 from training.batches import micro_batches
 from training.learner import Learner
 from training.optim import clip_gradients, gradient_norm, update
@@ -74,7 +75,7 @@ def time_evaluation(run: Run, learner: Learner, world: World, objective: Objecti
     n_windows = len(run.data.val.validation_starts(config.model.block_size, config.eval_windows or None))
     n_passes: float = math.ceil(math.ceil(n_windows / world.size) / learner.micro_batch_size)
     learner.model.eval()
-    with _own_random_numbers(world.device), torch.inference_mode():
+    with _own_random_numbers(world.device), torch.no_grad():
         for _ in range(2):
             began = time.perf_counter()
             batch, _ = next(micro_batches(run, learner, run.progress, world, _no_check(run)))

@@ -95,14 +95,16 @@ def headroom_left(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def memory_for(device: torch.device, size: int = 0, share: int = 0) -> Iterator[None]:
+def memory_for(
+    device: torch.device, size: int = 0, share: int = 0, can_shard: bool = False
+) -> Iterator[None]:
     """Turn running out of memory in the block into a UserError, about micro-batches of this size or the network alone."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise no_memory(device, size, share) from None
+        raise no_memory(device, size, share, can_shard) from None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -113,14 +115,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def no_memory(device: torch.device, size: int, share: int) -> UserError:
-    """Return the error for running out of memory, with the settings that help."""
+def no_memory(device: torch.device, size: int, share: int, can_shard: bool = False) -> UserError:
+    """Return the error for running out of memory, with the settings that help; `can_shard`: the processes hold copies."""
     smaller = [divisor for divisor in divisors(share) if divisor < size]
-    fix = (
-        f"use --micro_batch_size={smaller[-1]}{', or auto' if has_own_memory(device) else ''}"
-        if smaller
-        else "use a smaller --block_size or network"
-    )
+    fixes = ["--parallel=fsdp"] * can_shard
+    if smaller:
+        fixes.insert(0, f"--micro_batch_size={smaller[-1]}{', or auto' if has_own_memory(device) else ''}")
+    elif size:
+        fixes.insert(0, "--activation_checkpointing=block")
+    fix = f"use {' or '.join([*fixes, 'a smaller --block_size or network'] if not smaller else fixes)}"
     what = f"micro_batch_size={size}" if size else "the network and its optimizer"
     return UserError(f"{what}: does not fit in the memory of {device}: {fix}")
 

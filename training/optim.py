@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from model import GPT
+from system.parallel import own, whole
 from training.config import OptimizerConfig
 from training.muon import Muon, hidden_matrices
 
@@ -66,8 +67,11 @@ def make_optimizer(
 
 
 def gradient_norm(model: nn.Module) -> torch.Tensor:
-    """Return the global norm of the gradients (), on the device and without waiting for it."""
-    return torch.nn.utils.get_total_norm(gradients(model))
+    """Return the global norm of the gradients (), on the device and without waiting for it.
+
+    If they are sharded, all processes call this, and get the norm over all shards.
+    """
+    return whole(torch.nn.utils.get_total_norm(gradients(model)))
 
 
 def clip_gradients(model: nn.Module, max_norm: float, norm: torch.Tensor, divisor: torch.Tensor) -> None:
@@ -76,7 +80,7 @@ def clip_gradients(model: nn.Module, max_norm: float, norm: torch.Tensor, diviso
     `norm` () is what the global norm is after the division.
     """
     scale = (max_norm / (norm + 1e-6)).clamp(max=1.0) if max_norm else torch.ones_like(norm)
-    torch._foreach_mul_(gradients(model), scale / divisor)
+    torch._foreach_mul_([own(gradient) for gradient in gradients(model)], scale / divisor)
 
 
 def gradients(model: nn.Module) -> list[torch.Tensor]:

@@ -151,6 +151,9 @@ def open_run(
         # What attention=auto chose, by CPU; None for a run from before it was timed, which keeps the rule of then.
         "attention": (earlier or {"attention": {}}).get("attention"),
         "compiled": dict((earlier or {}).get("compiled", {})),  # what compile=auto chose, by device type
+        "parallel": dict(
+            (earlier or {}).get("parallel", {})
+        ),  # what parallel=auto chose, by number of processes
         "tokens_per_step": config.sequences_per_step
         * data.train.tokens_per_sequence(config.model.block_size),  # on average
         "requested": requested,  # the steps that the command requests, where max_minutes fixed others

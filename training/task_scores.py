@@ -13,6 +13,7 @@ from evaluation.task_sources import find_tasks
 from evaluation.tasks import fitting, outcome, requests_of
 from model import GPT
 from system.errors import UserError, say
+from system.parallel import gathered
 from system.settings import listed
 from system.world import World
 from training.run import Run
@@ -40,7 +41,8 @@ class TaskScores:
         try:
             for task, requests in self.asked:
                 doing = f"answering {len(task.items):,} items of {task.name}"
-                found = outcome(task, score(model, requests, dtype, world, doing))
+                with gathered(model):
+                    found = outcome(task, score(model, requests, dtype, world, doing))
                 shares[task.name] = found.accuracy
                 if found.right_normalised is not None:
                     shares[f"{task.name}_normalised"] = float(found.right_normalised.mean())
