@@ -45,6 +45,7 @@ def sharding_mesh(world: World, hybrid: bool) -> DeviceMesh:
     Raises UserError if the nodes do not have equally many processes, or if there is only one.
     """
     shape: tuple[int, ...] = (world.size,)
+    names: tuple[str, ...] = ("shards",)
     if hybrid:
         n_nodes, left = divmod(world.size, world.local_size)
         if left or n_nodes == 1:
@@ -52,8 +53,8 @@ def sharding_mesh(world: World, hybrid: bool) -> DeviceMesh:
             raise UserError(
                 f"parallel=hsdp: must have several nodes with equally many processes, found {found}: use --parallel=fsdp"
             )
-        shape = (n_nodes, world.local_size)
-    mesh = init_device_mesh(world.device.type, shape)
+        shape, names = (n_nodes, world.local_size), ("copies", "shards")
+    mesh = init_device_mesh(world.device.type, shape, mesh_dim_names=names)
     world.keep_groups(mesh.get_all_groups())
     return mesh
 

@@ -161,7 +161,7 @@ def test_cpu_computes_all_sequences_at_once(config: TrainConfig, capsys: pytest.
 
 def test_network_that_does_not_fit_is_an_error(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     limit(monkeypatch, 0)
-    error = r"micro_batch_size=1: does not fit in the memory of cpu: use a smaller --block_size or network"
+    error = r"micro_batch_size=1: does not fit in the memory of cpu: use --activation_checkpointing=block or a smaller --block_size or network"
     with pytest.raises(UserError, match=error):
         train(replace(config, micro_batch_size="auto"))
 
@@ -174,6 +174,9 @@ def test_running_out_of_memory_is_an_error_that_names_what_helps(
     assert str(no_memory(torch.device("cuda"), 12, 24)) == found.replace("of cpu", "of cuda") + ", or auto"
     alone = "the network and its optimizer: does not fit in the memory of cpu: use a smaller --block_size or network"
     assert str(no_memory(CPU, 0, 0)) == alone
+    assert str(no_memory(CPU, 0, 0, can_shard=True)) == alone.replace("use", "use --parallel=fsdp or")
+    found += " or --parallel=fsdp"
+    assert str(no_memory(CPU, 12, 24, can_shard=True)) == found
 
     def run_out(*_arguments: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")

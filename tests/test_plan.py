@@ -250,7 +250,7 @@ def test_time_and_price_are_of_all_that_is_left(config: TrainConfig) -> None:
     _, n_saves, [line, *_] = finishing(often, probe, ALONE)
     assert n_saves == 200 + (1000 * 60 + 200 * 600 + 200 * 300) // 300
     assert line.endswith(f" {n_saves:,} checkpoints")
-    assert disk_of(often, GPT(often.config.model), NOTHING, n_saves).n_kept == n_saves
+    assert disk_of(often, GPT(often.config.model), 0, n_saves).n_kept == n_saves
 
 
 def test_operations_and_tokens_are_those_of_the_model(config: TrainConfig) -> None:
@@ -268,7 +268,7 @@ def test_disk_holds_what_a_checkpoint_takes(config: TrainConfig) -> None:
     found = disk_of(
         opened(replace(config, out_dir=config.out_dir + "_new")),
         GPT(run.config.model),
-        memory_of(run.config),
+        memory_of(run.config).optimizer,
         2,
     )
     # Headers, checkpoint.json and the vocabulary's padding in the state are the rest.
@@ -281,10 +281,10 @@ def test_checkpoints_that_exist_at_a_time(
 ) -> None:
     """The newest ones, the best, and the one that is being written, but no more than are saved at all."""
     run = opened(replace(config, keep_checkpoints=keep))
-    assert disk_of(run, GPT(run.config.model), NOTHING, n_saves).n_kept == expected
+    assert disk_of(run, GPT(run.config.model), 0, n_saves).n_kept == expected
     train(config)
     resumed = opened(replace(config, keep_checkpoints=keep, max_steps=20, extend=True))
-    found = disk_of(resumed, GPT(run.config.model), NOTHING, 20)
+    found = disk_of(resumed, GPT(run.config.model), 0, 20)
     assert found.n_kept == (keep + 2 + 1 if keep else 22)  # the one resumed from too; two are there
     assert found.n_there == 2
 
@@ -406,6 +406,6 @@ def test_the_command_plans_and_does_not_train(config: TrainConfig, start: Start)
 def test_of_two_processes_one_prints(config: TrainConfig, ranks: Ranks) -> None:
     config = replace(config, plan=True)
     outputs = [completed(command) for command in ranks(config, config)]
-    assert "processes 2 x accumulation 1 x micro-batch 4\nprobe   10 steps" in outputs[0]
+    assert "processes 2 (ddp) x accumulation 1 x micro-batch 4\nprobe   10 steps" in outputs[0]
     assert outputs[1] == ""
     assert not os.path.exists(config.out_dir)

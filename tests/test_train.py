@@ -151,16 +151,20 @@ def test_killed_and_continued_compiled(config: TrainConfig, start: Start) -> Non
 
 
 @pytest.mark.serial
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_two_processes_compute_what_one_does(
-    config: TrainConfig, ranks: Ranks, optimizer: Literal["adamw", "muon"]
+    config: TrainConfig,
+    ranks: Ranks,
+    optimizer: Literal["adamw", "muon"],
+    parallel: Literal["ddp", "fsdp"],
 ) -> None:
     """2 processes x 2 micro-batches are 1 process x 4."""
     config = with_optimizer(replace(config, micro_batch_size=2), optimizer)
     tolerance = {"adamw": 1e-5, "muon": 1e-3}[optimizer]  # small singular values magnify rounding
-    two = elsewhere(config, "two")
+    two = elsewhere(config, "two", parallel=parallel)
     first, second = map(completed, ranks(two, two))
-    assert "processes 2 x accumulation 2 x micro-batch 2" in first
+    assert f"processes 2 ({parallel}) x accumulation 2 x micro-batch 2" in first
     assert first.count("is finished") == 1
     assert not second, "only the first process prints"
     train(config)
@@ -212,9 +216,6 @@ class Member(World):
     def smallest(self, number: int) -> int:
         return number
 
-    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
-        return model
-
 
 def load_micro_batches(run: Run, learner: Learner, progress: Progress, world: World = ALONE) -> Iterator[Any]:
     return micro_batches(run, learner, progress, world, cast(ShardCheck, None))
@@ -223,7 +224,9 @@ def load_micro_batches(run: Run, learner: Learner, progress: Progress, world: Wo
 def micro_batches_of(config: TrainConfig, world: World, n_steps: int) -> list[list[tuple[np.ndarray, bool]]]:
     """Return the inputs of the micro-batches of the first steps of a process, and whether each is its step's last."""
     run = open_run(config, open_data(config.data_dir), world.size)
-    learner, progress, steps = build_learner(run, world), Progress(), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learner_module, "replicate", lambda model, _: model)
+        learner, progress, steps = build_learner(run, world), Progress(), []
     for _ in range(n_steps):
         batches = load_micro_batches(run, learner, progress, world)
         steps.append([(inputs.numpy(), is_last) for (inputs, _), is_last in batches])

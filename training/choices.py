@@ -34,11 +34,18 @@ def choose_parallel(run: Run, world: World) -> str:
     if run.config.parallel != "auto":
         return run.config.parallel
     choices: dict[str, str] = run.about["parallel"]
+    if (chosen := choices.get(str(world.size))) is not None:
+        return chosen
     with torch.device("meta"):
         n_params = GPT(run.config.model).n_params()
     is_large = n_params * BYTES_OF_DDP > SHARE_OF_DDP * total_memory(world.device)
-    chosen = world.smallest(int(not is_large))  # a large model for one is large for all
-    return choices.setdefault(str(world.size), "ddp" if chosen else "fsdp")
+    n_large = world.sum(torch.tensor(float(is_large)))  # too large for one: sharded by all
+    return choices.setdefault(str(world.size), "fsdp" if n_large else "ddp")
+
+
+def n_shards_of(parallel: str, world: World) -> int:
+    """Return over how many processes each parameter is sharded, 1 if it is not."""
+    return {"fsdp": world.size, "hsdp": world.local_size}.get(parallel, 1)
 
 
 def choose_attention(run: Run, world: World, dtype: torch.dtype, micro_batch_size: int) -> Attention:

@@ -15,8 +15,8 @@ from model import GPT, Attention
 from system import hardware
 from system.parallel import replicate
 from system.world import SideChannel, World
-from training.choices import SHARDED, choose_attention, choose_compile, choose_parallel
-from training.micro_batch import choose_micro_batch_size, memory_for, share_batch
+from training.choices import SHARDED, choose_attention, choose_compile, choose_parallel, n_shards_of
+from training.micro_batch import choose_micro_batch_size, has_own_memory, memory_for, share_batch
 from training.optim import make_optimizer
 from training.run import Run
 from training.sharding import build_sharded, compile_layers
@@ -64,7 +64,15 @@ def build_learner(run: Run, world: World) -> Learner:
         elif is_compiled:
             model.compile()  # in place: parameters keep their names
         micro_batch_reason = ""
-        if config.micro_batch_size == "auto":
+        if config.micro_batch_size == "auto" and parallel in SHARDED and has_own_memory(device):
+            from training.step_memory import (
+                estimated_micro_batch_size,
+            )  # loads parts of torch that few runs need
+
+            micro_batch_size, micro_batch_reason = estimated_micro_batch_size(
+                config, world, dtype, attention, share, n_shards_of(parallel, world)
+            )
+        elif config.micro_batch_size == "auto":
             micro_batch_size, micro_batch_reason = choose_micro_batch_size(
                 model, optimizer, share, world, dtype
             )

@@ -6,11 +6,13 @@ torch.optim.Muon computes one matrix at a time, in bfloat16 on any hardware, and
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from model import GPT
+from system.parallel import is_sharded, own
 
 MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic; its slope at zero is the largest that stays stable
@@ -56,26 +58,66 @@ class Muon(torch.optim.Optimizer):
         if not given:
             return
         parameters = [parameter for parameter, _ in given]
-        updates = [self._directions(parameter) for parameter in parameters]
+        directions = [self._directions(parameter) for parameter in parameters]
+        keep = 1.0 if self.found_inf is None else 1.0 - self.found_inf
+        torch._foreach_mul_([own(p) for p in parameters], 1.0 - group["lr"] * group["weight_decay"] * keep)
+        if is_sharded(parameters[0]):
+            changes = sharded_changes(given, directions, self.dtype)
+            for parameter, change in zip(parameters, changes, strict=True):
+                own(parameter).sub_(change * (group["lr"] * 0.2 * keep))
+            return
         parts, directions = (
             [part for whole, (_, rows) in zip(wholes, given, strict=True) for part in whole.split(rows)]
-            for wholes in (parameters, updates)
+            for wholes in (parameters, directions)
         )
-        keep = 1.0 if self.found_inf is None else 1.0 - self.found_inf
-        torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"] * keep)
         for part, change in zip(parts, orthogonal(directions, self.dtype), strict=True):
             part.sub_(change * (group["lr"] * 0.2 * max(part.shape) ** 0.5 * keep))
 
     def _directions(self, parameter: nn.Parameter) -> Tensor:
-        """Add the gradient to the momentum, and return where Nesterov's momentum points."""
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
+        """Add the gradient to the momentum, and return where Nesterov's momentum points; of a sharded one, its own rows."""
+        state = self.state[parameter]
+        assert parameter.grad is not None
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
+        momentum, gradient = own(state["momentum"]), own(parameter.grad)
         if self.found_inf is not None:  # a gradient that is not finite must not even be multiplied by zero
-            gradient = torch.where(self.found_inf > 0, state["momentum"], gradient)
-        state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        return gradient.lerp(state["momentum"], MOMENTUM)
+            gradient = torch.where(self.found_inf > 0, momentum, gradient)
+        momentum.lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(momentum, MOMENTUM)
+
+
+def sharded_changes(
+    given: Sequence[tuple[Any, Sequence[int]]], directions: Sequence[Tensor], dtype: torch.dtype
+) -> list[Tensor]:
+    """Return this process's rows of each matrix's update, from its rows of the directions.
+
+    Each process gets the other rows of some of the matrices of one shape, makes these orthogonal, and sends the rows back.
+    """
+    alike = defaultdict(list)
+    for number, (parameter, rows) in enumerate(given):
+        alike[parameter.shape, tuple(rows)].append(number)
+    found: dict[int, Tensor] = {}
+    for (shape, rows), numbers in alike.items():
+        matrix = given[numbers[0]][0]
+        batch = torch.stack([directions[number] for number in numbers])  # (K, own rows of m, n)
+        batch = moved(batch, (len(numbers), *shape), matrix, before=1, after=0)  # (own ones of K, m, n)
+        parts = orthogonal([part for whole in batch for part in whole.split(rows)], dtype)
+        parts = [part * max(part.shape) ** 0.5 for part in parts]
+        if parts:
+            batch = torch.cat(parts).view(batch.shape)
+        changes = moved(batch, (len(numbers), *shape), matrix, before=0, after=1)
+        found |= dict(zip(numbers, changes, strict=True))
+    return [found[number] for number in range(len(given))]
+
+
+def moved(batch: Tensor, shape: tuple[int, ...], like: Any, before: int, after: int) -> Tensor:
+    """Return this process's part of a tensor of that `shape`, divided along `after`, from its part along `before`."""
+    from torch.distributed.tensor import DTensor, Shard  # takes a second to load
+
+    mesh, (*copies, _) = like.device_mesh, like.placements
+    stride = (shape[1] * shape[2], shape[2], 1)
+    whole = DTensor.from_local(batch, mesh, [*copies, Shard(before)], shape=torch.Size(shape), stride=stride)
+    return whole.redistribute(mesh, [*copies, Shard(after)]).to_local()
 
 
 def orthogonal(matrices: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:

@@ -28,6 +28,7 @@ from training.budget import (
     timing_seconds,
     with_fitting_steps,
 )
+from training.choices import choose_parallel, n_shards_of
 from training.config import TrainConfig
 from training.learner import Learner, build_learner, make_validation
 from training.log import announce, header, size_of
@@ -105,7 +106,8 @@ def plan(config: TrainConfig, objective: Objective = language_model_loss) -> Non
         n_saves = n_due(run, run.config.max_steps)[1]
         warnings.append(too_large(memory, available - own, run, micro_batch_size, world))
         closing = ["finish  not known, as no step was timed"]
-    disk = disk_of(run, model, memory, n_saves)
+    n_shards = n_shards_of(choose_parallel(run, world), world)
+    disk = disk_of(run, model, memory.optimizer * n_shards, n_saves)
     warnings += warnings_about(run, disk)
     tell(
         world,
@@ -148,7 +150,10 @@ def estimated_memory(run: Run, world: World, objective: Objective) -> tuple[Step
     attention = "sdpa" if config.attention == "auto" else config.attention
     with announced("estimating the memory of a step", world.is_main), memory_for(device):
         accumulates = micro_batch_size < share
-        found = step_memory(config, objective, world, dtype, attention, micro_batch_size, accumulates)
+        n_shards = n_shards_of(choose_parallel(run, world), world)
+        found = step_memory(
+            config, objective, world, dtype, attention, micro_batch_size, accumulates, n_shards
+        )
     return found, micro_batch_size
 
 
@@ -157,11 +162,13 @@ def too_large(memory: StepMemory, available: int, run: Run, micro_batch_size: in
     fixed = memory.weights + memory.gradients + memory.optimizer
     if fixed < available:
         share, _ = share_batch(run.config, world.size)
-        return str(no_memory(world.device, micro_batch_size, share))
+        can_shard = choose_parallel(run, world) == "ddp"
+        return str(no_memory(world.device, micro_batch_size, share, can_shard))
     need = (
         f"weights, gradients and optimizer need {in_words(fixed)}, {world.device} has {in_words(available)}"
     )
-    return f"{need}: use a smaller network"
+    fixes = ["--parallel=fsdp"] * (choose_parallel(run, world) == "ddp") + ["a smaller network"]
+    return f"{need}: use {' or '.join(fixes)}"
 
 
 def probed(run: Run, learner: Learner, world: World, objective: Objective, began: float) -> Probe:
@@ -264,8 +271,11 @@ def data_lines(run: Run, model: GPT) -> list[str]:
     ]
 
 
-def disk_of(run: Run, model: GPT, memory: StepMemory, n_saves: int) -> Disk:
-    """Return what the run's checkpoints take: the newest ones, the best, the one resumed from and one being written."""
+def disk_of(run: Run, model: GPT, optimizer: int, n_saves: int) -> Disk:
+    """Return what the run's checkpoints take: the newest ones, the best, the one resumed from and one being written.
+
+    `optimizer` is the size of its state, in bytes.
+    """
     config = run.config
     weights = sum(values.numel() * values.element_size() for values in model.weights().values())
     tokenizer = (Path(config.data_dir) / TOKENIZER_FILE).stat().st_size
@@ -275,7 +285,7 @@ def disk_of(run: Run, model: GPT, memory: StepMemory, n_saves: int) -> Disk:
         n_kept = max(there, min(config.keep_checkpoints + 2 + run.resumes, n_kept))
     place = next(folder for folder in (run.out_dir, *run.out_dir.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    return Disk(weights + memory.optimizer + tokenizer, n_kept, there, free)
+    return Disk(weights + optimizer + tokenizer, n_kept, there, free)
 
 
 def disk_line(run: Run, disk: Disk) -> str:

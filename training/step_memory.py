@@ -8,11 +8,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from evaluation.losses import Objective
+from evaluation.losses import Objective, language_model_loss
 from model import GPT, Attention
 from system.hardware import autocast
+from system.memory import device_memory
 from system.world import World
 from training.config import TrainConfig
+from training.micro_batch import HEADROOM, largest_that_fits, no_memory
 from training.optim import clip_gradients, gradient_norm, gradients, make_optimizer, update
 
 
@@ -63,8 +65,9 @@ def step_memory(
     attention: Attention,
     micro_batch_size: int,
     accumulates: bool,
+    n_shards: int = 1,
 ) -> StepMemory:
-    """Return what a step of train.py holds: a micro-batch forward and backward, then the update.
+    """Return what a step of train.py holds in one process: a micro-batch forward and backward, then the update.
 
     `accumulates` tells whether a step has several micro-batches; the gradients of earlier ones are then held through a pass,
     as DDP's always are. Without compilation, which only saves memory. Counts tensors, not what libraries and the memory's
@@ -75,6 +78,7 @@ def step_memory(
     with FakeTensorMode(), LiveBytes() as live:
         with device:
             model = GPT(config.model, attention)
+            model.recompute_activations(config.activation_checkpointing == "block")
             tokens = torch.zeros(micro_batch_size, config.model.block_size, dtype=torch.int64)
             skip = torch.zeros((), dtype=torch.bool)
         weights = live.now - _n_bytes([tokens, skip])
@@ -95,7 +99,49 @@ def step_memory(
             loss, _ = objective(model, (tokens, tokens))
         loss.backward()
         activations = live.peak - held
-    return StepMemory(weights, gradient_bytes, state, activations, max(of_update, live.peak))
+    found = StepMemory(weights, gradient_bytes, state, activations, max(of_update, live.peak))
+    return found if n_shards == 1 else of_a_shard(found, model, dtype, accumulates, n_shards)
+
+
+def of_a_shard(
+    whole: StepMemory, model: GPT, dtype: torch.dtype, accumulates: bool, n_shards: int
+) -> StepMemory:
+    """Return the memory of one of `n_shards` processes that share a model, from that of one that has all of it.
+
+    Two layers are gathered at a time, and in backward their gradients; the outermost part always is. Until the last of
+    several micro-batches, each process has gradients of all parameters.
+    """
+    layer = sum(parameter.numel() for parameter in model.transformer.h[0].parameters())
+    outermost = sum(parameter.numel() for parameter in model.parameters()) - layer * len(model.transformer.h)
+    gathered = 4 * outermost + 2 * layer * (dtype.itemsize + 4)
+    weights, gradients, optimizer = (part // n_shards for part in whole[:3])
+    gradients = whole.gradients if accumulates else gradients
+    activations = whole.activations + gathered
+    return StepMemory(
+        weights, gradients, optimizer, activations, weights + gradients + optimizer + activations
+    )
+
+
+def estimated_micro_batch_size(
+    config: TrainConfig, world: World, dtype: torch.dtype, attention: Attention, share: int, n_shards: int
+) -> tuple[int, str]:
+    """Return the largest divisor of `share` that should fit in memory in all processes of a sharded model, and the reason.
+
+    It is estimated, not tried: processes that gather a model together would wait for the one that ran out of memory.
+    """
+    available = (1 - 2 * HEADROOM) * device_memory(world.device)
+
+    def check(size: int) -> None:
+        memory = step_memory(
+            config, language_model_loss, world, dtype, attention, size, size < share, n_shards
+        )
+        if memory.peak > available:
+            raise torch.OutOfMemoryError
+
+    size = world.smallest(largest_that_fits(share, check))
+    if size == 0:
+        raise no_memory(world.device, 1, share)
+    return size, f"auto: the largest divisor of {share} that should fit"
 
 
 def _n_bytes(tensors: list[torch.Tensor]) -> int:
