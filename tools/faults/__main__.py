@@ -36,7 +36,7 @@ def repeat(
     n_faults: int,
     start: Callable[[Run], Command],
     inject: Callable[[Run, Command], bool],
-    launcher: tuple[str, ...] = (),
+    launcher: tuple[str, ...] | None = None,
 ) -> None:
     """Inject `n_faults` faults, one into each command that trains a run, and see each run to its end.
 
@@ -56,7 +56,7 @@ def repeat(
                     too_late = tries and "is finished" in command.output()  # torchrun has its own status
                     if not too_late:
                         command.expect_success()
-            run.expect_same(lab.undisturbed(2 if launcher else 1))
+            run.expect_same(lab.undisturbed(2 if launcher else 0))
             tally.survived += n_injected
         except (NotSurvived, UserError) as error:
             tally.tried += n_injected == 0
@@ -79,13 +79,12 @@ def sigkill(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
     def inject(run: Run, command: Command) -> bool:
         nonlocal during_saves
         before = started_saves(run)  # by an earlier command
-        if lab.chooser.random() < 0.4:
+        if lab.chooser.random() < (0.4 if config.parallel == "ddp" else 0.8):
             wait_until(lambda: started_saves(run) - before or command.has_ended(), "a save")
             time.sleep(lab.chooser.uniform(0, 0.01))
         else:
             time.sleep(lab.chooser.uniform(0, 1.5))
-        if not command.has_ended():
-            os.kill(command.pid, signal.SIGKILL)
+        command.strike()
         during_saves += bool(command.status() and started_saves(run) - before)
         return command.status() == -signal.SIGKILL
 
@@ -167,10 +166,12 @@ def number_of_processes(lab: Lab, tally: Tally, config: FaultsConfig) -> None:
     """Resume with another number of processes: the same losses, up to rounding."""
     run, reference = (
         lab.run(None, dropout=0.0),
-        lab.undisturbed(dropout=0.0),
+        lab.undisturbed(1, dropout=0.0),
     )  # dropout is drawn for each micro-batch
     with tally.attempt(f"{run.out_dir}, 2 -> 1 -> 2 processes"):
-        for launcher, change in ((TWO, ""), ((), "processes 2 -> 1"), (TWO, "processes 1 -> 2")):
+        ways: tuple[tuple[tuple[str, ...], str], ...]
+        ways = ((TWO, ""), ((), "processes 2 -> 1"), (TWO, "processes 1 -> 2"))
+        for launcher, change in ways:
             command = run.start(launcher)
             if change != "processes 1 -> 2":
                 expect(command.wait_for(f"saved {run.out_dir}"), command.output())
@@ -242,7 +243,7 @@ def main(config: FaultsConfig) -> None:
     print(f"seed {seed}: --seed={seed} injects the same faults, up to the machine's timing", flush=True)
     tallies = {}
     with tempfile.TemporaryDirectory(prefix="faults_") as folder:
-        lab = Lab(Path(folder), seed)
+        lab = Lab(Path(folder), seed, config.parallel)
         lab.prepare()
         for name, fault in chosen.items():
             began, tally = time.perf_counter(), Tally()

@@ -136,11 +136,47 @@ class Command:
         )
         return [int(word) for word in found.stdout.split()]
 
+    def strike(self) -> None:
+        """Send SIGKILL to the process, without those it has started."""
+        if not self.has_ended():
+            os.kill(self.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """Kill what is left of it."""
         if not self.has_ended():
             for pid in (*self.ranks(), self.pid):
                 os.kill(pid, signal.SIGKILL)
+
+
+class Together(Command):
+    """The processes of one training command, without an agent, as one command."""
+
+    def __init__(self, commands: list[Command]) -> None:
+        super().__init__(commands[0].pid, commands[0].log)
+        self.commands = commands
+
+    def has_ended(self) -> bool:
+        """Return whether all processes have exited; their status is the first one that is not 0."""
+        if all(command.has_ended() for command in self.commands):
+            self.exit_status = next((each.exit_status for each in self.commands if each.exit_status), 0)
+        return self.exit_status is not None
+
+    def output(self) -> str:
+        """Return what all of them have printed so far, one after the other."""
+        return "".join(command.output() for command in self.commands)
+
+    def ranks(self) -> list[int]:
+        """Return the processes that still run."""
+        return [command.pid for command in self.commands if not command.has_ended()]
+
+    def strike(self) -> None:
+        """Send SIGKILL to all of them."""
+        for command in self.commands:
+            command.strike()
+
+    def kill(self) -> None:
+        """Kill what is left of them."""
+        self.strike()
 
 
 def _status_of_script(argv: list[str], log: Path, error_log: Path) -> int:

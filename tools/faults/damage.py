@@ -17,10 +17,10 @@ from typing import Any
 
 from checkpointing import checkpoint
 from corpus.dataset import Manifest
-from tools.faults.commands import Command, NotSurvived, expect
+from tools.faults.commands import Command, NotSurvived, Together, expect
 from tools.faults.runs import Lab, Run, Tally
 
-FILES = (checkpoint.WEIGHTS, checkpoint.OPTIMIZER, checkpoint.TOKENIZER, checkpoint.INFO)
+FILES = ("model*", "optimizer*", checkpoint.TOKENIZER, checkpoint.INFO)  # of a checkpoint
 POINTERS = ("last", "best")
 # The check of the shards finds nothing before the run's end.
 LATE_CHECK = """
@@ -96,14 +96,14 @@ def checkpoint_flipped(lab: Lab, tally: Tally, _config: Any) -> None:
 
 def _damage_checkpoints(lab: Lab, tally: Tally, damage: Callable[[Lab, Path], None]) -> None:
     base = half_way(lab)
-    for name in (*FILES, *POINTERS):
+    for name in (*names(base), *POINTERS):
         run = lab.copy(base)
         path = _file(run, name)
         with tally.attempt(f"{path.relative_to(lab.folder)}"):
             damage(lab, path)
             command = run.start()
             command.expect_success()
-            if name in FILES:
+            if name not in POINTERS:
                 expect_corrupt(command, name)
             run.expect_same(lab.undisturbed())
 
@@ -119,15 +119,22 @@ def half_way(lab: Lab) -> Run:
     run = lab.run()
     command = run.start()
     expect(command.wait_for("step_00000045"), command.output())
-    os.kill(command.pid, signal.SIGKILL)
+    command.strike()
     expect(command.status() == -signal.SIGKILL, command.output())
     return run
+
+
+def names(run: Run) -> list[str]:
+    """Return the names of the files in the run's last checkpoint."""
+    last = checkpoint.pointed(run.out_dir, "last")
+    assert last is not None
+    return [path.name for pattern in FILES for path in sorted(last.glob(pattern))]
 
 
 def _file(run: Run, name: str) -> Path:
     last = checkpoint.pointed(run.out_dir, "last")
     assert last is not None
-    return last / name if name in FILES else run.out_dir / name
+    return last / name if name in names(run) else run.out_dir / name
 
 
 def hostile_pickle(lab: Lab, tally: Tally, _config: Any) -> None:
@@ -143,7 +150,7 @@ def hostile_pickle(lab: Lab, tally: Tally, _config: Any) -> None:
     shutil.copytree(lab.data_dir, data_dir)
     shard = Manifest.read(data_dir).splits["train"].shards[0].name
     in_data = [data_dir / name for name in ("manifest.json", "tokenizer.json", shard)]
-    in_run: list[str | Path] = [*FILES, *POINTERS, "config.json", "metrics.jsonl"]
+    in_run: list[str | Path] = [*names(base), *POINTERS, "config.json", "metrics.jsonl"]
     for place in in_run + in_data:
         run = lab.copy(base, data_dir=data_dir)
         path = place if isinstance(place, Path) else _file(run, place)
@@ -184,9 +191,9 @@ def expect_error(command: Command, names: list[str]) -> None:
     status, output = command.status(), command.output()
     errors = [line for line in output.splitlines() if line.startswith("error: ")]
     expect(status == 2 and "Traceback" not in output, f"status {status}: {output[-2000:]}")
-    expect(
-        len(errors) == 1 and any(name in errors[0] for name in names), f"no file is named: {output[-2000:]}"
-    )
+    n_processes = len(command.commands) if isinstance(command, Together) else 1
+    is_named = any(name in error for name in names for error in errors)
+    expect(len(errors) == n_processes and is_named, f"no file is named: {output[-2000:]}")
 
 
 def _with_data(lab: Lab) -> tuple[Run, list[Path]]:

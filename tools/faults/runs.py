@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from checkpointing import checkpoint
+from checkpointing.sharded import read_stored
 from system.errors import UserError
-from tools.faults.commands import ROOT, Command, NotSurvived, expect
+from tools.faults.commands import ROOT, Command, NotSurvived, Together, expect
 from training.plot import METRICS, read_metrics
 
 WORDS = "the river runs north past old stone walls where café owners learn 数字 and sing".split()
@@ -64,11 +64,17 @@ class Run:
     settings: dict[str, object]
     commands: list[Command]
 
-    def start(self, launcher: tuple[str, ...] = (), fork: bool = True, script: str = "train.py") -> Command:
+    def start(
+        self, launcher: tuple[str, ...] | None = None, fork: bool = True, script: str = "train.py"
+    ) -> Command:
         """Start the command: forked from this process, as a new process (`fork=False`), or by torchrun with these arguments.
 
-        A forked one has torch loaded already; it does the same.
+        A forked one has torch loaded already; it does the same. Without a launcher, it is one process, but two that share
+        the model if it is sharded.
         """
+        if launcher is None and self.settings["parallel"] != "ddp":
+            command: Command = Together(self.start_together(2, script))
+            return command
         argv, log = self.argv(script), self.next_log()
         if launcher:
             command = Command.torchrun([*launcher, str(ROOT / argv[0]), *argv[1:]], log)
@@ -77,10 +83,10 @@ class Run:
         self.commands.append(command)
         return command
 
-    def start_together(self, n_processes: int) -> list[Command]:
+    def start_together(self, n_processes: int, script: str = "train.py") -> list[Command]:
         """Start the command as torchrun would, in processes forked from this one."""
         logs = [self.next_log(rank) for rank in range(n_processes)]
-        started = Command.fork_together([self.argv("train.py")] * n_processes, logs, logs)
+        started = Command.fork_together([self.argv(script)] * n_processes, logs, logs)
         self.commands += started
         return started
 
@@ -116,7 +122,14 @@ class Run:
         """Return the last checkpoint's files that hold tensors."""
         folder = checkpoint.pointed(self.out_dir, "last")
         assert folder is not None
-        return {name: folder / name for name in (checkpoint.WEIGHTS, checkpoint.OPTIMIZER)}
+        return {path.name: path for path in sorted(folder.glob("*.safetensors"))}
+
+    def last_tensors(self) -> dict[str, torch.Tensor]:
+        """Return the tensors of the last checkpoint, however many files they are in."""
+        folder = checkpoint.pointed(self.out_dir, "last")
+        assert folder is not None
+        stored = read_stored(folder, checkpoint.WEIGHTS) | read_stored(folder, checkpoint.OPTIMIZER)
+        return {key: tensor.rows(0, tensor.shape[0] if tensor.shape else 0) for key, tensor in stored.items()}
 
     def expect_no_gaps(self) -> None:
         """Raise NotSurvived unless the run is finished, with one record for each step."""
@@ -129,16 +142,15 @@ class Run:
         """Raise NotSurvived unless the run ended like the other: bit for bit, or with `exactly=False` up to rounding."""
         self.expect_no_gaps()
         ours, theirs = self.records(), other.records()
-        for name, path in self.last_files().items():
-            their_path = other.last_files()[name]
-            if exactly:
-                expect(path.read_bytes() == their_path.read_bytes(), f"{name} is not the undisturbed run's")
-            else:
-                mine, reference = load_file(path), load_file(their_path)
-                for key, tensor in reference.items():
-                    expect(
-                        torch.allclose(mine[key], tensor, rtol=1e-3, atol=1e-4), f"{key} in {name} differs"
-                    )
+        if exactly:
+            expect(self.last_files().keys() == other.last_files().keys(), "the checkpoint has other files")
+            for name, path in self.last_files().items():
+                is_same = path.read_bytes() == other.last_files()[name].read_bytes()
+                expect(is_same, f"{name} is not the undisturbed run's")
+        else:
+            mine, reference = self.last_tensors(), other.last_tensors()
+            for key, tensor in reference.items():
+                expect(torch.allclose(mine[key], tensor, rtol=1e-3, atol=1e-4), f"{key} differs")
         if exactly:
             expect(ours == theirs, "metrics.jsonl is not the undisturbed run's")
         for mine_, their in zip(ours, theirs, strict=True):
@@ -149,8 +161,10 @@ class Run:
 class Lab:
     """A folder with data and runs, and the random choices of one session."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, parallel: str = "ddp") -> None:
+        """`parallel` is the setting of all runs: fsdp for sharded models, in two processes."""
         self.folder, self.chooser, self.runs = folder, random.Random(seed), list[Run]()
+        self.parallel = parallel
         self.undisturbed_runs: dict[object, Run] = {}
         self.data_dir = folder / "data"
 
@@ -166,7 +180,7 @@ class Lab:
 
     def run(self, place: Path | None = None, **settings: object) -> Run:
         """Return a run that has not started, in a folder of its own in `place`."""
-        settings = {**SETTINGS, "data_dir": self.data_dir, **settings}
+        settings = {**SETTINGS, "data_dir": self.data_dir, "parallel": self.parallel, **settings}
         out_dir = (place or self.folder) / f"run_{len(self.runs):03}"
         self.runs.append(Run(out_dir, self.folder, settings, []))
         return self.runs[-1]
@@ -183,8 +197,9 @@ class Lab:
         path.write_text(SCRIPT.format(root=str(ROOT), patch=patch))
         return str(path)
 
-    def undisturbed(self, n_processes: int = 1, **settings: object) -> Run:
-        """Return the finished run without faults; it is trained once."""
+    def undisturbed(self, n_processes: int = 0, **settings: object) -> Run:
+        """Return the finished run without faults; it is trained once. 0 processes: as many as `Run.start` uses."""
+        n_processes = n_processes or (1 if self.parallel == "ddp" else 2)
         key = (n_processes, *settings.items())
         if key not in self.undisturbed_runs:
             run = self.run(None, **settings)
