@@ -68,6 +68,11 @@ class Manifest:
         return self.source["kind"] == "pairs"
 
     @property
+    def part(self) -> str:
+        """Which part of the source's files it is of, such as 3/16; "" for all files."""
+        return str(self.options.get("part", ""))
+
+    @property
     def shards(self) -> list[Shard]:
         """The shards of all splits."""
         return [shard for split in self.splits.values() for shard in split.shards]
@@ -76,6 +81,7 @@ class Manifest:
         """Return what a checkpoint records about its data: source, tokenizer name and tokens per split."""
         files = [file["path"] for file in self.source["files"]]
         origin = [self.source[key] for key in ("dataset", "subset", "revision") if key in self.source]
+        origin += [f"part {self.part}"] if self.part else []
         is_builtin = self.source["kind"] == "builtin"
         names = files if is_builtin else [f"{len(files)} file(s), {Path(files[0]).name} first"]
         counts = {f"{name}_tokens": split.tokens for name, split in self.splits.items()}

@@ -7,7 +7,7 @@ import glob
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from corpus.input_files import DECOMPRESSED, file_ending, uncompressed_name
@@ -38,18 +38,21 @@ class Source:
     kind: str  # "hub", "folder", "files", "text" (a single one), "pairs" or "builtin"
     files: tuple[SourceFile, ...]
     dataset: dict[str, str]  # dataset, subset and revision, if the source has them
+    part_of: dict[str, Any] = field(default_factory=dict)  # for a part: the list of files that it is of
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest's entry."""
         files = [{"path": file.path, "bytes": file.bytes} for file in self.files]
-        return {"kind": self.kind, **self.dataset, "files": files}
+        part_of = {"part_of": self.part_of} if self.part_of else {}
+        return {"kind": self.kind, **self.dataset, **part_of, "files": files}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Source":
         """Undo `to_dict`."""
         files = tuple(SourceFile(**file) for file in content["files"])
-        dataset = {key: value for key, value in content.items() if key not in ("kind", "files")}
-        return cls(content["kind"], files, dataset)
+        others = ("kind", "files", "part_of")
+        dataset = {key: value for key, value in content.items() if key not in others}
+        return cls(content["kind"], files, dataset, content.get("part_of", {}))
 
 
 def find_source(source: str, dataset: str, subset: str, n_shards: int) -> Source:
@@ -139,7 +142,7 @@ def with_current_sizes(source: Source, current: int) -> Source:
                 f"{now.path} has {now.bytes} bytes, but had {before.bytes} when this preparation read it: add"
                 " --overwrite to start over, or choose another --out_dir"
             )
-    return Source(source.kind, files, source.dataset)
+    return replace(source, files=files)
 
 
 def _folder_hint(folder: str) -> str:

@@ -37,6 +37,9 @@ class Journal:
     batch: int = 0
     skipped_documents: int = 0
     splits: dict[str, Split] = field(default_factory=lambda: {name: Split(0, 0, 0, ()) for name in SPLITS})
+    parts: tuple[
+        str, ...
+    ] = ()  # of a merge, whose batches are shards of parts: the hashes of their manifests
 
     @property
     def n_documents(self) -> int:
@@ -55,7 +58,7 @@ class Journal:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             content["splits"] = {name: Split.from_dict(split) for name, split in content["splits"].items()}
-            return cls(**content)
+            return cls(**{**content, "parts": tuple(content.get("parts", ()))})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -163,8 +166,8 @@ class DatasetWriter:
         self._out_dir, self._dtype = out_dir, dtype
         known = {shard.name for split in journal.splits.values() for shard in split.shards}
         with writing(out_dir):
-            for path in out_dir.iterdir():
-                if SHARD_NAME.fullmatch(path.name) and path.name not in known:
+            for path in shards_in(out_dir):
+                if path.name not in known:
                     path.unlink()  # created after the journal was last saved
         self._writers = {
             name: ShardWriter(out_dir, name, dtype, shard_tokens, split)
@@ -181,8 +184,7 @@ class DatasetWriter:
 
     def append(self, file: int, batch: int, skipped_documents: int, additions: dict[str, Addition]) -> None:
         """Write the tokens of batch `batch` of source file `file`; save the journal if SAVE_SECONDS have passed."""
-        for name, addition in additions.items():
-            self._writers[name].append(addition)
+        self.add(additions)
         self.journal = replace(
             self.journal,
             file=file,
@@ -192,6 +194,11 @@ class DatasetWriter:
         )
         if time.monotonic() - self._saved_at >= SAVE_SECONDS:
             self.save()
+
+    def add(self, additions: dict[str, Addition]) -> None:
+        """Write tokens of which the journal will not know before the next `append`."""
+        for name, addition in additions.items():
+            self._writers[name].append(addition)
 
     def save(self) -> None:
         """Flush the shards to the disk, then the journal that describes them."""
@@ -221,6 +228,11 @@ class DatasetWriter:
         write_text(self._out_dir / MANIFEST_FILE, manifest.to_json())
         remove_journal(self._out_dir)
         return manifest
+
+
+def shards_in(out_dir: Path) -> list[Path]:
+    """Return the shards in a folder, in order."""
+    return sorted(path for path in out_dir.iterdir() if SHARD_NAME.fullmatch(path.name))
 
 
 def token_dtype(vocab_size: int) -> np.dtype:

@@ -216,9 +216,9 @@ COMMANDS = [
     StatedFactsConfig,
     CompareConfig,
 ]
-PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file text_file source tokenizer pairs run out model tasks eval_tasks reference".split()
+PATHS = "config data_dir out_dir init_from branch_from checkpoint prompt_file text_file source merge tokenizer pairs run out model tasks eval_tasks reference".split()
 # What else is text and says so: names on a hub or a server, a device, a prompt.
-NO_PATHS = "device host wandb_project prompt text stop dataset subset only parts versus sampling".split()
+NO_PATHS = "device host wandb_project prompt text stop dataset subset part only parts versus sampling".split()
 
 
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def prepared(folder: Path, rows: list[dict], **options: object) -> Path:
 def without_validation(folder: Path, rows: list[dict]) -> Path:
     """Prepare pairs that are all for training, which earlier versions did for a fraction of 0."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare_data, "check_splits", lambda config, journal: None)
+        patch.setattr(prepare_data, "check_splits", lambda journal, out_dir: None)
         return prepared(folder, rows, validation_fraction=1e-9)
 
 

@@ -20,7 +20,7 @@ from conftest import Terminal, flip_a_bit
 from preparing import ROOT, InProcess, content, prepare, some_articles, some_texts, write_jsonl
 
 import prepare_data
-from corpus import articles, report, writer
+from corpus import articles, config, report, writer
 from corpus.bpe import train_bpe
 from corpus.dataset import TokenDataset
 from corpus.report import ProgressPrinter
@@ -107,7 +107,7 @@ class Crash(BaseException):
 def test_ended_before_any_step_to_the_disk_it_resumes_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare_data, "MIN_SHARD_TOKENS", 1)
+    monkeypatch.setattr(config, "MIN_SHARD_TOKENS", 1)
     monkeypatch.setattr(articles, "BATCH_CHARACTERS", 1_500)
     monkeypatch.setattr(writer, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(writer.os, "fsync", lambda file: None)  # no power is cut here
@@ -339,8 +339,8 @@ def test_what_may_take_long_is_announced(
         return lambda *arguments: time.sleep(0.1) or function(*arguments)
 
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
-    for name in ("find_source", "verify"):
-        monkeypatch.setattr(prepare_data, name, slow(getattr(prepare_data, name)))
+    for module, name in ((config, "find_source"), (prepare_data, "verify")):
+        monkeypatch.setattr(module, name, slow(getattr(module, name)))
     write_jsonl(tmp_path / "a.jsonl", some_articles(50))
     prepare(tmp_path / "out", tmp_path / "a.jsonl")
     assert capsys.readouterr().out.startswith(f"finding the files of {tmp_path}/a.jsonl ...\n")

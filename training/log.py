@@ -63,9 +63,10 @@ def announce(run: Run, world: World) -> None:
     start = f", weights of {run.origin.folder}" if run.origin else ""
     how = "resuming" if run.resumes else "branching"
     start = f", {how} from {run.checkpoint}" if run.checkpoint else start
+    part = data.train.manifest.part and f" (only part {data.train.manifest.part} of its source)"
     limit = f" or as far as {config.max_minutes:g} min allow" if run.is_timed else ""
     lines = [
-        f"data    {config.data_dir}: {data.train.n_tokens:,} training and {data.val.n_tokens:,} validation tokens,"
+        f"data    {config.data_dir}{part}: {data.train.n_tokens:,} training and {data.val.n_tokens:,} validation tokens,"
         f" tokenizer {data.tokenizer.name} of {data.tokenizer.vocab_size:,}",
         f"run     {config.out_dir}: step {run.progress.step} to {config.max_steps}{limit}{start}",
         *(f"note    {note}" for note in run.notes),
