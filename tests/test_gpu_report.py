@@ -25,9 +25,10 @@ def report(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     """A report on a tiny run, whose commands are forked from this process."""
 
     def fork(report: Report, name: str, words: list[str], folder: Path | None = None) -> Command:
-        return Command.fork(
-            [str(folder / words[0]) if folder else words[0], *words[1:]], report.out_dir / f"{name}.log"
-        )
+        log = report.out_dir / f"{name}.log"
+        if words[: len(gpu_report.TORCHRUN)] == gpu_report.TORCHRUN:
+            return Command.fork_together([words[len(gpu_report.TORCHRUN) :]], [log], [log])[0]
+        return Command.fork([str(folder / words[0]) if folder else words[0], *words[1:]], log)
 
     monkeypatch.setattr(Report, "start", fork)
     monkeypatch.setattr(gpu_report, "STEPS", 70)
@@ -44,12 +45,14 @@ def test_a_run_is_measured_sampled_killed_and_resumed(report: Report, tmp_path: 
     bench = 'print("time per iteration: 90.0ms, MFU: 9.00%\\ntime per iteration: 64.0ms, MFU: 12.50%")'
     (tmp_path / "bench.py").write_text(bench)
     parts = {"data": report.data, "training": report.training, "samples": report.sampling}
+    parts |= {"fsdp": lambda: report.launched("fsdp")}
     parts |= {"resuming": report.resuming, "nanoGPT": report.nanogpt}
     worked = [report.measure(name, part) for name, part in parts.items()]
     assert all(worked), report.rows
     found = {name: text for name, text, _seconds in report.rows}
     assert found["training"].endswith(" tokens/s, MFU unknown, unknown of GPU memory, micro-batch 32")
     assert "The history of" in found["samples"]
+    assert found["fsdp"].endswith("micro-batch 32, losses differ by at most 0.0000 nats")
     assert found["resuming"] == "killed and resumed at step 40: losses differ by at most 0.0000 nats"
     assert found["nanoGPT"] == "512,000 tokens/s, MFU 12.5% of an A100, micro-batch 32"
     written = (tmp_path / "gpu.md").read_text()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -174,9 +175,12 @@ print(*found)
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_one_gpu_runs_nccl_ddp_and_the_side_channel(config: TrainConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("parallel", "network"), [("ddp", "DistributedDataParallel"), ("fsdp", "FSDPGPT")])
+def test_one_gpu_runs_nccl_with_copies_and_shards_and_the_side_channel(
+    config: TrainConfig, tmp_path: Path, parallel: Literal["ddp", "fsdp"], network: str
+) -> None:
     config = replace(config, device="cuda", micro_batch_size=2)
-    launched = elsewhere(config, "launched")
+    launched = elsewhere(config, "launched", parallel=parallel)
     script = tmp_path / "checked.py"
     script.write_text(LAUNCHED.format(root=str(ROOT)))
     command = [
@@ -195,7 +199,7 @@ def test_one_gpu_runs_nccl_ddp_and_the_side_channel(config: TrainConfig, tmp_pat
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("DistributedDataParallel on nccl\n")
+    assert done.stdout.endswith(f"{network} on nccl\n")
     train(config)
     assert losses(launched) == pytest.approx(losses(config), rel=1e-5)
 

@@ -1,6 +1,7 @@
 """Measure training on this machine's GPU in at most 9 minutes, and write docs/gpu.md: `python -m tools.gpu_report`.
 
-It runs the tests that need a GPU, trains GPT-2 124M for a few steps, samples, and resumes after a kill.
+It runs the tests that need a GPU, trains GPT-2 124M for a few steps, alone and as one process of DDP and of FSDP, samples,
+and resumes after a kill.
 """
 
 import os
@@ -27,6 +28,7 @@ from training.plot import METRICS, read_metrics
 
 LIMIT_SECONDS = 9 * 60
 WARM_UP_STEPS, STEPS = 10, 50
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"]
 
 
 class Failed(Exception):
@@ -92,8 +94,16 @@ class Report:
 
     def training(self) -> str:
         """Train, and return tokens/s and MFU after the warm-up, and the memory that it took."""
-        output = self.run("training", self.training_words("undisturbed"))
-        records = [record for record in self.records("undisturbed") if record["step"] > WARM_UP_STEPS]
+        return self.figures("undisturbed", self.run("training", self.training_words("undisturbed")))
+
+    def launched(self, parallel: str) -> str:
+        """Train as the only process of DDP or FSDP, and return the same, and how far the losses are from those without."""
+        words = [*TORCHRUN, *self.training_words(parallel), f"--parallel={parallel}"]
+        return f"{self.figures(parallel, self.run(parallel, words))}, {self.difference(parallel)}"
+
+    def figures(self, run: str, output: str) -> str:
+        """Return tokens/s, MFU and memory of a run, from its records and what it printed."""
+        records = [record for record in self.records(run) if record["step"] > WARM_UP_STEPS]
         speed = harmonic_mean([record["tokens_per_second"] for record in records if "loss" in record])
         shares = [record["mfu"] for record in records if "mfu" in record]
         memory = re.search(r"tensors took at most (\S+ GiB) of GPU memory", output)
@@ -117,13 +127,15 @@ class Report:
         killed.status()  # until it has left the folder
         if "resuming from " not in self.run("resumed", self.training_words("killed")):
             raise Failed("the run was not killed in time: it was at its end")
-        losses = [
-            [record.get("loss", 0.0) for record in self.records(run)] for run in ("undisturbed", "killed")
-        ]
+        return f"killed and resumed at step {(WARM_UP_STEPS + STEPS) // 2}: {self.difference('killed')}"
+
+    def difference(self, run: str) -> str:
+        """Return how far a run's losses are from the undisturbed one's; raise Failed if that is too far."""
+        losses = [[record.get("loss", 0.0) for record in self.records(each)] for each in ("undisturbed", run)]
         difference = max(abs(ours - theirs) for ours, theirs in zip(*losses, strict=True))
         if difference > 0.05:
             raise Failed(f"losses differ by {difference:.4f} nats from those of the undisturbed run")
-        return f"killed and resumed at step {(WARM_UP_STEPS + STEPS) // 2}: losses differ by at most {difference:.4f} nats"
+        return f"losses differ by at most {difference:.4f} nats"
 
     def nanogpt(self) -> str:
         """Run nanoGPT's own benchmark of the same network, on its made-up data."""
@@ -178,6 +190,7 @@ def main(config: ReportConfig) -> None:
         "training": report.training,
         "samples": report.sampling,
     }
+    parts |= {parallel: partial(report.launched, parallel) for parallel in ("ddp", "fsdp")}
     parts |= {"resuming": report.resuming, "nanoGPT's bench.py": report.nanogpt}
     worked = [report.measure(name, part) for name, part in parts.items()]
     sys.exit(0 if all(worked) else 1)

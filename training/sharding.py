@@ -16,9 +16,11 @@ def build_sharded(
     """Return a model of which each process has a shard; with `hybrid`, each node has a copy of which its processes have shards.
 
     `draws` gives it the weights of `GPT(config)`, from torch's random numbers; else they are zero. Layers are
-    gathered one at a time, as `dtype`; the embeddings and the last norm, the model's outermost part, as float32.
+    gathered one at a time, on GPUs as `dtype`; the embeddings and the last norm, the model's outermost part, as float32.
     """
     mesh = sharding_mesh(world, hybrid)
+    # On a CPU, torch's LayerNorm takes no gain in half precision with an input in float32.
+    gathered_dtype = dtype if world.device.type == "cuda" and dtype != torch.float32 else None
     with torch.device("meta"):
         model = GPT(config, attention)
     transformer = model.transformer
@@ -37,7 +39,7 @@ def build_sharded(
     allocate(transformer.wpe, "transformer.wpe")
     for number, block in enumerate(transformer.h):
         allocate(block, f"transformer.h.{number}")
-        shard(block, mesh, None if dtype == torch.float32 else dtype)
+        shard(block, mesh, gathered_dtype)
     allocate(transformer.ln_f, "transformer.ln_f")
     if config.tie_embeddings:
         model.lm_head.weight = transformer.wte.weight
