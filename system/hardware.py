@@ -181,18 +181,21 @@ def be_deterministic(device: torch.device) -> None:
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010  unknown to mypy
 
 
-def keep_freed_memory(device: torch.device) -> None:
-    """Let the C library keep the memory that a CPU's step frees for the next step, where it can.
+def keep_freed_memory(device: torch.device, keep: bool = True) -> None:
+    """Let the C library keep the memory that a CPU's step frees for the next step, where it can; or never, to save memory.
 
     By default large tensors go back to the kernel, which clears each page again when it is next touched: a fifth to half of
-    the time of a step with a large vocabulary. Does nothing without glibc; its older
-    versions take a threshold of at most 32 MiB.
+    the time of a step with a large vocabulary. But what a sharded model gathers and frees leaves holes between the tensors
+    that stay, and the process grows larger than without sharding. Does nothing without glibc; its older versions take a
+    threshold of at most 32 MiB.
     """
     mmap_threshold, trim_threshold = -3, -1  # glibc's numbers for M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if device.type == "cpu" else None
-    if mallopt:
+    if mallopt and keep:
         mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)
         mallopt(trim_threshold, 2**31 - 1)
+    elif mallopt:
+        mallopt(mmap_threshold, 2**20)  # by default it rises with what is freed
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float | None:

@@ -47,11 +47,11 @@ def build_learner(run: Run, world: World) -> Learner:
     """Build the model and the optimizer: new, from the checkpoint to resume, or from the model of `init_from`."""
     config, device = run.config, world.device
     hardware.be_deterministic(device)
-    hardware.keep_freed_memory(device)
     dtype, dtype_reason = hardware.set_precision(config.precision, device)
     share, micro_batch_size = share_batch(config, world.size)
     tasks = open_tasks(run, world)
     parallel = choose_parallel(run, world)
+    hardware.keep_freed_memory(device, keep=parallel not in SHARDED)
     with memory_for(device, can_shard=parallel == "ddp"):
         attention = choose_attention(run, world, dtype, micro_batch_size)
         model = build_model(run, world, parallel, attention, dtype)

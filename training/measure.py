@@ -10,7 +10,7 @@ import torch
 from checkpointing.checkpoint import Progress
 from evaluation.losses import Objective
 from system.hardware import autocast, wait_for
-from system.parallel import clear_gradients, sync_gradients
+from system.parallel import clear_gradients, own, sync_gradients
 from system.world import World
 from training.batches import micro_batches
 from training.learner import Learner
@@ -91,10 +91,10 @@ def time_evaluation(run: Run, learner: Learner, world: World, objective: Objecti
 @contextmanager
 def left_as_it_was(learner: Learner) -> Iterator[None]:
     """Undo what the block does to the weights and the optimizer's state, of which the CPU's memory keeps copies."""
-    parameters, state = list(learner.model.parameters()), learner.optimizer.state
+    parameters, state = [own(parameter) for parameter in learner.model.parameters()], learner.optimizer.state
     weights = [parameter.detach().to("cpu", copy=True) for parameter in parameters]
     before = {
-        key: {name: x.to("cpu", copy=True) for name, x in entry.items()} for key, entry in state.items()
+        key: {name: own(x).to("cpu", copy=True) for name, x in entry.items()} for key, entry in state.items()
     }
     try:
         yield
@@ -107,7 +107,7 @@ def left_as_it_was(learner: Learner) -> Iterator[None]:
                     del state[key]
             for key, entry in before.items():
                 for name, values in entry.items():
-                    state[key][name].copy_(values)
+                    own(state[key][name]).copy_(values)
 
 
 def _own_random_numbers(device: torch.device) -> AbstractContextManager[None]:
