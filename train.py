@@ -72,7 +72,7 @@ def train(config: TrainConfig, objective: Objective = language_model_loss) -> Pr
         requests = Requests(run, world, signals)
         validate = make_validation(run, learner, world, objective, requests.reject_data)
         watchdog.observe(lambda: (progress.step, (progress, requests.n_check_waits)), requests.lost_contact)
-        fits = memory_for(world.device, learner.micro_batch_size, learner.share)
+        fits = memory_for(world.device, learner.micro_batch_size, learner.share, learner.parallel == "ddp")
         with fits, open_log(run, learner, world) as log:
             while True:
                 due = requests.due(progress.step)

@@ -116,7 +116,7 @@ def save(
 
 @contextlib.contextmanager
 def _writing(folder: Path, channel: SideChannel | None) -> Iterator[None]:
-    """Raise UserError for a disk that does not take a checkpoint, in all processes if one of them finds it so."""
+    """Raise UserError for a disk that does not take a checkpoint, in all processes if one fails."""
     with channel.all_or_none("save") if channel else contextlib.nullcontext():
         try:
             yield

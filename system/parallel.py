@@ -18,7 +18,7 @@ from system.world import World
 
 
 class ShardPlace(NamedTuple):
-    """Which of the shards a process has; with hybrid sharding, several have the same one, and the first of them writes it."""
+    """Which of the shards a process has. With hybrid sharding, several hold the same shard; the first one writes it."""
 
     number: int
     n_shards: int
@@ -48,10 +48,12 @@ def sharding_mesh(world: World, hybrid: bool) -> DeviceMesh:
     names: tuple[str, ...] = ("shards",)
     if hybrid:
         n_nodes, left = divmod(world.size, world.local_size)
-        if left or n_nodes == 1:
+        is_equal = world.smallest(world.local_size) == -world.smallest(-world.local_size)
+        is_in_order = world.smallest(int(world.rank % world.local_size == world.local_rank))
+        if left or n_nodes == 1 or not (is_equal and is_in_order):
             found = f"{world.size} processes, {world.local_size} on this node"
             raise UserError(
-                f"parallel=hsdp: must have several nodes with equally many processes, found {found}: use --parallel=fsdp"
+                f"parallel=hsdp: must have several nodes with equally many processes, numbered node by node, found {found}: use --parallel=fsdp"
             )
         shape, names = (n_nodes, world.local_size), ("copies", "shards")
     mesh = init_device_mesh(world.device.type, shape, mesh_dim_names=names)

@@ -89,10 +89,10 @@ class World:
                     found.append(do())
         return found[0]
 
-    def side_channel(self, separate: bool = False) -> "SideChannel":
-        """Open a channel on the CPU between the processes; all call this. `separate`: that another thread may use."""
+    def side_channel(self) -> "SideChannel":
+        """Open a channel on the CPU between the processes; all call this."""
         # nccl has no CPU operations; with gloo the processes have such a channel already.
-        needs_group = self.has_group and (separate or self.device.type == "cuda")
+        needs_group = self.has_group and self.device.type == "cuda"
         group = dist.new_group(backend="gloo", timeout=self.timeout) if needs_group else None
         _left_groups.append(group)
         return SideChannel(group, self.is_main)
@@ -149,7 +149,7 @@ class OthersFailed(UserError):
 
 @contextmanager
 def _all_or_none(summed: Callable[[torch.Tensor], int], doing: str) -> Iterator[None]:
-    """Raise UserError in all processes if one does in the block: its own, or OthersFailed. `doing` is what they cannot."""
+    """Raise UserError in all processes if one does in the block: its own, or OthersFailed. `doing` names what failed, for the message."""
     error: UserError | None = None
     try:
         yield

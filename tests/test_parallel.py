@@ -191,7 +191,10 @@ def test_auto_shards_what_does_not_fit_as_copies(
 
 
 @pytest.mark.parametrize(("size", "local_size"), [(4, 4), (6, 4)])
-def test_hybrid_sharding_needs_several_equal_nodes(size: int, local_size: int) -> None:
+def test_hybrid_sharding_needs_several_equal_nodes(
+    size: int, local_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "smallest", lambda _, number: number)
     world = World(0, size, ALONE.device, local_size=local_size)
     found = f"parallel=hsdp: must have several nodes .*, found {size} processes, {local_size} on this node"
     with pytest.raises(UserError, match=found):

@@ -3,9 +3,10 @@
 A bad step leaves a folder `autopsy_step_00000123/` in the run's folder. guard.py decides which steps are bad.
 """
 
+import contextlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,9 @@ def stop_at(
     progress = progress.rewound(verdict.step - 1, verdict.sequences)
     val_loss = validate().nats_per_token
     good = guard.are_good(val_loss)
-    if good and progress.step > run.progress.step and not checkpoint.is_last(run.out_dir, progress.step):
+    is_saved = int(world.is_main and checkpoint.is_last(run.out_dir, progress.step))
+    is_saved = int(world.sum(torch.tensor(is_saved)))  # another process might read an older `last`
+    if good and progress.step > run.progress.step and not is_saved:
         save_checkpoint(run, learner, progress, guard, log, keep=0)  # keep all: this one may not be better
     log.say(write_autopsy(verdict, run, learner, world, examines=True))
     world.wait()  # the first process to exit may end the others, one of which is still writing
@@ -97,12 +100,23 @@ def write_autopsy(verdict: Verdict, run: Run, learner: Learner, world: World, ex
     """
     folder = run.out_dir / f"autopsy_step_{verdict.step:08d}"
     try:
-        sequences = step_batch(verdict, run, learner, world)
+        with all_succeed(world) if examines else contextlib.nullcontext():  # computing may be done together
+            sequences = step_batch(verdict, run, learner, world)
         findings = examine(learner.model, sequences, world.device, learner.dtype) if examines else None
         write(folder, verdict, sequences, findings, run.data.tokenizer, world)
     except Exception as error:  # of any kind, out of memory too: an autopsy must not hide what it is about
         return f"no autopsy of step {verdict.step} ({first_line(error)})"
     return f"autopsy of step {verdict.step} in {folder}"
+
+
+@contextlib.contextmanager
+def all_succeed(world: World) -> Iterator[None]:
+    """Raise the block's error, or a UserError if it fails in another process."""
+    with world.all_or_none():
+        try:
+            yield
+        except Exception as error:
+            raise UserError(first_line(error)) from None
 
 
 def step_batch(verdict: Verdict, run: Run, learner: Learner, world: World) -> StepBatch:

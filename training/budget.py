@@ -43,7 +43,8 @@ def within_minutes(run: Run, learner: Learner, world: World, objective: Objectiv
     """
     if not run.is_timed:
         return run
-    memory = memory_for(world.device, learner.micro_batch_size, learner.share)
+    can_shard = learner.parallel == "ddp"
+    memory = memory_for(world.device, learner.micro_batch_size, learner.share, can_shard)
     with announced("timing some steps for max_minutes", world.is_main), memory:
         costs = measured_costs(run, learner, world, objective)
     return with_fitting_steps(run, costs, world, time.monotonic() - began)

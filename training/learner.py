@@ -94,7 +94,7 @@ def build_learner(run: Run, world: World) -> Learner:
         description,
         micro_batch_reason,
         tasks,
-        world.side_channel(separate=True) if parallel in SHARDED else None,
+        world.side_channel() if parallel in SHARDED else None,
     )
 
 

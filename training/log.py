@@ -21,6 +21,7 @@ from system.errors import UserError, first_line, how_to_resume, say
 from system.files import append_to_file, fix_for, replace_file
 from system.progress import Bar, announced, duration
 from system.world import World
+from training.choices import SHARDED
 from training.config import TrainConfig
 from training.guard import Verdict
 from training.learner import Learner
@@ -87,7 +88,9 @@ def header(run: Run, learner: Learner, world: World) -> list[str]:
     kind = "pairs" if run.data.train.manifest.has_pairs else "sequences"
     accumulation = learner.share // learner.micro_batch_size
     reason = f" ({learner.micro_batch_reason})" if learner.micro_batch_reason else ""
-    parallel = f" ({learner.parallel})" if learner.parallel else ""
+    asked = run.config.parallel if run.config.parallel in SHARDED else ""
+    alone = f" (parallel={asked} needs several, started by torchrun)" if asked else ""
+    parallel = f" ({learner.parallel})" if learner.parallel else alone
     return [
         size_of(learner.model),
         f"device  {hardware.describe(world.device)}, {learner.description}",

@@ -19,7 +19,7 @@ def build_sharded(
     gathered one at a time, on GPUs as `dtype`; the embeddings and the last norm, the model's outermost part, as float32.
     """
     mesh = sharding_mesh(world, hybrid)
-    # On a CPU, torch's LayerNorm takes no gain in half precision with an input in float32.
+    # This rounds norms' gains too, unlike DDP. On a CPU, torch's LayerNorm takes no such gain with an input in float32.
     gathered_dtype = dtype if world.device.type == "cuda" and dtype != torch.float32 else None
     with torch.device("meta"):
         model = GPT(config, attention)

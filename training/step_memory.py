@@ -108,12 +108,12 @@ def of_a_shard(
 ) -> StepMemory:
     """Return the memory of one of `n_shards` processes that share a model, from that of one that has all of it.
 
-    Two layers are gathered at a time, and in backward their gradients; the outermost part always is. Until the last of
-    several micro-batches, each process has gradients of all parameters.
+    Two layers and the outermost part are gathered at a time, each twice while the shards are put together, and have whole
+    gradients in backward. Until the last of several micro-batches, each process has gradients of all parameters.
     """
     layer = sum(parameter.numel() for parameter in model.transformer.h[0].parameters())
     outermost = sum(parameter.numel() for parameter in model.parameters()) - layer * len(model.transformer.h)
-    gathered = 4 * outermost + 2 * layer * (dtype.itemsize + 4)
+    gathered = outermost * (2 * 4 + 4) + 2 * layer * (2 * dtype.itemsize + 4)
     weights, gradients, optimizer = (part // n_shards for part in whole[:3])
     gradients = whole.gradients if accumulates else gradients
     activations = whole.activations + gathered
