@@ -111,12 +111,17 @@ def write_autopsy(verdict: Verdict, run: Run, learner: Learner, world: World, ex
 
 @contextlib.contextmanager
 def all_succeed(world: World) -> Iterator[None]:
-    """Raise the block's error, or a UserError if it fails in another process."""
-    with world.all_or_none():
-        try:
-            yield
-        except Exception as error:
-            raise UserError(first_line(error)) from None
+    """Raise the block's error, of any kind, or a UserError if it fails in another process."""
+    own_error: Exception | None = None
+    try:
+        with world.all_or_none():
+            try:
+                yield
+            except Exception as error:
+                own_error = error
+                raise UserError(str(error)) from None
+    except UserError as error:
+        raise own_error or error from None
 
 
 def step_batch(verdict: Verdict, run: Run, learner: Learner, world: World) -> StepBatch:
