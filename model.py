@@ -9,6 +9,7 @@ Grouped-query attention has fewer heads for keys and values: K of them (K = H wi
 """
 
 import copy
+import functools
 import math
 import warnings
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 from torch.utils.checkpoint import checkpoint
 
 from model_config import Attention, GPTConfig
@@ -78,25 +80,62 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
 
 
-def math_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+def document_mask(config: GPTConfig, attention: Attention, tokens: Tensor) -> Tensor | BlockMask | None:
+    """Return which keys each token sees if documents are masked: those up to itself in its own document. None: all up to itself.
+
+    An end-of-text token belongs to the document that follows it. So a document's first token is predicted from that alone,
+    and a text after an end-of-text token, as evaluation and sampling have it, is one document.
+    (B, T) -> (B, 1, T, T) bool, or for "flash" as flex attention takes it (https://arxiv.org/abs/2412.05496).
+    """
+    if not config.document_mask:
+        return None
+    B, T = tokens.shape
+    documents = (tokens == config.end_of_text).cumsum(dim=1)  # (B, T): numbers
+
+    def sees(b: Tensor, _: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (documents[b, query] == documents[b, key]) & (query >= key)
+
+    if attention == "flash":
+        return create_block_mask(sees, B, None, T, T, device=str(tokens.device))
+    return (documents[:, None, :, None] == documents[:, None, None, :]).tril()  # (B, 1, T, T)
+
+
+def math_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float, visible: Tensor | None = None) -> Tensor:
     """Causal attention written out: what the fused kernels compute. (B, H, T, D) -> (B, H, T, D)."""
     v = v.repeat_interleave(q.shape[1] // v.shape[1], dim=1)  # (B, H, T, D)
-    return F.dropout(attention_weights(q, k), dropout) @ v
+    return F.dropout(attention_weights(q, k, visible), dropout) @ v
 
 
-def attention_weights(q: Tensor, k: Tensor) -> Tensor:
-    """How much each query takes from each key up to its own: (B, H, T, D), (B, K, T, D) -> (B, H, T, T)."""
+def attention_weights(q: Tensor, k: Tensor, visible: Tensor | None = None) -> Tensor:
+    """How much each query takes from each key up to its own, or from each `visible` one: (B, H, T, D), (B, K, T, D) -> (B, H, T, T)."""
     H, T, D = q.shape[1:]
     k = k.repeat_interleave(H // k.shape[1], dim=1)  # (B, H, T, D): each key head serves a group of queries
-    future = torch.full((T, T), -math.inf, dtype=q.dtype, device=q.device).triu(1)  # (T, T)
     scores = (q / math.sqrt(D)) @ k.transpose(-2, -1)  # (B, H, T, T)
+    if visible is not None:
+        return scores.masked_fill(~visible, -math.inf).softmax(dim=-1)
+    future = torch.full((T, T), -math.inf, dtype=q.dtype, device=q.device).triu(1)  # (T, T)
     return (scores + future).softmax(dim=-1)
 
 
-def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float, visible: Tensor | None = None) -> Tensor:
     """The same in torch's own kernels, most of which never hold the (T, T) weights."""
-    grouped = q.shape != k.shape
-    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, enable_gqa=grouped)
+    causal, grouped = visible is None, q.shape != k.shape
+    return F.scaled_dot_product_attention(q, k, v, visible, dropout, causal, enable_gqa=grouped)
+
+
+def flexible_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float, visible: BlockMask) -> Tensor:
+    """The same in flex attention, which skips blocks of keys that no query of a block sees. Raises ValueError with dropout."""
+    if dropout:
+        raise ValueError(f"attention='flash' with document_mask needs dropout=0, not {dropout}")
+    # Compiled code compiles it too; eager, it would hold all (T, T) weights.
+    attend = flex_attention if torch.compiler.is_compiling() else compiled_flex_attention()
+    return attend(q, k, v, block_mask=visible, enable_gqa=q.shape != k.shape)
+
+
+@functools.cache
+def compiled_flex_attention() -> Any:
+    """Return flex attention as a kernel for the shapes it gets, compiled once for all layers."""
+    return torch.compile(flex_attention)
 
 
 def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) -> str:
@@ -105,6 +144,8 @@ def flash_obstacle(config: GPTConfig, device: torch.device, dtype: torch.dtype) 
         return f"it needs a CUDA device, not {device.type}"
     if dtype not in (torch.float16, torch.bfloat16):
         return f"it needs bfloat16 or float16, not {str(dtype).removeprefix('torch.')}"
+    if config.document_mask and config.dropout:
+        return f"with document_mask it needs dropout=0, not {config.dropout}"
     with warnings.catch_warnings(record=True) as reasons, sdpa_kernel(FUSED_KERNELS):
         warnings.simplefilter("always")
         try:
@@ -128,7 +169,9 @@ def attend_once(
     x = torch.zeros(B, T, config.n_embd, device=device, requires_grad=True)  # (B, T, C)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         positions = torch.arange(T, device=device)
-        y = layer(x, rotary_angles(config, positions) if config.position == "rotary" else None)
+        rotary = rotary_angles(config, positions) if config.position == "rotary" else None
+        tokens = torch.zeros(B, T, dtype=torch.int64, device=device)  # (B, T)
+        y = layer(x, rotary, None, document_mask(config, attention, tokens))
     y.sum().backward()
 
 
@@ -138,16 +181,19 @@ def choose_attention(
     """Resolve "auto" for this device and compute dtype; raise ValueError if "flash" is not available.
 
     "auto" becomes "flash" where CUDA's fused kernels run, so that torch cannot fall back to a slower one later, else
-    "sdpa". On a CPU in bfloat16 it becomes "math" up to 512 tokens, where the weights stay in the cache; training times
-    both instead (training/choices.py). Call it once, before building the model: a compiled model checks nothing.
+    "sdpa", as with documents masked, where "flash" compiles a kernel of its own. On a CPU in bfloat16 it becomes "math" up to
+    512 tokens, where the weights stay in the cache; training times both instead (training/choices.py). Call it once, before
+    building the model: a compiled model checks nothing.
     """
     if attention not in ("auto", "flash"):
         return attention
+    if device.type == "cpu" and dtype == torch.bfloat16 and config.block_size <= 512 and attention == "auto":
+        return "math"
+    if config.document_mask and attention == "auto":
+        return "sdpa"
     obstacle = flash_obstacle(config, device, dtype)
     if attention == "flash" and obstacle:
         raise ValueError(f"attention='flash' is not available: {obstacle}: use attention='auto'")
-    if device.type == "cpu" and dtype == torch.bfloat16 and config.block_size <= 512:
-        return "math"
     return "sdpa" if obstacle else "flash"
 
 
@@ -251,14 +297,18 @@ class CausalSelfAttention(nn.Module):
         self.c_proj = nn.Linear(H * D, config.n_embd, bias=config.bias)
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: LayerCache | None = None
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        past: LayerCache | None = None,
+        visible: Tensor | BlockMask | None = None,
     ) -> Tensor:
         B, T, _ = x.shape
         q, k, v = self.project(x, rotary)  # (B, H, T, D), (B, K, T, D), (B, K, T, D)
         if past is not None:
             past.store(k, v)
         if past is None or past.begins:
-            y = self.attend(q, k, v)  # (B, H, T, D)
+            y = self.attend(q, k, v, visible)  # (B, H, T, D)
         else:
             y = cached_attention(q, past.keys, past.values, past.visible)  # (B, H, T, D)
         y = y.transpose(1, 2).reshape(B, T, -1)  # (B, T, H * D)
@@ -274,18 +324,20 @@ class CausalSelfAttention(nn.Module):
             q, k = rotate(q, *rotary), rotate(k, *rotary)
         return q.to(v.dtype), k.to(v.dtype), v
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, visible: Tensor | BlockMask | None = None) -> Tensor:
         dropout = self.dropout if self.training else 0.0
+        if self.attention == "flash" and not q.is_cuda:
+            raise ValueError(
+                f"attention='flash' needs a CUDA device, not {q.device.type}: use attention='auto'"
+            )
+        if isinstance(visible, BlockMask):
+            return flexible_attention(q, k, v, dropout, visible)
         if self.attention == "math":
-            return math_attention(q, k, v, dropout)
+            return math_attention(q, k, v, dropout, visible)
         if self.attention == "flash":
-            if not q.is_cuda:
-                raise ValueError(
-                    f"attention='flash' needs a CUDA device, not {q.device.type}: use attention='auto'"
-                )
             with sdpa_kernel(FUSED_KERNELS):
-                return fused_attention(q, k, v, dropout)
-        return fused_attention(q, k, v, dropout)
+                return fused_attention(q, k, v, dropout, visible)
+        return fused_attention(q, k, v, dropout, visible)
 
 
 class MLP(nn.Module):
@@ -320,16 +372,24 @@ class Block(nn.Module):
         self.mlp = MLP(config)
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: LayerCache | None = None
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        past: LayerCache | None = None,
+        visible: Tensor | BlockMask | None = None,
     ) -> Tensor:
         if self.recomputes and torch.is_grad_enabled():
-            return checkpoint(self.compute, x, rotary, past, use_reentrant=False)
-        return self.compute(x, rotary, past)
+            return checkpoint(self.compute, x, rotary, past, visible, use_reentrant=False)
+        return self.compute(x, rotary, past, visible)
 
     def compute(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, past: LayerCache | None = None
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        past: LayerCache | None,
+        visible: Tensor | BlockMask | None,
     ) -> Tensor:
-        x = x + self.attn(self.ln_1(x), rotary, past)
+        x = x + self.attn(self.ln_1(x), rotary, past, visible)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -394,6 +454,7 @@ class Transformer(nn.Module):
     def __init__(self, config: GPTConfig, attention: Attention) -> None:
         super().__init__()
         self.config = config
+        self.attention = attention
         self.wte = nn.Embedding(config.padded_vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.block_size, config.n_embd) if config.position == "learned" else None
         self.h = nn.ModuleList(Block(config, attention) for _ in range(config.n_layer))
@@ -401,6 +462,7 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         T = tokens.shape[1]
+        visible = None
         pasts: Sequence[LayerCache | None] = [None] * len(self.h)
         if cache is not None:
             positions, pasts = cache.extend(T)  # (B, T)
@@ -410,6 +472,7 @@ class Transformer(nn.Module):
             )
         else:
             positions = torch.arange(T, device=tokens.device)  # (T,)
+            visible = document_mask(self.config, self.attention, tokens)  # (B, 1, T, T)
         x = self.wte(tokens)  # (B, T, C)
         rotary = None
         if self.wpe is None:
@@ -418,7 +481,7 @@ class Transformer(nn.Module):
             x = x + self.wpe(positions)
         x = F.dropout(x, self.config.dropout, self.training)
         for block, past in zip(self.h, pasts, strict=True):
-            x = block(x, rotary, past)
+            x = block(x, rotary, past, visible)
         return self.ln_f(x)  # (B, T, C)
 
 
@@ -433,6 +496,8 @@ class GPT(nn.Module):
         super().__init__()
         if config.vocab_size < 1:
             raise ValueError(f"vocab_size={config.vocab_size}: must be the tokenizer's number of tokens")
+        if config.document_mask and config.end_of_text < 0:
+            raise ValueError(f"end_of_text={config.end_of_text}: must be the tokenizer's, for document_mask")
         if attention not in get_args(Attention):
             raise ValueError(f"attention={attention!r}: must be one of {', '.join(get_args(Attention))}")
         self.config = config
@@ -491,7 +556,8 @@ class GPT(nn.Module):
 
         tokens and targets are (B, T) int64; logits are (B, T, V), with last_only (B, 1, V) for the last position.
         Logits and loss are float32 (float64 for a float64 model), under autocast too. With a cache, the tokens continue
-        its texts, and it holds them afterwards. With hidden, return what the output layer gets: (B, T, C).
+        its texts, each of which is one document, and it holds them afterwards. With hidden, return what the output layer
+        gets: (B, T, C).
         """
         x = self.transformer(tokens, cache)  # (B, T, C)
         if hidden:
@@ -548,7 +614,7 @@ class GPT(nn.Module):
 
         PaLM, appendix B (https://arxiv.org/abs/2204.02311): 6 N + 12 L H D T. N counts the weights of the linear
         layers, output layer included: 2 operations each forward, 4 backward. The second term is the two matrix
-        multiplications of attention, including the half that a causal kernel can skip.
+        multiplications of attention, including what a kernel can skip: the half after a token, other documents.
         """
         config = self.config
         weights = sum(module.weight.numel() for module in self.modules() if isinstance(module, nn.Linear))

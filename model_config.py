@@ -30,6 +30,8 @@ class GPTConfig:
     qk_norm: bool = False  # normalize each head's queries and keys, before the rotation
     bias: bool = True  # biases in the linear layers and in LayerNorm
     tie_embeddings: bool = True  # one matrix for the token embedding and the output layer
+    document_mask: bool = False  # tokens attend only within their own document, not across the window
+    end_of_text: int = -1  # token between documents, for document_mask; -1: taken from the data's tokenizer
 
     def __post_init__(self) -> None:
         for key, least in [("block_size", 1), ("n_layer", 1), ("n_head", 1), ("n_embd", 1)]:
@@ -39,6 +41,9 @@ class GPTConfig:
         for key, kind in [("position", Position), ("norm", NormKind), ("mlp", MLPKind)]:
             self._require(key, getattr(self, key) in get_args(kind), f"one of {', '.join(get_args(kind))}")
         self._require("dropout", 0.0 <= self.dropout < 1.0, "in [0, 1)")
+        self._require("end_of_text", self.end_of_text >= -1, "a token, or -1 for the tokenizer's")
+        is_used = self.document_mask or self.end_of_text == -1
+        self._require("end_of_text", is_used, "-1 without document_mask=True")
         self._require("rope_theta", self.rope_theta > 0.0, "positive")
         divides = self.head_dim > 0 or self.n_embd % self.n_head == 0
         self._require("n_embd", divides, f"divisible by n_head={self.n_head}, or head_dim set")

@@ -71,7 +71,7 @@ def test_weights_are_those_that_each_layer_computes_with(model: GPT) -> None:
     with torch.no_grad(), influence.attention_passed_to(model, layers.append):
         model(TOKENS[None])
     assert len(layers) == model.config.n_layer
-    for block, weights, ((x, rotary, _), output) in zip(model.transformer.h, layers, seen, strict=True):  # fmt: skip
+    for block, weights, ((x, rotary, *_), output) in zip(model.transformer.h, layers, seen, strict=True):  # fmt: skip
         assert torch.allclose(weights.sum(dim=-1), torch.ones(4, T), atol=1e-6)
         q, k, v = block.attn.project(x, rotary)
         own = (weights @ v[0].repeat_interleave(4 // v.shape[1], dim=0)).transpose(0, 1).reshape(1, T, -1)

@@ -233,9 +233,11 @@ def test_flash_is_tried_on_what_training_gives_it(config, monkeypatch):
     config, calls = dataclasses.replace(config, dropout=0.1, n_layer=1, block_size=160), []
     fused = model_module.fused_attention
 
-    def noted(q, k, v, dropout):
-        calls.append([(x.shape, x.stride(), x.dtype, x.requires_grad) for x in (q, k, v)] + [dropout])
-        return fused(q, k, v, dropout)
+    def noted(q, k, v, dropout, visible):
+        calls.append(
+            [(x.shape, x.stride(), x.dtype, x.requires_grad) for x in (q, k, v)] + [dropout, visible]
+        )
+        return fused(q, k, v, dropout, visible)
 
     monkeypatch.setattr(model_module, "fused_attention", noted)
     model_module.attend_once(config, torch.device("cpu"), torch.bfloat16)

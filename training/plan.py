@@ -137,7 +137,8 @@ def parameters_by_part(model: GPT) -> dict[str, int]:
 def estimated_memory(run: Run, world: World, objective: Objective) -> tuple[StepMemory, int]:
     """Return the memory that a step will take, and its micro-batch: a single sequence where `auto` has yet to choose.
 
-    Where attention=auto times the choices, which takes memory, the estimate is of torch's own attention.
+    Where attention=auto times the choices, which takes memory, or attention=flash compiles a kernel for masked documents, the
+    estimate is of torch's own attention.
     """
     config, device = run.config, world.device
     hardware.be_deterministic(
@@ -147,7 +148,8 @@ def estimated_memory(run: Run, world: World, objective: Objective) -> tuple[Step
     share, micro_batch_size = share_batch(config, world.size)
     if config.micro_batch_size == "auto" and has_own_memory(device):
         micro_batch_size = 1
-    attention = "sdpa" if config.attention == "auto" else config.attention
+    compiles = config.model.document_mask and config.attention == "flash"  # which tensors without data cannot
+    attention = "sdpa" if config.attention == "auto" or compiles else config.attention
     with announced("estimating the memory of a step", world.is_main), memory_for(device):
         accumulates = micro_batch_size < share
         n_shards = n_shards_of(choose_parallel(run, world), world)

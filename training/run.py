@@ -32,6 +32,7 @@ from training.micro_batch import share_batch
 from training.same_run import changes, recorded_identity, reject_other_run, take_fixed_steps
 
 CONFIG = "config.json"
+OWN = ("dropout", "document_mask")  # of the network, which a run need not take from the model it starts from
 
 
 class Data(NamedTuple):
@@ -134,6 +135,7 @@ def open_run(
     folder, damage = last or checkpoint.last_whole(out_dir)
     earlier, found = _earlier(out_dir, folder)
     config, origin = find_network(config, data.tokenizer, folder, earlier, check)
+    config = with_end_of_text(config, data.tokenizer.end_of_text)
     config, requested, ignored = take_fixed_steps(config, earlier)
     notes = _check_data(config, data, n_processes)
     ours = recorded_identity(config) | {"data": data.train.manifest_hash}
@@ -237,21 +239,34 @@ def with_vocabulary(config: TrainConfig, vocab_size: int) -> TrainConfig:
     return replace(config, model=replace(config.model, vocab_size=vocab_size))
 
 
+def with_end_of_text(config: TrainConfig, end_of_text: int) -> TrainConfig:
+    """Return the config with the data's end-of-text token if it masks documents; raise UserError if it sets another one."""
+    if not config.model.document_mask:
+        return config
+    if config.model.end_of_text not in (-1, end_of_text):
+        raise UserError(
+            f"end_of_text={config.model.end_of_text}: must be -1 (taken from the data) or {end_of_text}, the"
+            f" end-of-text token of {config.data_dir}"
+        )
+    return replace(config, model=replace(config.model, end_of_text=end_of_text))
+
+
 def with_network(config: TrainConfig, network: GPTConfig) -> TrainConfig:
     """Return the config with the network of the model it starts from, but its own dropout and block_size.
 
-    Raises UserError if a setting is neither the default nor the model's, or if block_size is longer than the model's.
+    It may mask documents where that model does not; where that does, it does too. Raises UserError if a setting is neither the default nor the model's, or if block_size is longer than the model's.
     """
     default, own = GPTConfig(), config.model
     for key in (item.name for item in fields(GPTConfig)):
         ours, theirs = getattr(own, key), getattr(network, key)
-        fits = ours <= theirs if key == "block_size" else ours == theirs or key == "dropout"
+        fits = ours <= theirs if key == "block_size" else ours == theirs or key in OWN
         if not fits and ours != getattr(default, key):
             raise UserError(
                 f"{key}={ours}: the model of init_from={config.init_from} has {key}={theirs}: leave it out"
             )
     block_size = min(own.block_size, network.block_size)
-    model = replace(network, dropout=own.dropout, block_size=block_size)
+    masks = own.document_mask or network.document_mask
+    model = replace(network, dropout=own.dropout, block_size=block_size, document_mask=masks)
     try:
         return replace(config, model=model)
     except ValueError as error:  # batch_tokens fitted another block_size

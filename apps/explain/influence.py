@@ -100,9 +100,9 @@ def attention_passed_to(model: GPT, take: Callable[[Tensor], None]) -> Iterator[
     """Call `take` with the (H, T, T) attention weights of each layer in turn, when the model reads one text."""
 
     def hook(layer: Any, inputs: tuple[Any, ...]) -> None:
-        x, rotary, _ = inputs
+        x, rotary, _, visible = inputs
         q, k, _ = layer.project(x, rotary)
-        take(attention_weights(q, k)[0].float())
+        take(attention_weights(q, k, visible)[0].float())
 
     handles = [block.get_submodule("attn").register_forward_pre_hook(hook) for block in model.transformer.h]
     try:
