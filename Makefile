@@ -75,7 +75,7 @@ test-gpu: .venv/dev  ## the tests that need a CUDA device
 gpu-report: .venv/dev  ## what this GPU reaches, in at most 9 minutes: writes docs/gpu.md; ARGS="--nanogpt=FOLDER" compares
 	$(BIN)/python -m tools.gpu_report $(ARGS)
 
-faults: .venv/run  ## what a long run must survive: kills, signals, full disks, damage; 5 to 10 minutes
+faults: .venv/run  ## what a long run must survive: kills, signals, full disks, damage, lost nodes; 10 to 20 minutes
 	$(BIN)/python -m tools.faults
 
 clean:  ## caches and the environment; data and runs stay

@@ -90,7 +90,7 @@ def save(
     folder = folder_of(out_dir, progress.step)
     partial = folder.with_suffix(".tmp")
     files = sharded.own_tensors(model, optimizer)
-    is_main = channel is None or channel.is_main
+    is_main = channel is None or channel.rank == 0
     try:
         with _writing(folder, channel):
             if is_main:

@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -69,9 +70,25 @@ def print_any_text() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def print_error(message: object) -> None:
-    """Print an error as one line on stderr."""
-    say(f"error: {' '.join(str(message).splitlines())}", sys.stderr)
+def process_name(rank: object, size: object) -> str:
+    """Return what messages call one process of several: its rank and host."""
+    return f"rank {rank} of {size} on {socket.gethostname()}"
+
+
+def signed(line: str, name: str = "") -> str:
+    """Return a line that begins with the name of its process, if a launcher has started several.
+
+    `name` is this process's if it is known; else it comes from the launcher's environment variables.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if not name and size != "1":
+        name = process_name(os.environ.get("RANK", "0"), size)
+    return f"{name}: {line}" if name else line
+
+
+def print_error(message: object, name: str = "") -> None:
+    """Print an error as one line on stderr, with the name of its process if there are several."""
+    say(f"error: {signed(' '.join(str(message).splitlines()), name)}", sys.stderr)
 
 
 def run_command(
@@ -96,7 +113,7 @@ def run_command(
         print_error(error)
         status = 2
     except KeyboardInterrupt:
-        say(interrupted() if resumes else "interrupted", sys.stderr)
+        say(signed(interrupted() if resumes else "interrupted"), sys.stderr)
         status = INTERRUPTED_STATUS
     except Exception as error:  # any kind: `leave` must run
         status = _report(error)
@@ -110,7 +127,7 @@ def _report(error: Exception) -> int:
         print_error(f"cannot access {error.filename} ({error.strerror}): {fix}")
         return 2
     if not isinstance(error, OSError) or output_is_writable():
-        say("".join(traceback.format_exception(error)).rstrip(), sys.stderr)
+        say(signed("".join(traceback.format_exception(error)).rstrip()), sys.stderr)
         return 1
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # drops the buffered rest
     if isinstance(error, BrokenPipeError):

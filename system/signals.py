@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from system.errors import INTERRUPTED_STATUS, interrupted, say
+from system.errors import INTERRUPTED_STATUS, interrupted, say, signed
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 # An interrupt sooner than this is the same one, delivered twice: by the terminal, and by a wrapper that forwards it.
@@ -80,8 +80,8 @@ class Signals:
             raise KeyboardInterrupt
 
     def say(self, line: str) -> None:
-        """Print a line on stderr; do not wait long for its reader, which may hang."""
-        printing = threading.Thread(target=say, args=(line, sys.stderr), daemon=True)
+        """Print a line of this process on stderr; do not wait long for its reader, which may hang."""
+        printing = threading.Thread(target=say, args=(signed(line), sys.stderr), daemon=True)
         printing.start()
         printing.join(0.5)
 

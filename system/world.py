@@ -1,10 +1,9 @@
 """One process or many: the rank and device of this process, and what the processes compute together.
 
-torchrun starts the processes, or srun as docs/slurm.md says.
+torchrun starts the processes, or srun as docs/multinode.md says.
 """
 
 import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from system.errors import UserError
+from system.errors import UserError, process_name
 from system.hardware import choose_device
 from system.memory import processes_per_node
 from system.signals import deadly_interrupts
 
 # The environment variables that torchrun sets, and their values for one process alone.
 RANK_VARIABLES = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+MAX_RANKS = 8  # named in a message
 T = TypeVar("T")
 _left_groups: list[object] = []  # see World.stop
 
@@ -50,7 +50,7 @@ class World:
     @property
     def name(self) -> str:
         """The rank and the host, for messages."""
-        return f"rank {self.rank} of {self.size} on {socket.gethostname()}"
+        return process_name(self.rank, self.size)
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the tensor summed over all processes, on this one's device; alone, the tensor itself."""
@@ -75,7 +75,14 @@ class World:
 
         The block must not communicate.
         """
-        return _all_or_none(lambda failed: int(self.sum(failed)), "start")
+        return _all_or_none(self.sum, self.rank, self.size, "start")
+
+    def from_main(self, text: str) -> str:
+        """Return the main process's text in all processes."""
+        own = list(text.encode()) if self.is_main else []
+        n_bytes = int(self.sum(torch.tensor(len(own))))
+        padded = torch.tensor(own or [0] * n_bytes, dtype=torch.uint8)
+        return bytes(self.sum(padded).tolist()).decode()
 
     def main_first(self, do: Callable[[], T]) -> T:
         """Call `do` in the main process, then in the others, which find what it downloaded; return each one's result.
@@ -95,7 +102,7 @@ class World:
         needs_group = self.has_group and self.device.type == "cuda"
         group = dist.new_group(backend="gloo", timeout=self.timeout) if needs_group else None
         _left_groups.append(group)
-        return SideChannel(group, self.is_main)
+        return SideChannel(group, self.rank, self.size)
 
     def keep_groups(self, groups: Sequence[dist.ProcessGroup]) -> None:
         """Keep process groups in memory until this process exits: see `stop`."""
@@ -117,7 +124,8 @@ class SideChannel:
     """Sums of CPU tensors over the processes, which never wait for a device."""
 
     group: dist.ProcessGroup | None
-    is_main: bool = True
+    rank: int = 0
+    size: int = 1
 
     def sum(self, tensor: torch.Tensor) -> None:
         """Replace the tensor by its sum over all processes."""
@@ -136,11 +144,11 @@ class SideChannel:
     def all_or_none(self, doing: str) -> AbstractContextManager[None]:
         """Raise UserError in all processes if one of them raises it in the block, which must not communicate."""
 
-        def summed(failed: torch.Tensor) -> int:
-            self.sum(failed)
-            return int(failed)
+        def summed(tensor: torch.Tensor) -> torch.Tensor:
+            self.sum(tensor)
+            return tensor
 
-        return _all_or_none(summed, doing)
+        return _all_or_none(summed, self.rank, self.size, doing)
 
 
 class OthersFailed(UserError):
@@ -148,18 +156,23 @@ class OthersFailed(UserError):
 
 
 @contextmanager
-def _all_or_none(summed: Callable[[torch.Tensor], int], doing: str) -> Iterator[None]:
+def _all_or_none(
+    summed: Callable[[torch.Tensor], torch.Tensor], rank: int, size: int, doing: str
+) -> Iterator[None]:
     """Raise UserError in all processes if one does in the block: its own, or OthersFailed. `doing` names what failed, for the message."""
     error: UserError | None = None
     try:
         yield
     except UserError as own_error:
         error = own_error
-    n_failed = summed(torch.tensor(float(error is not None)))
+    failed = torch.zeros(size)
+    failed[rank] = error is not None
+    ranks = [str(number) for number, has_failed in enumerate(summed(failed).tolist()) if has_failed]
     if error:
         raise error
-    if n_failed:
-        raise OthersFailed(f"{n_failed} other process(es) cannot {doing}: see their error lines")
+    if ranks:
+        more = f" and {len(ranks) - MAX_RANKS} more" if len(ranks) > MAX_RANKS else ""
+        raise OthersFailed(f"cannot {doing}: see the error line of rank {', '.join(ranks[:MAX_RANKS])}{more}")
 
 
 def start_world(device: str, timeout_minutes: float = 20.0) -> World:
@@ -196,8 +209,8 @@ def start_world(device: str, timeout_minutes: float = 20.0) -> World:
         except (dist.DistError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise UserError(
-                f"rank {rank} does not find the other {size - 1} process(es) ({reason}): start all of them, with torchrun"
-                " or as docs/slurm.md says"
+                f"the other {size - 1} process(es) are not found ({reason}): start all of them, with torchrun or as"
+                " docs/multinode.md says"
             ) from None
     return world
 
@@ -229,11 +242,20 @@ def store(timeout: timedelta) -> dist.Store:
     """Return the store through which the processes find each other.
 
     torchrun keeps one store over its restarts, with the addresses of lost processes, for which gloo would wait. So each
-    restart gets its own prefix. Several nodes count restarts differently: there torchrun must not share its store
-    (TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1).
+    restart gets its own prefix. Several nodes count restarts differently: there torchrun must not share its store.
+    Raises UserError if it does, and may restart.
     """
+    shares = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    restarts, nodes = (
+        int(os.environ.get(key, 0)) for key in ("TORCHELASTIC_MAX_RESTARTS", "GROUP_WORLD_SIZE")
+    )
+    if shares and restarts and nodes > 1:
+        raise UserError(
+            f"max_restarts={restarts} of torchrun on {nodes} nodes: a restart may wait for the lost processes:"
+            " set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on all nodes"
+        )
     found, _, _ = next(dist.rendezvous("env://", timeout=timeout))
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+    if not shares:
         return found
     return dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", found)
 

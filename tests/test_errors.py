@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import socket
 import subprocess
 import sys
 
@@ -142,3 +143,25 @@ def test_a_character_that_the_output_does_not_have_is_printed_as_its_number(
     say("café 数 \udce9")  # as from a script that calls train()
     run_command(lambda: print("café 数 \udce9"), statuses.append)
     assert (out.getvalue(), statuses) == (2 * printed, [0])
+
+
+def test_lines_name_their_process_where_a_launcher_started_several(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors, tracebacks and interrupts, also before there is a World; a process alone has no name."""
+
+    def fail(error: BaseException) -> str:
+        def main() -> None:
+            raise error
+
+        run_command(main, leave=lambda _status: None)
+        return capsys.readouterr().err
+
+    for key, value in {"RANK": "3", "WORLD_SIZE": "8"}.items():
+        monkeypatch.setenv(key, value)
+    name = f"rank 3 of 8 on {socket.gethostname()}: "
+    assert fail(UserError("no data")) == f"error: {name}no data\n"
+    assert fail(ValueError("bug")).startswith(f"{name}Traceback")
+    assert fail(KeyboardInterrupt()).startswith(f"{name}interrupted: ")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert fail(UserError("no data")) == "error: no data\n"

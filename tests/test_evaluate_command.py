@@ -5,6 +5,7 @@ import math
 import random
 import re
 import shutil
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -264,8 +265,10 @@ def test_two_processes_find_what_one_does(
 
     status, _, errors = in_two_processes(tmp_path, checkpoint=trained.out_dir, tasks="nowhere", device="cpu")
     assert status == [2, 2]
-    assert errors[0].startswith("error: no task nowhere: use a JSONL file")
-    assert errors[1] == "error: 1 other process(es) cannot start: see their error lines\n"
+    assert errors[0].startswith(
+        f"error: rank 0 of 2 on {socket.gethostname()}: no task nowhere: use a JSONL file"
+    )
+    assert errors[1].endswith(": cannot start: see the error line of rank 0\n")
 
 
 RESUME = """

@@ -218,6 +218,7 @@ def test_only_the_main_process_hashes_checkpoints(
     path = Path(begun.out_dir) / "config.json"
     path.write_text(path.read_text().replace(DATA, data_hash))
     hashed: list[str] = []
+    monkeypatch.setattr(run_module, "check_agreement", lambda *_arguments: None)  # there is no other process
     monkeypatch.setattr(checkpoint, "file_hash", lambda path: hashed.append(path.name) or file_hash(path))
     runs = [open_together(begun, world) for world in (SecondOfTwo(1, 2, CPU), ALONE)]
     assert len(hashed) == 3, "the three files, by the main process"
@@ -229,6 +230,7 @@ def test_only_the_main_process_hashes_checkpoints(
         assert open_together(branch, world).checkpoint == runs[0].checkpoint
     assert len(hashed) == 6
     monkeypatch.undo()
+    monkeypatch.setattr(run_module, "check_agreement", lambda *_arguments: None)
     shutil.rmtree(runs[0].checkpoint)
     with pytest.raises(
         UserError, match="see different checkpoints there, this one no step_00000005: use a folder"

@@ -82,7 +82,7 @@ def test_data_missing_for_one_process_ends_all_of_them(
     assert re.match(rf"error: rank 1 of 2 on \S+: no manifest.json in {elsewhere.data_dir}: run ", errors)
     status, errors = outcome(first)
     assert (status, errors.count("\n")) == (2, 1)
-    assert re.match(r"error: rank 0 of 2 on \S+: 1 other process\(es\) cannot start: see their", errors)
+    assert re.match(r"error: rank 0 of 2 on \S+: cannot start: see the error line of rank 1$", errors)
     assert not Path(config.out_dir).exists()
 
 
@@ -185,9 +185,7 @@ def test_process_that_hangs_exits_and_says_where(
         watchdog.thread.join(60)
     assert exits == [1]
     line = capsys.readouterr().err
-    found = (
-        rf"{doing} has been running for 0.005 minutes, now in test_watchdog.py:\d+: another process may hang"
-    )
+    found = rf"{doing} has been running for 0.005 minutes, now in test_watchdog.py:\d+: another process may hang, or its node"
     assert re.match(rf"error: rank 1 of 2 on \S+: {found}", line)
     assert line.count("\n") == 1
 

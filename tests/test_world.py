@@ -14,6 +14,7 @@ from typing import Literal
 import pytest
 import torch
 from conftest import (
+    CPU,
     ROOT,
     Ranks,
     Start,
@@ -30,7 +31,7 @@ from conftest import (
 from torch import distributed, nn
 
 from system.errors import UserError
-from system.world import is_from_collective, start_world
+from system.world import World, is_from_collective, start_world
 from tools.faults.commands import free_port
 from train import train
 from training.config import TrainConfig
@@ -62,6 +63,7 @@ for is_last in 3 * (False, True):  # from the second step on, DDP's buckets are 
         clear_gradients(network)
         places.add(network.module.weight.grad.data_ptr())
 found["gradients after clearing"], found["places of gradients"] = network.module.weight.grad.item(), len(places)
+found["text"], found["nothing"] = world.from_main(f"café from rank {{world.rank}}"), world.from_main("")
 found["turn"] = world.main_first(lambda: (time.sleep(0.5 * world.is_main), time.monotonic())[1])
 try:
     with world.all_or_none():
@@ -106,7 +108,8 @@ def test_two_processes_compute_together_until_one_is_lost(
     # The gradients are in DDP's buckets from the start: there is no second set.
     both = {"gradients after clearing": 0, "places in the first step": 1, "places of gradients": 1}
     both |= {"sum": 3, "smallest": 11, "channel": 3, "gradient, last is True": (2 * 1 + 2 * 10) / 2}
-    error = "1 other process(es) cannot start: see their error lines"
+    both |= {"text": "café from rank 0", "nothing": ""}
+    error = "cannot start: see the error line of rank 1"
     assert first == {**both, "own": 1, "gradient, last is False": 1, "error": error}
     assert second == {**both, "own": 2, "gradient, last is False": 10, "error": "no data here", "lost": {}}
 
@@ -245,7 +248,7 @@ def test_errors_of_torch_about_communication_are_recognized_by_their_type() -> N
         ({"WORLD_SIZE": "0"}, "RANK=0 and WORLD_SIZE=0 in the environment"),
         (
             {"RANK": "1", "WORLD_SIZE": "2"},
-            "rank 1 does not find the other 1 process(es) (Error initializing",
+            "the other 1 process(es) are not found (Error initializing",
         ),
     ],
 )
@@ -260,6 +263,30 @@ def test_incomplete_environment_is_an_error(
         start_world("cpu")
     assert str(found.value).startswith(message)
     assert "\n" not in str(found.value)
+
+
+def test_torchrun_must_not_share_its_store_among_nodes_if_it_restarts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A restarted process would wait there for the lost ones, until the timeout."""
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    place |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
+    for key, value in {**place, "TORCHELASTIC_MAX_RESTARTS": "3", "GROUP_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(
+        UserError, match=r"max_restarts=3 of torchrun on 2 nodes: .* set TORCH_DISABLE_SHARE_RDZV"
+    ):
+        start_world("cpu")
+
+
+def test_many_ranks_that_cannot_start_are_counted() -> None:
+    class Failing(World):
+        def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+            return tensor + (torch.arange(self.size) != self.rank)  # all others have failed
+
+    line = "cannot start: see the error line of rank 0, 1, 2, 3, 4, 5, 6, 7 and 3 more"
+    with pytest.raises(UserError, match=f"^{line}$"), Failing(11, 12, CPU).all_or_none():
+        pass
 
 
 def test_processes_cannot_share_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

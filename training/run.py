@@ -27,6 +27,7 @@ from system import hub
 from system.errors import UserError
 from system.files import cannot_write, only_writer, replace_file
 from system.world import World
+from training.agreement import check_agreement
 from training.config import OptimizerConfig, TrainConfig
 from training.micro_batch import share_batch
 from training.same_run import changes, recorded_identity, reject_other_run, take_fixed_steps
@@ -104,6 +105,7 @@ def open_together(config: TrainConfig, world: World) -> Run:
         data = open_data(config.data_dir)
         if world.is_main:
             last = checkpoint.last_whole(out_dir)
+    check_agreement(config, data.train.manifest_hash, world)
     folder, _ = last
     found = int(
         world.sum(torch.tensor(checkpoint.step_of(folder) + 1 if folder else 0))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from checkpointing import checkpoint
 from checkpointing.checkpoint import Progress
-from system.errors import UserError, say
+from system.errors import UserError, say, signed
 from system.progress import announced
 from system.world import OthersFailed
 from training.guard import Guard
@@ -50,7 +50,8 @@ def save_checkpoint(
     except UserError as error:
         if must_succeed:
             raise
+        line = f"NOT SAVED: {error.problem}; only this checkpoint is lost"
         if log.active or not isinstance(error, OthersFailed):
-            say(f"NOT SAVED: {error.problem}; only this checkpoint is lost")
+            say(line if log.active else signed(line))
     else:
         log.say(f"saved {folder} in {time.perf_counter() - began:.1f} s")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from corpus.manifest import Manifest, check_shards, remedy
-from system.errors import UserError, first_line, how_to_resume, say
+from system.errors import UserError, first_line, how_to_resume, say, signed
 
 SHARE = 0.05  # of one core's time, while the run trains
 
@@ -51,7 +51,7 @@ class ShardCheck:
         try:
             damage = next(self.chunks, None)
         except Exception as error:  # of any kind, out of memory included: it says nothing about the data
-            say(f"the check of the shards failed ({first_line(error)})")
+            say(signed(f"the check of the shards failed ({first_line(error)})"))
             damage, self.has_failed = None, True
         if damage:
             self.report(damage)

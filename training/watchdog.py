@@ -65,7 +65,7 @@ class Watchdog:
     def exit(self, line: str, status: int) -> None:
         """Print the line and exit at once: waiting for pending communication may take forever, or crash."""
         with self.exiting:  # the first thread to get here
-            print_error(f"{self.world.name}: {line}")
+            print_error(line, self.world.name)
             os._exit(status)
 
     def exit_lost(self, error: RuntimeError) -> None:
@@ -89,7 +89,8 @@ class Watchdog:
             elif time.monotonic() - since > self.seconds:
                 self.exit(
                     f"{doing(seen[0])} has been running for {self.seconds / 60:g} minutes, now in {self.line()}:"
-                    " another process may hang; if steps are just slow, set a longer --timeout_minutes;"
+                    " another process may hang, or its node or network be down; if steps are just slow, set a longer"
+                    " --timeout_minutes;"
                     f" {how_to_resume()} from the last checkpoint",
                     status=1,
                 )

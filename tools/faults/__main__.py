@@ -1,6 +1,6 @@
 """Inject faults into training, and check that it survives them: `python -m tools.faults [--seed=...] [--only=...]`.
 
-Kills, signals, full disks, corrupt and hostile files, lost processes. After each fault the same command must resume, and end
+Kills, signals, full disks, corrupt and hostile files, lost processes and nodes. After each fault the same command must resume, and end
 with the weights of the undisturbed run, bit for bit, and a metrics.jsonl without gaps or doubles. Prints a table; its last
 line is `faults: N tried, N survived`. The exit status is 1 if these numbers differ.
 """
@@ -25,6 +25,7 @@ if __name__ == "__main__":  # before torch is loaded, so that a mistake in the c
 from system.errors import UserError, run_command
 from tools.faults import damage
 from tools.faults.commands import TWO, Command, NotSurvived, expect, wait_until
+from tools.faults.nodes import NODE_FAULTS
 from tools.faults.runs import Lab, Run, Tally
 
 RESUME = "rerun the same command to resume"
@@ -231,6 +232,7 @@ FAULTS: dict[str, Callable[[Lab, Tally, FaultsConfig], None]] = {
     "shard truncated": damage.shard_truncated,
     "shards swapped": damage.shards_swapped,
     "shard with a bit flipped": damage.shard_flipped,
+    **NODE_FAULTS,
 }
 
 
