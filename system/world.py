@@ -165,9 +165,9 @@ def _all_or_none(
         yield
     except UserError as own_error:
         error = own_error
-    failed = torch.zeros(size)
-    failed[rank] = error is not None
-    ranks = [str(number) for number, has_failed in enumerate(summed(failed).tolist()) if has_failed]
+    # A constant, whose value is known even among tensors without data (fake ones).
+    failed = torch.tensor([float(number == rank and error is not None) for number in range(size)])
+    ranks = [str(number) for number, has_failed in enumerate(summed(failed)) if has_failed]
     if error:
         raise error
     if ranks:
