@@ -61,10 +61,11 @@ check: .venv/dev  ## formatting, lint, types
 
 test: check  ## every check and every test that needs no GPU: in parallel, then those that need the machine to themselves
 	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not serial and not gpu and not thorough and not pages"
-	$(BIN)/python -m pytest -q -m "serial and not gpu"
+	$(BIN)/python -m pytest -q -m "serial and not gpu and not thorough"
 
 test-long: .venv/dev .venv/lm-eval  ## the tests that take too long for make test
-	$(BIN)/python -m pytest -q -n auto -m thorough
+	$(BIN)/python -m pytest -q -n auto -m "thorough and not serial"
+	$(BIN)/python -m pytest -q -m "thorough and serial"
 
 test-book: .venv/book .venv/dev  ## the tests of the pages that make book built
 	$(BIN)/python -m pytest -q -n auto -m pages
