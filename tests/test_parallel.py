@@ -110,7 +110,8 @@ def tensors(config: TrainConfig) -> dict[str, bytes]:
 
 @pytest.mark.serial
 def test_shards_resume_bit_for_bit_and_a_lost_one_is_named(config: TrainConfig, ranks: Ranks) -> None:
-    config = with_dropout(replace(config, parallel="fsdp", micro_batch_size=2))
+    # Of 9 windows, one process has 5 and the other 4: three micro-batches and two.
+    config = with_dropout(replace(config, parallel="fsdp", micro_batch_size=2, eval_windows=9))
     for command in ranks(config, config):
         completed(command)
     names = [
