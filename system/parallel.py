@@ -98,11 +98,11 @@ def sync_gradients(network: nn.Module, is_last: bool) -> AbstractContextManager:
     """Return the context of one forward and backward pass: the last one of a step averages gradients over the processes."""
     if isinstance(network, DistributedDataParallel) and not is_last:
         return network.no_sync()
-    if hasattr(
-        network, "set_requires_gradient_sync"
-    ):  # FSDP's; until the last pass each process has whole gradients
-        synced: Any = network
-        synced.set_requires_gradient_sync(is_last)
+    if is_sharded_model(network):
+        sharded: Any = network
+        sharded.set_requires_gradient_sync(
+            is_last
+        )  # until then, each process has gradients of all parameters
     return nullcontext()
 
 
